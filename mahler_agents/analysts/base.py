@@ -1,0 +1,90 @@
+"""Stage 3, brief and opinion: what an analyst is, and the types that come in (`Brief`) and go out (`Opinion`)."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mahler_agents.market.snapshot import Snapshot
+from mahler_agents.screen import Candidate
+from mahler_agents.types import Frozen
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Stance(StrEnum):
+    """An analyst's view of the trade."""
+
+    FAVOURABLE = "favourable"
+    NEUTRAL = "neutral"
+    UNFAVOURABLE = "unfavourable"
+
+
+class Brief(Frozen):
+    """The facts that one analyst reads: typed, hashable, the unit of replay.
+
+    It holds every number that the prompt shows, rounded as it is shown. A fact that the snapshot lacks is None.
+    """
+
+    NEEDED: ClassVar[tuple[str, ...]] = ()
+    """Fields without which this analyst makes no call: if one is None, the analyst fails with `missing_facts`."""
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the names of the needed fields that are absent."""
+        return tuple(name for name in self.NEEDED if getattr(self, name) is None)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values: what a prompt's template sees as `brief`."""
+        return self.model_dump(mode="json")
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the canonical JSON, 64 hex characters."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class Reply(BaseModel):
+    """What a model must write, to the letter: strict types, no field more, no number out of range."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+    summary: Annotated[str, Field(min_length=1, max_length=600)]
+    """One or two sentences."""
+    confidence: Probability
+    """Conviction to take this trade."""
+    p_profit: Probability
+    """Probability that P&L after fees under the exit policy is above 0."""
+
+
+class AnalystReply(Reply):
+    """Every analyst's reply: subclasses add closed enums of their own, never numbers."""
+
+    stance: Annotated[Stance, Field(strict=False)]
+
+
+class Opinion(Frozen):
+    """An analyst's reply and what it was a reply to."""
+
+    analyst: str
+    summary: str
+    stance: Stance
+    confidence: Probability
+    p_profit: Probability
+    details: dict[str, str] = {}
+    """The fields that this analyst's reply adds, e.g. `dominant_risk`."""
+    brief_hash: str
+    prompt_hash: str
+    model: str
+    """The model that the provider says replied."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analyst:
+    """One role of the panel: which facts it reads and which reply it must write; its prompt is `prompts/NAME.md`."""
+
+    name: str
+    brief: Callable[[Snapshot, Candidate], Brief]
+    reply: type[AnalystReply]

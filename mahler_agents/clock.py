@@ -1,0 +1,80 @@
+"""Clock, ids and chance: the one module that reads them; everything else takes them as arguments."""
+
+import asyncio
+import random
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no 0/o, 1/l/i: run ids are typed by hand
+
+
+class Clock(Protocol):
+    """What tells the time and waits; times are timezone-aware UTC."""
+
+    def now(self) -> datetime:
+        """Return the present instant, in UTC."""
+        ...
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once `now()` is `instant` or later."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the present instant, in UTC."""
+        return datetime.now(UTC)
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Wait until `instant`, re-reading the clock, so that a clock that jumps is followed."""
+        while (left := (instant - self.now()).total_seconds()) > 0:
+            await asyncio.sleep(min(left, 60.0))
+
+
+class SimulatedClock:
+    """A clock that stands still until it is told to move: simulations and tests."""
+
+    def __init__(self, start: datetime) -> None:
+        if start.tzinfo is None:
+            raise ValueError("start must be timezone-aware")
+        self._now = start.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """Return the simulated instant, in UTC."""
+        return self._now
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Move to `instant` at once, never back."""
+        self.advance_to(instant)
+
+    def advance_to(self, instant: datetime) -> None:
+        """Set the simulated instant, unless it is in the past."""
+        self._now = max(self._now, instant.astimezone(UTC))
+
+
+class Ids:
+    """Makes short random ids; seeded, it makes the same ones again."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._random = random.Random(seed) if seed is not None else random.SystemRandom()
+
+    def run_id(self, as_of: datetime) -> str:
+        """Return a run id such as `20260316-x7k2qf`: the New York date of `as_of`, then six random characters."""
+        day = as_of.astimezone(NEW_YORK).strftime("%Y%m%d")
+        return f"{day}-{''.join(self._random.choice(_ALPHABET) for _ in range(6))}"
+
+
+def stopwatch() -> float:
+    """Return seconds on a clock that never goes back, for durations only."""
+    return time.perf_counter()
+
+
+def utc_text(instant: datetime) -> str:
+    """Return `instant` as the record keeps it: ISO 8601 in UTC with milliseconds, so that text order is time order."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

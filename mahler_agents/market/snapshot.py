@@ -1,0 +1,222 @@
+"""Stage 1, market: the frozen `Snapshot` that all review of one scan reads, and the protocol of what makes one.
+
+What a market does not know is absent: NaN in a column, None in a field, never a default that looks like a fact.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mahler_agents.types import Frozen, Quote, SpreadType
+
+Floats = NDArray[np.float64]
+Strings = NDArray[np.str_]
+Dates = NDArray[np.datetime64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """One underlying's option chain as columns of equal length, one row a contract.
+
+    Prices in dollars per share; implied volatility as an annualised fraction (0.20 = 20 %); greeks of the long option,
+    per share: delta per dollar, gamma per dollar squared, theta in dollars per calendar day, vega in dollars per
+    volatility point (0.01). NaN where the source has none.
+    """
+
+    underlying: str
+    spot: float
+    """Price of the underlying, dollars per share; NaN if the source has none."""
+    symbol: Strings
+    """OCC symbols."""
+    is_put: Bools
+    expiration: Dates
+    """Exchange dates, `datetime64[D]`."""
+    strike: Floats
+    bid: Floats
+    ask: Floats
+    quote_age_seconds: Floats
+    """Age of the quote at the snapshot's `as_of`."""
+    volume: Floats
+    """Contracts: the larger of today's and the last full session's."""
+    open_interest: Floats
+    multiplier: Floats
+    """Shares per contract: 100 unless adjusted."""
+    implied_volatility: Floats
+    delta: Floats
+    gamma: Floats
+    theta_per_day: Floats
+    vega_per_vol_point: Floats
+
+    def __len__(self) -> int:
+        return len(self.symbol)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bars:
+    """Daily bars of one underlying, oldest first, complete days only; dollars per share, volume in shares.
+
+    A source that has closes only leaves the other columns NaN.
+    """
+
+    date: Dates
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+    def __len__(self) -> int:
+        return len(self.date)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolatilityHistory:
+    """30-day at-the-money implied volatility of one underlying by day, oldest first, before `as_of`'s own day."""
+
+    date: Dates
+    implied_volatility: Floats
+    """Annualised fraction."""
+
+
+class Headline(Frozen):
+    """One news headline: untrusted text."""
+
+    at: dt.datetime
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketData:
+    """What one underlying looks like at `as_of`; empty parts are absent, not zero."""
+
+    chain: Chain
+    bars: Bars
+    volatility_history: VolatilityHistory | None = None
+    headlines: tuple[Headline, ...] | None = None
+    """Newest first; None where the source has no news at all, empty where there was none."""
+    ex_dividend_dates: tuple[dt.date, ...] | None = None
+
+
+class Exposure(Frozen):
+    """Risk that the account already carries: an open position or a pending order, at its worst price."""
+
+    underlying: str
+    spread_type: SpreadType
+    expiration: dt.date
+    contracts: int
+    max_loss_dollars: float
+    """Largest loss of one contract before fees, dollars."""
+    pending: bool
+
+    @property
+    def risk_dollars(self) -> float:
+        """Max loss times contracts, dollars."""
+        return self.max_loss_dollars * self.contracts
+
+
+class Account(Frozen):
+    """The broker's account at `as_of`, dollars."""
+
+    account_id: str
+    equity: float
+    cash: float
+    buying_power: float
+    exposures: tuple[Exposure, ...] = ()
+
+    @property
+    def heat_dollars(self) -> float:
+        """Risk of all exposures, dollars."""
+        return sum(exposure.risk_dollars for exposure in self.exposures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The market and the account, frozen at `as_of`: everything that a review may read."""
+
+    as_of: dt.datetime
+    market: str
+    """Name of the market, e.g. `sample`."""
+    source: str
+    """Where the figures are from, in words for the user."""
+    synthetic: bool
+    """True if the figures are made up; said wherever they appear."""
+    underlyings: Mapping[str, MarketData]
+    risk_free_rate: float
+    """Annualised, continuously compounded; a dated fact of the config."""
+    vix: float | None = None
+    """The VIX index, points; never an ETF's share price."""
+    vix_3_month: float | None = None
+    account: Account | None = None
+    missing: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What could not be had: name of the part to the reason, e.g. `headlines` -> `not in the file`."""
+
+
+class Market(Protocol):
+    """A source of market data; all of it as of an instant, so that a scan can be run again."""
+
+    @property
+    def name(self) -> str:
+        """`sample`, `csv`, ..."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """True if quotes of a later instant exist only once that instant has come."""
+        ...
+
+    def default_as_of(self) -> dt.datetime:
+        """Return the instant that a scan uses when none is asked for."""
+        ...
+
+    async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
+        """Return the market at `as_of`, without the account.
+
+        Raises `InputError` if the market has no data for that instant, `MarketError` if it cannot be reached.
+        """
+        ...
+
+    async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
+        """Return the quotes of the option symbols at the instant `at`; a symbol without a usable quote is left out."""
+        ...
+
+
+def chain_from_columns(underlying: str, spot: float, columns: Mapping[str, Any]) -> Chain:
+    """Return a `Chain` from plain sequences, with NaN for every optional column that is not given.
+
+    Raises `ValueError` if the columns differ in length.
+    """
+    count = len(columns["symbol"])
+    absent = np.full(count, np.nan)
+
+    def floats(name: str) -> Floats:
+        return np.asarray(columns.get(name, absent), dtype=np.float64)
+
+    chain = Chain(
+        underlying=underlying,
+        spot=spot,
+        symbol=np.asarray(columns["symbol"], dtype=np.str_),
+        is_put=np.asarray(columns["is_put"], dtype=np.bool_),
+        expiration=np.asarray(columns["expiration"], dtype="datetime64[D]"),
+        strike=floats("strike"),
+        bid=floats("bid"),
+        ask=floats("ask"),
+        quote_age_seconds=floats("quote_age_seconds"),
+        volume=floats("volume"),
+        open_interest=floats("open_interest"),
+        multiplier=floats("multiplier"),
+        implied_volatility=floats("implied_volatility"),
+        delta=floats("delta"),
+        gamma=floats("gamma"),
+        theta_per_day=floats("theta_per_day"),
+        vega_per_vol_point=floats("vega_per_vol_point"),
+    )
+    lengths = {name: len(column) for name, column in vars(chain).items() if isinstance(column, np.ndarray)}
+    if set(lengths.values()) != {count}:
+        raise ValueError(f"columns of {underlying} differ in length: {lengths}")
+    return chain
