@@ -29,9 +29,7 @@ class FailureKind(StrEnum):
     """A defect of ours; the detail names it."""
 
 
-RETRYABLE = frozenset(
-    {FailureKind.TIMEOUT, FailureKind.RATE_LIMITED, FailureKind.SERVER_ERROR, FailureKind.CONNECTION}
-)
+RETRYABLE = frozenset({FailureKind.TIMEOUT, FailureKind.RATE_LIMITED, FailureKind.SERVER_ERROR, FailureKind.CONNECTION})
 """Kinds that the same request may cure."""
 
 ACTIONS: dict[FailureKind, str] = {

@@ -1,0 +1,1 @@
+"""Stage 4, LLM calls: render, send, retry, read and record, in one place."""
