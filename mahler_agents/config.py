@@ -1,0 +1,109 @@
+"""Config: what the user sets, checked once at the start; dated facts that are nobody's choice."""
+
+import datetime as dt
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from mahler_agents.errors import ConfigError
+from mahler_agents.types import UNIVERSE, Environment, Frozen
+
+_FEDERAL_FUNDS_MIDPOINTS: tuple[tuple[dt.date, float], ...] = (
+    (dt.date(2020, 3, 16), 0.00125),
+    (dt.date(2022, 3, 17), 0.00375),
+    (dt.date(2022, 5, 5), 0.00875),
+    (dt.date(2022, 6, 16), 0.01625),
+    (dt.date(2022, 7, 28), 0.02375),
+    (dt.date(2022, 9, 22), 0.03125),
+    (dt.date(2022, 11, 3), 0.03875),
+    (dt.date(2022, 12, 15), 0.04375),
+    (dt.date(2023, 2, 2), 0.04625),
+    (dt.date(2023, 3, 23), 0.04875),
+    (dt.date(2023, 5, 4), 0.05125),
+    (dt.date(2023, 7, 27), 0.05375),
+    (dt.date(2024, 9, 19), 0.04875),
+    (dt.date(2024, 11, 8), 0.04625),
+    (dt.date(2024, 12, 19), 0.04375),
+    (dt.date(2025, 9, 18), 0.04125),
+    (dt.date(2025, 10, 30), 0.03875),
+    (dt.date(2025, 12, 11), 0.03625),
+)
+"""Midpoint of the federal funds target range (Federal Reserve, FOMC statements), each from its effective date on."""
+
+
+def risk_free_rate(on: dt.date) -> float:
+    """Return the annual risk-free rate on a date: the midpoint of the federal funds target range then in force.
+
+    Raises `ConfigError` before the first date of the table.
+    """
+    known = [rate for since, rate in _FEDERAL_FUNDS_MIDPOINTS if since <= on]
+    if not known:
+        first = _FEDERAL_FUNDS_MIDPOINTS[0][0]
+        raise ConfigError(f"no risk-free rate is known for {on}: the table begins on {first}")
+    return known[-1]
+
+
+class DeskConfig(Frozen):
+    """Settings of the desk; every default is a rule of the house."""
+
+    environment: Environment = Environment.PAPER
+    universe: tuple[str, ...] = UNIVERSE
+    max_candidates: Annotated[int, Field(ge=1, le=10)] = 10
+    """Candidates that one scan reviews: at most the best of each underlying and direction."""
+    max_trades_per_scan: Annotated[int, Field(ge=0)] = 3
+    decision_delay_seconds: Annotated[float, Field(ge=0, le=1800)] = 180.0
+    """The legs are quoted again this long after the snapshot; LLM calls that have not ended by then fail."""
+    entry_concession: Annotated[float, Field(ge=0, le=1)] = 0.66
+    """An entry order concedes up to this share of the way from mid to the natural side."""
+    min_fill_to_screened_credit: Annotated[float, Field(gt=0, le=1)] = 0.75
+    """The lowest credit that an entry may concede to, as a share of the credit that the screen saw; sized on."""
+    live_requires_verdict: bool = True
+    """Live only: without a verdict nothing is traded."""
+    commission_per_contract_and_leg: Annotated[float, Field(ge=0)] = 1.0
+    """Dollars, charged by the embedded broker."""
+
+
+def environment_from(variables: Mapping[str, str] = os.environ) -> Environment:
+    """Return the environment that `MAHLER_ENVIRONMENT`, or else `ENVIRONMENT`, names; paper if neither is set.
+
+    Raises `ConfigError` on anything but `paper` and `live`: a typing error must never trade real money.
+    """
+    for name in ("MAHLER_ENVIRONMENT", "ENVIRONMENT"):
+        value = variables.get(name)
+        if value is None:
+            continue
+        try:
+            return Environment(value)
+        except ValueError:
+            raise ConfigError(f"{name}={value!r} is not an environment: use `paper` or `live`") from None
+    return Environment.PAPER
+
+
+def database_path(given: Path | None, market: str, broker: str, variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the record's file for a verb with a market: `--db`, else `MAHLER_DB`, else one for each market and broker.
+
+    The default file carries both names, so that sample data never mixes with an account's.
+    """
+    if given is not None:
+        return given
+    if named := variables.get("MAHLER_DB"):
+        return Path(named)
+    return Path(f"mahler-{market}-{broker}.db")
+
+
+def newest_database(given: Path | None, variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the record's file for a verb without a market: `--db`, else `MAHLER_DB`, else the newest `mahler-*.db`.
+
+    Raises `ConfigError` if there is none.
+    """
+    if given is not None:
+        return given
+    if named := variables.get("MAHLER_DB"):
+        return Path(named)
+    found = sorted(Path().glob("mahler-*.db"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise ConfigError("no mahler-*.db in this folder: run `mahler scan` first, or name the file with --db")
+    return found[-1]

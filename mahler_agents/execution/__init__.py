@@ -1,0 +1,23 @@
+"""Stage 8, execute: a reserved order in, a `Fill` or the reason for none out; the order ledger and the brokers.
+
+Nothing here imports the LLM side: no number that a model wrote can reach an order.
+"""
+
+from mahler_agents.execution.broker import Broker
+from mahler_agents.execution.execute import execute
+from mahler_agents.execution.ledger import Ledger, Position
+from mahler_agents.execution.orders import Execution, Fill, OrderState, OrderTicket, OrderUpdate
+from mahler_agents.execution.paper import PaperBroker
+
+__all__ = [
+    "Broker",
+    "Execution",
+    "Fill",
+    "Ledger",
+    "OrderState",
+    "OrderTicket",
+    "OrderUpdate",
+    "PaperBroker",
+    "Position",
+    "execute",
+]

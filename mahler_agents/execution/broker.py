@@ -1,0 +1,32 @@
+"""Stage 8, execute: what the desk asks of a broker."""
+
+import datetime as dt
+from typing import Protocol
+
+from mahler_agents.execution.orders import OrderTicket, OrderUpdate
+from mahler_agents.market.snapshot import Account
+
+
+class Broker(Protocol):
+    """Where orders go. Implementations raise `BrokerError` when they cannot be asked."""
+
+    @property
+    def name(self) -> str:
+        """`paper`, `alpaca`, ..."""
+        ...
+
+    @property
+    def account_id(self) -> str:
+        """The account that orders are for."""
+        ...
+
+    async def account(self, at: dt.datetime) -> Account:
+        """Return the account's equity, cash and buying power, marked at the instant `at`; without exposures."""
+        ...
+
+    async def submit(self, ticket: OrderTicket, steps: tuple[float, ...]) -> OrderUpdate:
+        """Work the order through the credits of `steps` (per share, falling), and return how it ended.
+
+        Submitting a `client_order_id` that is known already returns what became of it and trades nothing.
+        """
+        ...

@@ -1,0 +1,60 @@
+"""Stage 8, execute: a reserved ticket in, an `Execution` out.
+
+The intent is in the ledger before this begins. The legs are quoted again at the decision time, never when replies
+happened to end; then the order is sent, and what became of it is booked.
+"""
+
+import asyncio
+import math
+
+from mahler_agents.execution.broker import Broker
+from mahler_agents.execution.ledger import Ledger
+from mahler_agents.execution.orders import CONCESSION_STEPS, Execution, OrderState, OrderTicket, OrderUpdate
+from mahler_agents.market.snapshot import Market
+from mahler_agents.types import Reason, SpreadQuote
+
+
+async def execute(
+    ticket: OrderTicket, *, market: Market, broker: Broker, ledger: Ledger, concession: float
+) -> Execution:
+    """Send a ticket whose intent is committed, and book the result.
+
+    Raises `BrokerError`, `MarketError` or `RecordError`; the intent then stays pending and keeps counting as risk.
+    """
+    spread = ticket.spread
+    quotes = await market.quotes([spread.short_symbol, spread.long_symbol], ticket.decided_at)
+    short, long = quotes.get(spread.short_symbol), quotes.get(spread.long_symbol)
+    if short is None or long is None:
+        return await _not_sent(ticket, ledger, Reason.NO_QUOTE, None)
+    quote = SpreadQuote(short=short, long=long)
+    if quote.mid_credit < ticket.limit_credit or quote.mid_credit >= spread.width:
+        return await _not_sent(ticket, ledger, Reason.QUOTE_MOVED, quote)
+    await asyncio.to_thread(ledger.mark_sent, ticket.client_order_id, quote)
+    update = await broker.submit(ticket, concession_steps(quote, concession=concession, floor=ticket.limit_credit))
+    await asyncio.to_thread(ledger.book, ticket, update)
+    return _execution(ticket, update, quote)
+
+
+def concession_steps(quote: SpreadQuote, *, concession: float, floor: float) -> tuple[float, ...]:
+    """Return the credits of an entry order, from mid down to `concession` of the way to natural, in whole cents.
+
+    Five equal steps after the first price; rounded down, never below `floor`, repeated prices left out.
+    """
+    shares = [concession * step / CONCESSION_STEPS for step in range(CONCESSION_STEPS + 1)]
+    prices = [max(floor, round_down_to_cent(quote.credit_at(share))) for share in shares]
+    return tuple(dict.fromkeys(prices))
+
+
+def round_down_to_cent(dollars: float) -> float:
+    """Return `dollars` rounded down to a whole cent, with a guard against binary fractions (0.29 stays 0.29)."""
+    return math.floor(dollars * 100 + 1e-6) / 100
+
+
+async def _not_sent(ticket: OrderTicket, ledger: Ledger, reason: Reason, quote: SpreadQuote | None) -> Execution:
+    await asyncio.to_thread(ledger.cancel, ticket.client_order_id, reason, quote)
+    return Execution(ticket=ticket, state=OrderState.CANCELED, reason=reason, quote=quote)
+
+
+def _execution(ticket: OrderTicket, update: OrderUpdate, quote: SpreadQuote) -> Execution:
+    reason = Reason.FILLED if update.fill is not None else update.reason or Reason.UNFILLED
+    return Execution(ticket=ticket, state=update.state, reason=reason, quote=quote, fill=update.fill)

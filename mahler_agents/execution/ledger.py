@@ -1,0 +1,230 @@
+"""Stage 8, execute: the order ledger, our own book of intents, orders, fills and positions.
+
+It has a connection of its own with synchronous FULL: an intent is on disk before the broker hears of it.
+"""
+
+import datetime as dt
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mahler_agents.clock import utc_text
+from mahler_agents.errors import RecordError
+from mahler_agents.execution.orders import PENDING_STATES, Fill, OrderState, OrderTicket, OrderUpdate
+from mahler_agents.market.snapshot import Exposure
+from mahler_agents.record.durable import DurableConnection, insert
+from mahler_agents.types import Frozen, Reason, Spread, SpreadQuote, SpreadType
+
+_SPREAD_COLUMNS = (
+    "underlying",
+    "spread_type",
+    "expiration",
+    "short_strike",
+    "long_strike",
+    "short_symbol",
+    "long_symbol",
+)
+_PENDING = ", ".join(f"'{state.value}'" for state in PENDING_STATES)
+
+
+class Position(Frozen):
+    """An open or closed credit spread, from its fills."""
+
+    entry_order_id: str
+    spread: Spread
+    contracts: int
+    entry_credit: float
+    """Filled credit per share, before fees."""
+    fees: float
+    """Dollars paid at entry."""
+    opened_at: dt.datetime
+
+
+class Ledger:
+    """One account's orders and positions. Methods block for the length of a commit: call them in a thread.
+
+    All of them raise `RecordError` when the database cannot be read or written.
+    """
+
+    def __init__(self, path: Path, account_id: str) -> None:
+        self.account_id = account_id
+        self._books = DurableConnection(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._books.close()
+
+    def reserve(self, decide: Callable[[tuple[Exposure, ...], int], OrderTicket | None], *, slot: str) -> None:
+        """Read the risk now open, let `decide` size a ticket on it, and commit the intent, all in one transaction.
+
+        `decide` gets the exposures and how many entries of `slot` are pending or filled; it returns None to trade
+        nothing. No other process can add risk between the reading and the commit.
+        """
+        with self._books.transaction() as connection:
+            ticket = decide(self._exposures(connection), self._entries(connection, slot))
+            if ticket is not None:
+                self._insert_intent(connection, ticket)
+
+    def exposures(self) -> tuple[Exposure, ...]:
+        """Return the risk of open positions and pending orders."""
+        with self._books.reading() as connection:
+            return self._exposures(connection)
+
+    def open_positions(self) -> tuple[Position, ...]:
+        """Return the open positions, oldest first."""
+        with self._books.reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM positions WHERE account_id = ? AND state = 'open' ORDER BY opened_at, entry_order_id",
+                (self.account_id,),
+            ).fetchall()
+        return tuple(
+            Position(
+                entry_order_id=row["entry_order_id"],
+                spread=_spread(row),
+                contracts=row["contracts"],
+                entry_credit=row["entry_credit"],
+                fees=row["fees"],
+                opened_at=dt.datetime.fromisoformat(row["opened_at"]),
+            )
+            for row in rows
+        )
+
+    def mark_sent(self, client_order_id: str, quote: SpreadQuote) -> None:
+        """Note that the order is about to be sent, and the quotes on which that was decided."""
+        with self._books.transaction() as connection:
+            self._move(connection, client_order_id, OrderState.INTENT, OrderState.SENT)
+            _note_quote(connection, client_order_id, quote)
+
+    def cancel(self, client_order_id: str, reason: Reason, quote: SpreadQuote | None) -> None:
+        """Close an intent that was never sent."""
+        with self._books.transaction() as connection:
+            self._move(connection, client_order_id, OrderState.INTENT, OrderState.CANCELED, reason)
+            if quote is not None:
+                _note_quote(connection, client_order_id, quote)
+
+    def book(self, ticket: OrderTicket, update: OrderUpdate) -> None:
+        """Book what the broker said about a sent order; a fill opens the position in the same transaction."""
+        with self._books.transaction() as connection:
+            reason = Reason.FILLED if update.fill is not None else update.reason
+            self._move(connection, ticket.client_order_id, OrderState.SENT, update.state, reason)
+            connection.execute(
+                "UPDATE orders SET broker_order_id = ? WHERE client_order_id = ?",
+                (update.broker_order_id, ticket.client_order_id),
+            )
+            if update.fill is not None:
+                self._open_position(connection, ticket, update.fill)
+
+    def _exposures(self, connection: sqlite3.Connection) -> tuple[Exposure, ...]:
+        positions = connection.execute(
+            "SELECT *, entry_credit AS credit, 0 AS pending FROM positions WHERE account_id = ? AND state = 'open'"
+            " ORDER BY opened_at, entry_order_id",
+            (self.account_id,),
+        ).fetchall()
+        orders = connection.execute(
+            "SELECT *, limit_credit AS credit, 1 AS pending FROM orders"
+            f" WHERE account_id = ? AND purpose = 'entry' AND state IN ({_PENDING})"
+            " ORDER BY decided_at, client_order_id",
+            (self.account_id,),
+        ).fetchall()
+        return tuple(_exposure(row) for row in (*positions, *orders))
+
+    def _entries(self, connection: sqlite3.Connection, slot: str) -> int:
+        row = connection.execute(
+            "SELECT COUNT(*) FROM orders WHERE account_id = ? AND slot = ? AND purpose = 'entry'"
+            f" AND state IN ('filled', {_PENDING})",
+            (self.account_id, slot),
+        ).fetchone()
+        return row[0]
+
+    def _insert_intent(self, connection: sqlite3.Connection, ticket: OrderTicket) -> None:
+        row: dict[str, object] = {
+            "client_order_id": ticket.client_order_id,
+            "account_id": self.account_id,
+            "slot": ticket.slot,
+            "candidate_id": ticket.candidate_id,
+            "purpose": ticket.purpose,
+            "state": OrderState.INTENT.value,
+            **_spread_row(ticket.spread),
+            "contracts": ticket.contracts,
+            "limit_credit": ticket.limit_credit,
+            "decided_at": utc_text(ticket.decided_at),
+        }
+        insert(connection, "orders", row)
+
+    def _open_position(self, connection: sqlite3.Connection, ticket: OrderTicket, fill: Fill) -> None:
+        at = utc_text(fill.at)
+        insert(
+            connection,
+            "fills",
+            {
+                "client_order_id": ticket.client_order_id,
+                "number": 1,
+                "at": at,
+                "contracts": fill.contracts,
+                "credit": fill.credit,
+                "fees": fill.fees,
+            },
+        )
+        insert(
+            connection,
+            "positions",
+            {
+                "entry_order_id": ticket.client_order_id,
+                "account_id": self.account_id,
+                "state": "open",
+                **_spread_row(ticket.spread),
+                "contracts": fill.contracts,
+                "entry_credit": fill.credit,
+                "fees": fill.fees,
+                "opened_at": at,
+            },
+        )
+
+    def _move(
+        self,
+        connection: sqlite3.Connection,
+        client_order_id: str,
+        before: OrderState,
+        after: OrderState,
+        reason: Reason | None = None,
+    ) -> None:
+        moved = connection.execute(
+            "UPDATE orders SET state = ?, reason = ? WHERE client_order_id = ? AND state = ?",
+            (after.value, reason and reason.value, client_order_id, before.value),
+        )
+        if moved.rowcount != 1:
+            raise RecordError(f"{self._books.path}: order {client_order_id} is not in state {before.value}")
+
+
+def _note_quote(connection: sqlite3.Connection, client_order_id: str, quote: SpreadQuote) -> None:
+    connection.execute(
+        "UPDATE orders SET short_bid = ?, short_ask = ?, long_bid = ?, long_ask = ? WHERE client_order_id = ?",
+        (quote.short.bid, quote.short.ask, quote.long.bid, quote.long.ask, client_order_id),
+    )
+
+
+def _spread_row(spread: Spread) -> dict[str, object]:
+    row = spread.model_dump(mode="json")
+    return {column: row[column] for column in _SPREAD_COLUMNS}
+
+
+def _spread(row: sqlite3.Row) -> Spread:
+    return Spread(**{column: row[column] for column in _SPREAD_COLUMNS})
+
+
+def _exposure(row: sqlite3.Row) -> Exposure:
+    spread = _spread(row)
+    return Exposure(
+        underlying=spread.underlying,
+        spread_type=SpreadType(row["spread_type"]),
+        expiration=spread.expiration,
+        contracts=row["contracts"],
+        max_loss_dollars=spread.max_loss_dollars(row["credit"]),
+        pending=bool(row["pending"]),
+    )

@@ -1,0 +1,93 @@
+"""Stage 8, execute: what an order is, from the ticket to the fill. Credits in dollars per share, in whole cents."""
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from mahler_agents.types import Frozen, Reason, Spread, SpreadQuote
+
+MAX_CLIENT_ORDER_ID = 48
+"""Characters; Alpaca's limit."""
+
+CONCESSION_STEPS = 5
+"""Equal steps in which an entry order goes from mid to its last price."""
+
+
+class OrderState(StrEnum):
+    """Where an order stands in the ledger."""
+
+    INTENT = "intent"
+    """Sized and committed, not yet sent."""
+    SENT = "sent"
+    """Handed to the broker; the answer is not known yet."""
+    FILLED = "filled"
+    CANCELED = "canceled"
+    """Ended without a fill, or never sent; the reason says why."""
+    REJECTED = "rejected"
+    """Refused by the broker."""
+
+
+PENDING_STATES = (OrderState.INTENT, OrderState.SENT)
+"""States in which an order may still be filled: it counts as risk at its worst limit."""
+
+
+class OrderTicket(Frozen):
+    """A sized entry order: what is sold, how many, and the lowest credit it may concede to."""
+
+    client_order_id: Annotated[str, Field(max_length=MAX_CLIENT_ORDER_ID)]
+    """The same for the same account, slot, spread, purpose and attempt, so that sending twice cannot trade twice."""
+    account_id: str
+    slot: str
+    candidate_id: str
+    """The reviewed candidate that this order is for."""
+    purpose: Literal["entry"] = "entry"
+    spread: Spread
+    contracts: Annotated[int, Field(gt=0)]
+    limit_credit: Annotated[float, Field(gt=0)]
+    """The lowest acceptable credit, per share."""
+    decided_at: AwareDatetime
+    """The decision time: the snapshot's `as_of` plus the decision delay."""
+
+
+class Fill(Frozen):
+    """Contracts that traded, at one price."""
+
+    client_order_id: str
+    contracts: Annotated[int, Field(gt=0)]
+    credit: float
+    """Received per share, before fees."""
+    fees: Annotated[float, Field(ge=0)]
+    """Dollars, for all contracts and legs."""
+    at: AwareDatetime
+
+
+class OrderUpdate(Frozen):
+    """What a broker says about an order."""
+
+    state: OrderState
+    broker_order_id: str
+    fill: Fill | None = None
+    reason: Reason | None = None
+    """Why it ended without a fill."""
+
+
+class Execution(Frozen):
+    """How the execution of one ticket ended."""
+
+    ticket: OrderTicket
+    state: OrderState
+    reason: Reason
+    quote: SpreadQuote | None = None
+    """The legs' quotes at the decision time; None if a leg had none."""
+    fill: Fill | None = None
+
+
+def client_order_id(*, account_id: str, slot: str, spread: Spread, purpose: str, attempt: int) -> str:
+    """Return a readable id of at most 48 characters that is the same for the same order and no other.
+
+    The spread's key is legible up to 31 characters; the digest (64 bits of SHA-256) covers everything.
+    """
+    digest = hashlib.sha256("\x1f".join([account_id, slot, spread.key, purpose, str(attempt)]).encode()).hexdigest()
+    return f"{spread.key[: MAX_CLIENT_ORDER_ID - 17]}-{digest[:16]}"

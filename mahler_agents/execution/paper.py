@@ -1,0 +1,171 @@
+"""Stage 8, execute: the embedded broker; its account is kept in the record's file, apart from our own ledger."""
+
+import asyncio
+import datetime as dt
+import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mahler_agents.clock import utc_text
+from mahler_agents.errors import BrokerError
+from mahler_agents.execution.orders import Fill, OrderState, OrderTicket, OrderUpdate
+from mahler_agents.market.occ import OptionContract, parse_symbol
+from mahler_agents.market.snapshot import Account, Market
+from mahler_agents.record.durable import DurableConnection, insert
+from mahler_agents.types import CONTRACT_MULTIPLIER, Reason, SpreadQuote
+
+STARTING_CASH_CENTS = 10_000_000
+LEGS = 2
+
+
+class PaperBroker:
+    """A broker for trials: 100,000 dollars, fills at the order's last price, at once, from the market's own quotes.
+
+    An entry fills when the credit after `concession` of the way from mid to natural is at or above the order's lowest
+    price; it fills at that credit, rounded down to a cent. Money is kept in whole cents.
+    """
+
+    name = "paper"
+
+    def __init__(
+        self, path: Path, market: Market, *, concession: float, commission: float, account_id: str | None = None
+    ) -> None:
+        self.account_id = account_id or f"paper-{market.name}"
+        self._market = market
+        self._concession = concession
+        self._commission_cents = round(commission * 100)
+        self._books = DurableConnection(path)
+        with self._books.transaction() as connection:
+            connection.execute(
+                "INSERT INTO paper_accounts (account_id, cash_cents) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (self.account_id, STARTING_CASH_CENTS),
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._books.close()
+
+    async def account(self, at: dt.datetime) -> Account:
+        """Return cash plus every leg at its mid at the instant `at`; buying power is cash less what the legs could owe.
+
+        Raises `BrokerError` if a leg that is held has no quote: an equity without it would be made up.
+        """
+        cash_cents, held = await asyncio.to_thread(self._holdings)
+        quotes = await self._market.quotes(list(held), at)
+        if unquoted := sorted(held.keys() - quotes.keys()):
+            raise BrokerError(f"the paper account cannot be marked at {utc_text(at)}: no quote for {unquoted[0]}")
+        legs = sum(contracts * quotes[symbol].mid for symbol, contracts in held.items()) * CONTRACT_MULTIPLIER
+        cash = cash_cents / 100
+        return Account(
+            account_id=self.account_id,
+            equity=round(cash + legs, 2),
+            cash=cash,
+            buying_power=round(cash - worst_payout_dollars(held), 2),
+        )
+
+    async def submit(self, ticket: OrderTicket, steps: tuple[float, ...]) -> OrderUpdate:
+        """Fill the order at its last step or cancel it; a known `client_order_id` trades nothing again."""
+        known = await asyncio.to_thread(self._known, ticket)
+        if known is not None:
+            return known
+        symbols = [ticket.spread.short_symbol, ticket.spread.long_symbol]
+        quotes = await self._market.quotes(symbols, ticket.decided_at)
+        if any(symbol not in quotes for symbol in symbols):
+            return await asyncio.to_thread(self._settle, ticket, None)
+        quote = SpreadQuote(short=quotes[symbols[0]], long=quotes[symbols[1]])
+        reachable = quote.credit_at(self._concession) >= steps[-1] - 1e-9
+        return await asyncio.to_thread(self._settle, ticket, steps[-1] if reachable else None)
+
+    def _holdings(self) -> tuple[int, dict[str, int]]:
+        with self._books.reading() as connection:
+            cash = connection.execute(
+                "SELECT cash_cents FROM paper_accounts WHERE account_id = ?", (self.account_id,)
+            ).fetchone()
+            held = connection.execute(
+                "SELECT symbol, contracts FROM paper_positions WHERE account_id = ? AND contracts <> 0 ORDER BY symbol",
+                (self.account_id,),
+            ).fetchall()
+        return cash["cash_cents"], {row["symbol"]: row["contracts"] for row in held}
+
+    def _known(self, ticket: OrderTicket) -> OrderUpdate | None:
+        with self._books.reading() as connection:
+            row = connection.execute(
+                "SELECT * FROM paper_orders WHERE client_order_id = ?", (ticket.client_order_id,)
+            ).fetchone()
+        return None if row is None else _update(ticket, row)
+
+    def _settle(self, ticket: OrderTicket, credit: float | None) -> OrderUpdate:
+        """Enter the order into the books, filled at `credit` or canceled, in one transaction."""
+        fees_cents = self._commission_cents * LEGS * ticket.contracts if credit is not None else 0
+        row: dict[str, object] = {
+            "client_order_id": ticket.client_order_id,
+            "account_id": self.account_id,
+            "state": (OrderState.CANCELED if credit is None else OrderState.FILLED).value,
+            "contracts": ticket.contracts,
+            "credit": credit,
+            "fees": fees_cents / 100,
+            "at": utc_text(ticket.decided_at),
+        }
+        with self._books.transaction() as connection:
+            insert(connection, "paper_orders", row)
+            if credit is not None:
+                received_cents = round(credit * 100) * CONTRACT_MULTIPLIER * ticket.contracts
+                connection.execute(
+                    "UPDATE paper_accounts SET cash_cents = cash_cents + ? WHERE account_id = ?",
+                    (received_cents - fees_cents, self.account_id),
+                )
+                self._move_leg(connection, ticket.spread.short_symbol, -ticket.contracts)
+                self._move_leg(connection, ticket.spread.long_symbol, ticket.contracts)
+        return _update(ticket, row)
+
+    def _move_leg(self, connection: sqlite3.Connection, symbol: str, contracts: int) -> None:
+        connection.execute(
+            "INSERT INTO paper_positions (account_id, symbol, contracts) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET contracts = contracts + excluded.contracts",
+            (self.account_id, symbol, contracts),
+        )
+
+
+def worst_payout_dollars(held: Mapping[str, int]) -> float:
+    """Return the most that option legs could owe at expiry, dollars: what the broker sets aside.
+
+    `held` maps OCC symbols to contracts, negative if short. Legs of one underlying, expiration and right offset each
+    other; others do not. The payoff is piecewise linear, so that its worst point is at a strike, at zero or far above.
+    """
+    groups: dict[tuple[str, dt.date, str], list[tuple[OptionContract, int]]] = defaultdict(list)
+    for symbol, contracts in held.items():
+        option = parse_symbol(symbol)
+        groups[option.underlying, option.expiration, option.right].append((option, contracts))
+    return sum(_worst_of_group(legs) for legs in groups.values()) * CONTRACT_MULTIPLIER
+
+
+def _worst_of_group(legs: list[tuple[OptionContract, int]]) -> float:
+    strikes = [option.strike for option, _ in legs]
+    prices = [0.0, *strikes, 2 * max(strikes)]
+    return max(0.0, *(-sum(contracts * _intrinsic(option, price) for option, contracts in legs) for price in prices))
+
+
+def _intrinsic(option: OptionContract, price: float) -> float:
+    return max(0.0, option.strike - price if option.right == "put" else price - option.strike)
+
+
+def _update(ticket: OrderTicket, row: Mapping[str, object] | sqlite3.Row) -> OrderUpdate:
+    broker_order_id = f"paper-{ticket.client_order_id}"
+    credit = row["credit"]
+    if credit is None:
+        return OrderUpdate(state=OrderState.CANCELED, broker_order_id=broker_order_id, reason=Reason.UNFILLED)
+    fill = Fill(
+        client_order_id=ticket.client_order_id,
+        contracts=ticket.contracts,
+        credit=float(str(credit)),
+        fees=float(str(row["fees"])),
+        at=ticket.decided_at,
+    )
+    return OrderUpdate(state=OrderState.FILLED, broker_order_id=broker_order_id, fill=fill)

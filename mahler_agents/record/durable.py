@@ -1,0 +1,49 @@
+"""Record: a connection for money, durable at power loss; the ledger and the embedded broker each have their own."""
+
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mahler_agents.record.database import connect, database_errors
+
+
+class DurableConnection:
+    """One connection with synchronous FULL, used by one thread at a time; its errors are `RecordError`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection = connect(path, durable=True)
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    @contextmanager
+    def reading(self) -> Generator[sqlite3.Connection]:
+        """Give the connection for reading."""
+        with self._lock, database_errors(self.path):
+            yield self._connection
+
+    @contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """Give the connection inside a write transaction: committed at the end, rolled back by any exception.
+
+        IMMEDIATE takes the write lock at once and waits for it; a read that upgrades later would fail instead.
+        """
+        with self._lock, database_errors(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+def insert(connection: sqlite3.Connection, table: str, row: dict[str, object]) -> None:
+    """Insert one row; table and column names are ours, never the user's."""
+    places = ", ".join("?" * len(row))
+    connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", tuple(row.values()))

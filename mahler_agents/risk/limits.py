@@ -1,0 +1,38 @@
+"""Stage 7, size: the limits on risk, as shares of equity."""
+
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from mahler_agents.types import AssetClass, Frozen, Reason
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class RiskLimits(Frozen):
+    """Limits on the risk (max loss x contracts, pending orders included) as fractions of the account's equity.
+
+    The defaults are the paper profile; `RiskLimits.live()` is the live one.
+    """
+
+    max_risk_per_trade_pct: Share = 0.02
+    max_single_position_pct: Share = 0.05
+    max_portfolio_heat_pct: Share = 0.20
+    max_per_underlying_pct: Share = 0.20
+    max_equity_class_pct: Share = 0.50
+    max_treasury_class_pct: Share = 0.25
+    max_commodity_class_pct: Share = 0.25
+    max_positions_per_equity_class: Annotated[int, Field(ge=0)] = 5
+
+    @classmethod
+    def live(cls) -> Self:
+        """Return the live profile: 10 % per underlying and 3 equity positions."""
+        return cls(max_per_underlying_pct=0.10, max_positions_per_equity_class=3)
+
+    def class_limit(self, asset_class: AssetClass) -> tuple[Reason, float]:
+        """Return the reason code and the share of equity that bound one asset class."""
+        return {
+            AssetClass.EQUITY: (Reason.MAX_EQUITY_CLASS, self.max_equity_class_pct),
+            AssetClass.TREASURY: (Reason.MAX_TREASURY_CLASS, self.max_treasury_class_pct),
+            AssetClass.COMMODITY: (Reason.MAX_COMMODITY_CLASS, self.max_commodity_class_pct),
+        }[asset_class]

@@ -1,0 +1,141 @@
+"""Stage 7, size: a spread, its lowest credit, the account and what is open in, `Sizing` out; pure."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from mahler_agents.market.snapshot import Account, Exposure
+from mahler_agents.risk.limits import RiskLimits
+from mahler_agents.types import ASSET_CLASSES, AssetClass, Frozen, Reason, Spread
+
+_ROUNDING = 1e-9  # 2,000 / 400 must be 5 contracts, whatever binary fractions make of it
+
+
+class Constraint(Frozen):
+    """One limit and how many contracts it leaves room for."""
+
+    code: Reason
+    contracts: int | None
+    """Contracts that this limit allows; None if it does not bound their number."""
+    limit_dollars: float | None = None
+    used_dollars: float | None = None
+    """Risk already taken against `limit_dollars`."""
+
+
+class Sizing(Frozen):
+    """How many contracts may be traded, and which limit says so."""
+
+    contracts: Annotated[int, Field(ge=0)]
+    binding: Reason
+    """The limit that allows the fewest contracts."""
+    constraints: tuple[Constraint, ...]
+    """Every limit, in the order in which ties are broken."""
+    limit_credit: float
+    """The lowest credit per share that the order may concede to: what it was sized on."""
+    max_loss_dollars: float
+    """Largest loss of one contract at `limit_credit`, before fees."""
+
+    @property
+    def risk_dollars(self) -> float:
+        """Max loss times contracts, dollars."""
+        return self.max_loss_dollars * self.contracts
+
+
+def size(
+    *,
+    spread: Spread,
+    limit_credit: float,
+    account: Account,
+    exposures: Sequence[Exposure],
+    limits: RiskLimits,
+    trades_left: int,
+) -> Sizing:
+    """Return the largest number of contracts that every limit allows, floored, and the limit that binds.
+
+    `exposures` is the risk at this moment: open positions and pending orders, those of this scan included; `account` is
+    the snapshot's. `trades_left` is how many more trades this scan may open. Raises `ValueError` unless
+    0 < `limit_credit` < width.
+    """
+    if not 0 < limit_credit < spread.width:
+        raise ValueError(f"credit {limit_credit} of a spread {spread.width} wide is not between 0 and its width")
+    max_loss = spread.max_loss_dollars(limit_credit)
+    constraints = (
+        *_yes_or_no(spread, account, exposures, limits, trades_left),
+        *_dollar_limits(spread, max_loss, account, exposures, limits),
+    )
+    bounded = [constraint for constraint in constraints if constraint.contracts is not None]
+    binding = min(bounded, key=lambda constraint: constraint.contracts or 0)
+    return Sizing(
+        contracts=binding.contracts or 0,
+        binding=binding.code,
+        constraints=constraints,
+        limit_credit=limit_credit,
+        max_loss_dollars=max_loss,
+    )
+
+
+def _yes_or_no(
+    spread: Spread, account: Account, exposures: Sequence[Exposure], limits: RiskLimits, trades_left: int
+) -> list[Constraint]:
+    """Limits that either forbid the trade or do not bound its size."""
+    duplicate = any(_same_position(exposure, spread) for exposure in exposures)
+    in_equities = sum(_class_of(exposure.underlying) is AssetClass.EQUITY for exposure in exposures)
+    too_many = (
+        _class_of(spread.underlying) is AssetClass.EQUITY and in_equities >= limits.max_positions_per_equity_class
+    )
+    forbidden = {
+        Reason.NO_EQUITY: account.equity <= 0,
+        Reason.DUPLICATE_POSITION: duplicate,
+        Reason.MAX_TRADES_PER_SCAN: trades_left <= 0,
+        Reason.MAX_POSITIONS_PER_EQUITY_CLASS: too_many,
+    }
+    return [Constraint(code=code, contracts=0 if forbids else None) for code, forbids in forbidden.items()]
+
+
+def _dollar_limits(
+    spread: Spread, max_loss: float, account: Account, exposures: Sequence[Exposure], limits: RiskLimits
+) -> list[Constraint]:
+    """Limits in dollars of risk: each allows as many contracts as fit between what is used and the limit."""
+    asset_class = _class_of(spread.underlying)
+    class_code, class_share = limits.class_limit(asset_class)
+    heat = _risk(exposures)
+    same_underlying = _risk([exposure for exposure in exposures if exposure.underlying == spread.underlying])
+    same_class = _risk([exposure for exposure in exposures if _class_of(exposure.underlying) is asset_class])
+    since_snapshot = max(0.0, heat - account.heat_dollars)
+    rows = (
+        (Reason.MAX_RISK_PER_TRADE, limits.max_risk_per_trade_pct * account.equity, 0.0),
+        (Reason.MAX_SINGLE_POSITION, limits.max_single_position_pct * account.equity, 0.0),
+        (Reason.MAX_PORTFOLIO_HEAT, limits.max_portfolio_heat_pct * account.equity, heat),
+        (Reason.MAX_PER_UNDERLYING, limits.max_per_underlying_pct * account.equity, same_underlying),
+        (class_code, class_share * account.equity, same_class),
+        # The broker's figure is as old as the snapshot: what was reserved since then is taken off.
+        (Reason.BUYING_POWER, account.buying_power, since_snapshot),
+    )
+    return [
+        Constraint(
+            code=code,
+            contracts=max(0, math.floor((limit - used) / max_loss + _ROUNDING)),
+            limit_dollars=limit,
+            used_dollars=used,
+        )
+        for code, limit, used in rows
+    ]
+
+
+def _same_position(exposure: Exposure, spread: Spread) -> bool:
+    return (exposure.underlying, exposure.spread_type, exposure.expiration) == (
+        spread.underlying,
+        spread.spread_type,
+        spread.expiration,
+    )
+
+
+def _risk(exposures: Sequence[Exposure]) -> float:
+    return sum(exposure.risk_dollars for exposure in exposures)
+
+
+def _class_of(underlying: str) -> AssetClass:
+    # A symbol outside the universe (a position opened by hand) can only be a stock or a stock fund.
+    return ASSET_CLASSES.get(underlying, AssetClass.EQUITY)
