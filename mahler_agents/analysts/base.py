@@ -1,7 +1,8 @@
 """Stage 3, brief and opinion: what an analyst is, and the types that come in (`Brief`) and go out (`Opinion`)."""
 
 import hashlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
@@ -30,11 +31,11 @@ class Brief(Frozen):
     """
 
     NEEDED: ClassVar[tuple[str, ...]] = ()
-    """Fields without which this analyst makes no call: if one is None, the analyst fails with `missing_facts`."""
+    """Fields without which this analyst makes no call: if one is absent, the analyst fails with `missing_facts`."""
 
     def missing(self) -> tuple[str, ...]:
-        """Return the names of the needed fields that are absent."""
-        return tuple(name for name in self.NEEDED if getattr(self, name) is None)
+        """Return the names of the needed fields that are absent: None, or a list without entries."""
+        return tuple(name for name in self.NEEDED if getattr(self, name) in (None, ()))
 
     def facts(self) -> dict[str, Any]:
         """Return the fields as plain JSON values: what a prompt's template sees as `brief`."""
@@ -44,6 +45,13 @@ class Brief(Frozen):
     def content_hash(self) -> str:
         """SHA-256 of the canonical JSON, 64 hex characters."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def rounded(value: float | None, digits: int) -> float | None:
+    """Return `value` as a brief keeps it: rounded as shown, None where it is absent or NaN, never minus zero."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), digits) + 0.0
 
 
 class Reply(BaseModel):
@@ -73,7 +81,7 @@ class Opinion(Frozen):
     stance: Stance
     confidence: Probability
     p_profit: Probability
-    details: dict[str, str] = {}
+    details: Mapping[str, str] = {}
     """The fields that this analyst's reply adds, e.g. `dominant_risk`."""
     brief_hash: str
     prompt_hash: str

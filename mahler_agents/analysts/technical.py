@@ -1,0 +1,85 @@
+"""Stage 3, brief: the technical analyst; trend of the underlying and how far off the short strike is."""
+
+import math
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from mahler_agents import indicators
+from mahler_agents.analysts.base import Analyst, AnalystReply, rounded
+from mahler_agents.analysts.trade import TradeBrief, share_of_spot, trade_facts
+from mahler_agents.market.snapshot import Snapshot
+from mahler_agents.screen import Candidate
+
+CALENDAR_DAYS_PER_YEAR = 365
+
+
+class TechnicalBrief(TradeBrief):
+    """Prices of the underlying in dollars per share, from complete daily bars; None where the bars are too few."""
+
+    NEEDED: ClassVar[tuple[str, ...]] = ("spot", "sma_20")
+
+    spot: float | None
+    """At the snapshot's instant."""
+    short_strike_distance_pct: float | None
+    """Percent of spot that the short strike is out of the money."""
+    short_strike_distance_sigmas: float | None
+    """The same distance in standard deviations to expiration, at the short contract's implied volatility."""
+    sma_20: float | None
+    sma_50: float | None
+    sma_200: float | None
+    rsi_14: float | None
+    """Wilder's, 0 to 100."""
+    high_20: float | None
+    """Highest high of 20 days; None for a source that has closes only."""
+    low_20: float | None
+    momentum_20_pct: float | None
+    """Percent change of the close over 20 days."""
+    realised_volatility_20_pct: float | None
+    """Annualised percent, of 20 daily log returns."""
+
+
+class Trend(StrEnum):
+    """Where the underlying is heading."""
+
+    UP = "up"
+    DOWN = "down"
+    SIDEWAYS = "sideways"
+
+
+class TechnicalReply(AnalystReply):
+    """The technical analyst's reply."""
+
+    trend: Annotated[Trend, Field(strict=False)]
+
+
+def sigmas(share: float, implied_volatility: float, dte: int) -> float:
+    """Return a distance, given as a share of spot, in standard deviations of the return over `dte` calendar days."""
+    deviation = implied_volatility * math.sqrt(max(dte, 0) / CALENDAR_DAYS_PER_YEAR)
+    return share / deviation if deviation > 0 else math.nan
+
+
+def brief(snapshot: Snapshot, candidate: Candidate) -> TechnicalBrief:
+    """Return the technical analyst's facts about one candidate."""
+    bars = snapshot.underlyings[candidate.spread.underlying].bars
+    distance = share_of_spot(candidate)
+    return TechnicalBrief(
+        **trade_facts(candidate),
+        spot=rounded(candidate.spot, 2),
+        short_strike_distance_pct=rounded(100 * distance, 1),
+        short_strike_distance_sigmas=rounded(
+            sigmas(distance, candidate.short_leg.implied_volatility, candidate.dte), 2
+        ),
+        sma_20=rounded(indicators.simple_moving_average(bars.close, 20), 2),
+        sma_50=rounded(indicators.simple_moving_average(bars.close, 50), 2),
+        sma_200=rounded(indicators.simple_moving_average(bars.close, 200), 2),
+        rsi_14=rounded(indicators.relative_strength_index(bars.close), 1),
+        high_20=rounded(indicators.highest(bars.high, 20), 2),
+        low_20=rounded(indicators.lowest(bars.low, 20), 2),
+        momentum_20_pct=rounded(100 * indicators.momentum(bars.close, 20), 1),
+        realised_volatility_20_pct=rounded(100 * indicators.realised_volatility(bars.close), 1),
+    )
+
+
+ANALYST = Analyst(name="technical", brief=brief, reply=TechnicalReply)
