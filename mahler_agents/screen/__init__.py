@@ -1,0 +1,34 @@
+"""Stage 2, screen: a `Snapshot` in, ranked `Candidate`s and a `ScreenReport` out; pure and vectorised."""
+
+from mahler_agents.screen.pairs import breakeven_probability
+from mahler_agents.screen.ranking import screen, select_for_review
+from mahler_agents.screen.types import (
+    REGIME_WEIGHTS,
+    Candidate,
+    ContractRejection,
+    LegFacts,
+    NearestMiss,
+    PairRejection,
+    ScoreParts,
+    ScoreWeights,
+    ScreenParams,
+    ScreenReport,
+    SpreadGreeks,
+)
+
+__all__ = [
+    "REGIME_WEIGHTS",
+    "Candidate",
+    "ContractRejection",
+    "LegFacts",
+    "NearestMiss",
+    "PairRejection",
+    "ScoreParts",
+    "ScoreWeights",
+    "ScreenParams",
+    "ScreenReport",
+    "SpreadGreeks",
+    "breakeven_probability",
+    "screen",
+    "select_for_review",
+]
