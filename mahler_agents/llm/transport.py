@@ -1,0 +1,201 @@
+"""Stage 4, LLM calls: every HTTP attempt passes here and is written down, before it is sent and after it is read.
+
+The record is made at the transport, below LangChain and the SDK, so that it holds what the wire said, errors included,
+and so that a crash in the middle of a call leaves the request behind. No header is recorded: one of them is the key.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import httpx2
+
+from mahler_agents.clock import Clock, utc_text
+from mahler_agents.llm.wire import Envelope, open_envelope, retry_after_seconds
+
+CallOutcome = Literal["replied", "http_error", "broken", "cancelled"]
+"""`broken`: the connection failed before the body was read; `cancelled`: we gave up waiting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallContext:
+    """Where in a run a call belongs."""
+
+    run_id: str
+    candidate_id: str
+    span_id: str
+    """The role's step in this review; the calls of its attempts are `SPAN.1`, `SPAN.2`, ..."""
+    brief_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallStarted:
+    """What is known before a request is sent."""
+
+    call_id: str
+    """`SPAN.ATTEMPT`."""
+    span_id: str
+    run_id: str
+    candidate_id: str
+    role: str
+    attempt: int
+    """Counts from 1 over retries and the repair."""
+    model: str
+    """As asked for."""
+    prompt_hash: str
+    brief_hash: str
+    request_json: str
+    """The body, to the letter."""
+    started_at: str
+    """UTC, ISO 8601 with milliseconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallFinished:
+    """What is known once the body has been read, or cannot be."""
+
+    call_id: str
+    ended_at: str
+    """UTC, ISO 8601 with milliseconds."""
+    outcome: CallOutcome
+    http_status: int | None
+    response_text: str | None
+    """The body, errors included, without our key should the provider repeat it."""
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    resolved_model: str | None
+    """The model that the provider says replied."""
+    system_fingerprint: str | None
+    error: str | None
+    """Class and words of what broke the call."""
+
+
+class CallLog(Protocol):
+    """Where attempts are written down; called on the event loop, so it must return at once."""
+
+    def call_started(self, call: CallStarted) -> None:
+        """Write down a request that is about to be sent."""
+        ...
+
+    def call_finished(self, call: CallFinished) -> None:
+        """Write down how it ended."""
+        ...
+
+
+class NullCallLog:
+    """Writes nothing down."""
+
+    def call_started(self, call: CallStarted) -> None:
+        """Forget the request."""
+
+    def call_finished(self, call: CallFinished) -> None:
+        """Forget how it ended."""
+
+
+@dataclass(kw_only=True)
+class Exchange:
+    """One attempt on its way through the layers: the client fills in who asks, the transport what came back."""
+
+    context: CallContext
+    role: str
+    attempt: int
+    model: str
+    prompt_hash: str
+    envelope: Envelope | None = None
+    """What the provider sent; None if no whole response arrived."""
+    retry_after: float | None = None
+    """Seconds that the provider asked to wait."""
+    defect: Exception | None = None
+    """An exception that is not the network's, which the SDK would pass off as a connection error."""
+
+    @property
+    def call_id(self) -> str:
+        """The attempt's id in the record."""
+        return f"{self.context.span_id}.{self.attempt}"
+
+
+current_exchange: ContextVar[Exchange] = ContextVar("current_exchange")
+"""The attempt that the running task is making."""
+
+
+class RecordingTransport(httpx2.AsyncBaseTransport):
+    """Wraps the transport that really sends, or a scripted one, and writes each attempt to a `CallLog`."""
+
+    def __init__(
+        self, inner: httpx2.AsyncBaseTransport, *, log: CallLog, clock: Clock, redact: Callable[[str], str]
+    ) -> None:
+        self._inner = inner
+        self._log = log
+        self._clock = clock
+        self._redact = redact
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send the request, read the whole body, write both down; the response returned holds the body."""
+        exchange = current_exchange.get()
+        try:
+            self._log.call_started(self._started(exchange, request))
+            response, body = await self._send(exchange, request)
+            exchange.envelope = open_envelope(response.status_code, self._redact(body.decode("utf-8", "replace")))
+            exchange.retry_after = retry_after_seconds(response.headers.get("retry-after"))
+            self._log.call_finished(self._finished(exchange, error=None))
+        except Exception as error:
+            if not isinstance(error, httpx2.HTTPError | OSError):
+                exchange.defect = error
+            raise
+        # The body is decoded by now, so the headers that tell how it was encoded would mislead.
+        headers = {name: response.headers[name] for name in ("content-type",) if name in response.headers}
+        return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+
+    async def aclose(self) -> None:
+        """Close the wrapped transport."""
+        await self._inner.aclose()
+
+    async def _send(self, exchange: Exchange, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+        try:
+            response = await self._inner.handle_async_request(request)
+            try:
+                return response, await response.aread()
+            finally:
+                await response.aclose()
+        except BaseException as error:
+            self._log.call_finished(self._finished(exchange, error=error))
+            raise
+
+    def _started(self, exchange: Exchange, request: httpx2.Request) -> CallStarted:
+        return CallStarted(
+            call_id=exchange.call_id,
+            span_id=exchange.context.span_id,
+            run_id=exchange.context.run_id,
+            candidate_id=exchange.context.candidate_id,
+            role=exchange.role,
+            attempt=exchange.attempt,
+            model=exchange.model,
+            prompt_hash=exchange.prompt_hash,
+            brief_hash=exchange.context.brief_hash,
+            request_json=self._redact(request.content.decode("utf-8", "replace")),
+            started_at=utc_text(self._clock.now()),
+        )
+
+    def _finished(self, exchange: Exchange, *, error: BaseException | None) -> CallFinished:
+        envelope = exchange.envelope
+        return CallFinished(
+            call_id=exchange.call_id,
+            ended_at=utc_text(self._clock.now()),
+            outcome=_outcome(envelope, error),
+            http_status=envelope.status if envelope else None,
+            response_text=envelope.text if envelope else None,
+            finish_reason=envelope.finish_reason if envelope else None,
+            prompt_tokens=envelope.prompt_tokens if envelope else None,
+            completion_tokens=envelope.completion_tokens if envelope else None,
+            resolved_model=envelope.model if envelope else None,
+            system_fingerprint=envelope.system_fingerprint if envelope else None,
+            error=self._redact(f"{type(error).__name__}: {error}") if error else None,
+        )
+
+
+def _outcome(envelope: Envelope | None, error: BaseException | None) -> CallOutcome:
+    if envelope is not None:
+        return "replied" if envelope.status < 400 else "http_error"
+    return "broken" if isinstance(error, Exception) else "cancelled"
