@@ -38,7 +38,7 @@ def format_symbol(underlying: str, expiration: dt.date, right: Right, strike: fl
     thousandths = round(strike * 1000) if 0 < strike <= _LARGEST_STRIKE else 0
     if not _ROOT.fullmatch(underlying):
         raise InputError(f"{underlying!r} cannot be the root of an option symbol: it takes 1 to 6 capitals or digits")
-    if thousandths == 0 or abs(strike * 1000 - thousandths) > 1e-6 * thousandths:
+    if thousandths == 0 or abs(strike * 1000 - thousandths) > 1e-3:
         raise InputError(f"strike {strike!r} cannot be written in an option symbol: it takes whole thousandths")
     if not _FIRST_YEAR <= expiration.year <= _LAST_YEAR:
         raise InputError(f"expiration {expiration} cannot be written in an option symbol: it takes 2000 to 2099")

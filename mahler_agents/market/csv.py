@@ -1,0 +1,162 @@
+"""Stage 1, market: a file of end-of-day option chains in, the `Snapshot` of one of its dates out.
+
+What such a file does not hold (headlines, the VIX, a history of implied volatility) is absent, and named in
+`Snapshot.missing` with the reason; nothing is derived to fill a gap.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mahler_agents.clock import NEW_YORK
+from mahler_agents.config import risk_free_rate
+from mahler_agents.errors import InputError
+from mahler_agents.market import calendar
+from mahler_agents.market.csv_file import ChainFile, DayOfChain, read_chain_file
+from mahler_agents.market.snapshot import Bars, Chain, MarketData, Snapshot, chain_from_columns
+from mahler_agents.types import CONTRACT_MULTIPLIER, Quote
+
+_ABSENT = {
+    "vix": "not in the file",
+    "vix_3_month": "not in the file",
+    "volatility_history": "not in the file: it holds quotes, not a 30-day implied volatility",
+    "headlines": "not in the file",
+    "ex_dividend_dates": "not in the file",
+    "bars.open": "not in the file: its bars are the underlying's daily closes",
+    "bars.high": "not in the file: its bars are the underlying's daily closes",
+    "bars.low": "not in the file: its bars are the underlying's daily closes",
+    "bars.volume": "not in the file: its bars are the underlying's daily closes",
+}
+
+
+class CsvMarket:
+    """The market that a vendor's end-of-day chain file shows: one instant a day, the session's close.
+
+    The file is read once, at the start; the columns are those of `csv_file.COLUMNS`. Raises `InputError` if the file
+    cannot be used, naming line and column.
+    """
+
+    live = False
+
+    def __init__(self, path: str | Path) -> None:
+        self._file: ChainFile = read_chain_file(Path(path))
+
+    @property
+    def name(self) -> str:
+        """`csv`."""
+        return "csv"
+
+    @property
+    def dates(self) -> tuple[dt.date, ...]:
+        """The dates of the file that can be asked for, in order."""
+        return tuple(self._file.days)
+
+    def default_as_of(self) -> dt.datetime:
+        """Return the close of the last date in the file, UTC."""
+        return calendar.session_close(self.dates[-1])
+
+    async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
+        """Return the chains of the New York date of `as_of`, as of that session's close, whatever its time of day.
+
+        Raises `InputError` if the file has no usable rows of that date, or none of the `underlyings` on it.
+        """
+        date, day = self._day(as_of)
+        found = [underlying for underlying in underlyings if underlying in day]
+        if not found:
+            raise InputError(
+                f"{self._file.path} holds none of {', '.join(underlyings)} on {date}: it holds {', '.join(sorted(day))}"
+            )
+        absent = {f"underlyings.{name}": f"not in the file on {date}" for name in underlyings if name not in day}
+        left_out = {f"dates.{left}": why for left, why in self._file.unusable.items() if left <= date}
+        return Snapshot(
+            as_of=calendar.session_close(date),
+            market=self.name,
+            source=f"end-of-day quotes of {date} from {self._file.path.name}",
+            synthetic=False,
+            underlyings={name: self._market_data(name, date, day[name]) for name in found},
+            risk_free_rate=risk_free_rate(date),
+            missing={**_ABSENT, **absent, **left_out},
+        )
+
+    async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
+        """Return the end-of-day quotes of the New York date of `at`: a later instant of that day has no others.
+
+        Left out are symbols that the file does not hold on that date, and rows without a bid, or without a positive
+        ask. Raises `InputError` if the file has no usable rows of that date.
+        """
+        date, day = self._day(at)
+        close = calendar.session_close(date)
+        rows = {symbol: (chain, row) for chain in day.values() for symbol, row in chain.rows.items()}
+        quotes: dict[str, Quote] = {}
+        for symbol in symbols:
+            if symbol not in rows:
+                continue
+            chain, row = rows[symbol]
+            bid, ask = float(chain.columns["bid"][row]), float(chain.columns["ask"][row])
+            if bid >= 0 and ask > 0:
+                quotes[symbol] = Quote(bid=bid, ask=ask, at=close)
+        return quotes
+
+    def spot(self, underlying: str, at: dt.datetime) -> float:
+        """Return the underlying's close on the New York date of `at`, dollars per share.
+
+        Raises `InputError` if the file does not hold it.
+        """
+        date, day = self._day(at)
+        if underlying not in day:
+            raise InputError(f"{self._file.path} holds no {underlying} on {date}: it holds {', '.join(sorted(day))}")
+        return day[underlying].spot
+
+    def settlement_price(self, underlying: str, date: dt.date) -> float:
+        """Return the underlying's close on `date`, at which options that expire that day settle, dollars per share."""
+        return self.spot(underlying, dt.datetime.combine(date, dt.time(16), NEW_YORK))
+
+    def _day(self, instant: dt.datetime) -> tuple[dt.date, Mapping[str, DayOfChain]]:
+        if instant.tzinfo is None:
+            raise InputError(f"{instant} has no time zone: give an aware time")
+        date = instant.astimezone(NEW_YORK).date()
+        day = self._file.days.get(date)
+        if day is None:
+            raise InputError(self._no_such_date(date))
+        return date, day
+
+    def _no_such_date(self, date: dt.date) -> str:
+        dates = self.dates
+        before = [d for d in dates if d < date]
+        after = [d for d in dates if d > date]
+        nearest = " and ".join(d.isoformat() for d in (*before[-1:], *after[:1]))
+        why = self._file.unusable.get(date, "is not in the file")
+        return f"{date} {why} ({self._file.path} holds {dates[0]} to {dates[-1]}): the nearest usable is {nearest}"
+
+    def _market_data(self, underlying: str, date: dt.date, day: DayOfChain) -> MarketData:
+        closes = {d: chains[underlying].spot for d, chains in self._file.days.items() if underlying in chains}
+        return MarketData(chain=_chain(underlying, day), bars=_bars({d: c for d, c in closes.items() if d <= date}))
+
+
+def _chain(underlying: str, day: DayOfChain) -> Chain:
+    roots = np.asarray([symbol[:-15] for symbol in day.columns["symbol"]], dtype=np.str_)
+    return chain_from_columns(
+        underlying,
+        day.spot,
+        {
+            **day.columns,
+            "quote_age_seconds": np.zeros(len(roots)),  # of the close, as the snapshot is
+            # A root that is not the underlying's symbol, such as SPY1, is an adjusted contract: its deliverable is
+            # not in the file.
+            "multiplier": np.where(roots == underlying, float(CONTRACT_MULTIPLIER), np.nan),
+        },
+    )
+
+
+def _bars(closes: Mapping[dt.date, float]) -> Bars:
+    absent = np.full(len(closes), np.nan)
+    return Bars(
+        date=np.asarray(list(closes), dtype="datetime64[D]"),
+        open=absent,
+        high=absent,
+        low=absent,
+        close=np.asarray(list(closes.values()), dtype=np.float64),
+        volume=absent,
+    )
