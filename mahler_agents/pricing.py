@@ -60,11 +60,11 @@ class Valuation:
 def years_to_expiry(as_of: dt.datetime, expiration: ArrayLike) -> Floats:
     """Return the years from `as_of` (aware) to 16:00 New York on each `expiration` (`datetime64[D]` or dates).
 
-    Counted on New York wall time, 365 days a year; zero or negative once expired.
+    Counted on New York wall time, 365 days a year; zero or negative once expired, NaN without an expiration.
     """
     local = as_of.astimezone(NEW_YORK)
     today = np.datetime64(local.date(), "D")
-    days = (np.asarray(expiration, dtype="datetime64[D]") - today).astype(np.float64)
+    days = (np.asarray(expiration, dtype="datetime64[D]") - today) / np.timedelta64(1, "D")
     time_of_day = (local.hour * 3600 + local.minute * 60 + local.second) / _SECONDS_PER_DAY
     return (days + _CLOSE - time_of_day) / DAYS_PER_YEAR
 
