@@ -216,4 +216,4 @@ def _quote(chain: Chain, row: int, at: dt.datetime) -> Quote:
 
 
 def _leg(chain: Chain, row: int) -> LegFacts:
-    return LegFacts(**{name: getattr(chain, name)[row].item() for name in LegFacts.model_fields})
+    return LegFacts(**{name: getattr(chain, name)[row].item() for name in LegFacts.model_fields if name != "computed"})
