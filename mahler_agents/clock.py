@@ -23,6 +23,10 @@ class Clock(Protocol):
         """Return once `now()` is `instant` or later."""
         ...
 
+    def seconds(self) -> float:
+        """Return seconds on a clock that never goes back, for durations only."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -35,6 +39,10 @@ class SystemClock:
         """Wait until `instant`, re-reading the clock, so that a clock that jumps is followed."""
         while (left := (instant - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - time is no event
             await asyncio.sleep(min(left, 60.0))
+
+    def seconds(self) -> float:
+        """Return seconds on a clock that never goes back, for durations only."""
+        return time.perf_counter()
 
 
 class SimulatedClock:
@@ -57,6 +65,10 @@ class SimulatedClock:
         """Set the simulated instant, unless it is in the past."""
         self._now = max(self._now, instant.astimezone(UTC))
 
+    def seconds(self) -> float:
+        """Return simulated seconds: work takes none."""
+        return self._now.timestamp()
+
 
 class Ids:
     """Makes short random ids; seeded, it makes the same ones again."""
@@ -68,11 +80,6 @@ class Ids:
         """Return a run id such as `20260316-x7k2qf`: the New York date of `as_of`, then six random characters."""
         day = as_of.astimezone(NEW_YORK).strftime("%Y%m%d")
         return f"{day}-{''.join(self._random.choice(_ALPHABET) for _ in range(6))}"
-
-
-def stopwatch() -> float:
-    """Return seconds on a clock that never goes back, for durations only."""
-    return time.perf_counter()
 
 
 def utc_text(instant: datetime) -> str:

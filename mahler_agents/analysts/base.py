@@ -94,5 +94,7 @@ class Analyst:
     """One role of the panel: which facts it reads and which reply it must write; its prompt is `prompts/NAME.md`."""
 
     name: str
+    facts: type[Brief]
+    """The type that `brief` returns: its fields are the variables that the prompt may use."""
     brief: Callable[[Snapshot, Candidate], Brief]
     reply: type[AnalystReply]

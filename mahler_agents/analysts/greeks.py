@@ -64,4 +64,4 @@ def brief(snapshot: Snapshot, candidate: Candidate) -> GreeksBrief:  # noqa: ARG
     )
 
 
-ANALYST = Analyst(name="greeks", brief=brief, reply=GreeksReply)
+ANALYST = Analyst(name="greeks", facts=GreeksBrief, brief=brief, reply=GreeksReply)

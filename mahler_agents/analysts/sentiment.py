@@ -76,4 +76,4 @@ def brief(snapshot: Snapshot, candidate: Candidate) -> SentimentBrief:
     )
 
 
-ANALYST = Analyst(name="sentiment", brief=brief, reply=SentimentReply)
+ANALYST = Analyst(name="sentiment", facts=SentimentBrief, brief=brief, reply=SentimentReply)

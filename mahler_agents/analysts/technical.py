@@ -82,4 +82,4 @@ def brief(snapshot: Snapshot, candidate: Candidate) -> TechnicalBrief:
     )
 
 
-ANALYST = Analyst(name="technical", brief=brief, reply=TechnicalReply)
+ANALYST = Analyst(name="technical", facts=TechnicalBrief, brief=brief, reply=TechnicalReply)

@@ -128,4 +128,4 @@ def brief(snapshot: Snapshot, candidate: Candidate) -> VolatilityBrief:
     )
 
 
-ANALYST = Analyst(name="volatility", brief=brief, reply=VolatilityReply)
+ANALYST = Analyst(name="volatility", facts=VolatilityBrief, brief=brief, reply=VolatilityReply)

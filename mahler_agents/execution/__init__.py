@@ -4,9 +4,9 @@ Nothing here imports the LLM side: no number that a model wrote can reach an ord
 """
 
 from mahler_agents.execution.broker import Broker
-from mahler_agents.execution.execute import execute
+from mahler_agents.execution.execute import execute, lowest_credit
 from mahler_agents.execution.ledger import Ledger, Position
-from mahler_agents.execution.orders import Execution, Fill, OrderState, OrderTicket, OrderUpdate
+from mahler_agents.execution.orders import Execution, Fill, OrderState, OrderTicket, OrderUpdate, client_order_id
 from mahler_agents.execution.paper import PaperBroker
 
 __all__ = [
@@ -19,5 +19,7 @@ __all__ = [
     "OrderUpdate",
     "PaperBroker",
     "Position",
+    "client_order_id",
     "execute",
+    "lowest_credit",
 ]

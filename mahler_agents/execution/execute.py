@@ -45,6 +45,14 @@ def concession_steps(quote: SpreadQuote, *, concession: float, floor: float) -> 
     return tuple(dict.fromkeys(prices))
 
 
+def lowest_credit(screened_credit: float, share: float) -> float:
+    """Return the lowest credit that an entry may concede to, per share: a share of what the screen saw, at least a cent.
+
+    It is what the trade is sized on, so that no fill can risk more than was allowed.
+    """
+    return max(0.01, round_down_to_cent(screened_credit * share))
+
+
 def round_down_to_cent(dollars: float) -> float:
     """Return `dollars` rounded down to a whole cent, with a guard against binary fractions (0.29 stays 0.29)."""
     return math.floor(dollars * 100 + 1e-6) / 100

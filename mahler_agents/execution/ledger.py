@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import RecordError
@@ -16,6 +16,8 @@ from mahler_agents.execution.orders import PENDING_STATES, Fill, OrderState, Ord
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.record.durable import DurableConnection, insert
 from mahler_agents.types import Frozen, Reason, Spread, SpreadQuote, SpreadType
+
+T = TypeVar("T")
 
 _SPREAD_COLUMNS = (
     "underlying",
@@ -60,16 +62,19 @@ class Ledger:
     ) -> None:
         self._books.close()
 
-    def reserve(self, decide: Callable[[tuple[Exposure, ...], int], OrderTicket | None], *, slot: str) -> None:
+    def reserve(
+        self, decide: Callable[[tuple[Exposure, ...], int], tuple[T, OrderTicket | None]], *, slot: str
+    ) -> tuple[T, OrderTicket | None]:
         """Read the risk now open, let `decide` size a ticket on it, and commit the intent, all in one transaction.
 
-        `decide` gets the exposures and how many entries of `slot` are pending or filled; it returns None to trade
-        nothing. No other process can add risk between the reading and the commit.
+        `decide` gets the exposures and how many entries of `slot` are pending or filled; it returns its reasons and the
+        ticket, or None to trade nothing. No other process can add risk between the reading and the commit.
         """
         with self._books.transaction() as connection:
-            ticket = decide(self._exposures(connection), self._entries(connection, slot))
+            reasons, ticket = decide(self._exposures(connection), self._entries(connection, slot))
             if ticket is not None:
                 self._insert_intent(connection, ticket)
+        return reasons, ticket
 
     def exposures(self) -> tuple[Exposure, ...]:
         """Return the risk of open positions and pending orders."""

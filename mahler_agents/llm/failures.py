@@ -25,6 +25,10 @@ class FailureKind(StrEnum):
     BAD_REQUEST = "bad_request"
     MISSING_FACTS = "missing_facts"
     """The brief lacks what this analyst needs; no call was made."""
+    NO_QUORUM = "no_quorum"
+    """Fewer than two opinions: the fund manager was not asked."""
+    BAD_PROMPT = "bad_prompt"
+    """The prompt could not be rendered with this brief; no call was made."""
     INTERNAL = "internal"
     """A defect of ours; the detail names it."""
 
@@ -49,6 +53,8 @@ ACTIONS: dict[FailureKind, str] = {
     FailureKind.CONTEXT_OVERFLOW: "shorten the prompt or use a model with a longer context",
     FailureKind.BAD_REQUEST: "read the provider's message; it refused the request as malformed",
     FailureKind.MISSING_FACTS: "use a market that has these facts",
+    FailureKind.NO_QUORUM: "see the analysts' own failures",
+    FailureKind.BAD_PROMPT: "mend the prompt file that the detail names",
     FailureKind.INTERNAL: "report this as a defect",
 }
 """What the user should do about each kind."""

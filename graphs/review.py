@@ -1,0 +1,35 @@
+"""The review graph: how one candidate passes from its briefs to the record; nodes and edges, nothing else."""
+
+from collections.abc import Sequence
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from mahler_agents import nodes
+from mahler_agents.analysts import ANALYSTS, Analyst
+from mahler_agents.review import ReviewContext, ReviewInput, ReviewState
+
+ReviewGraph = CompiledStateGraph[ReviewState, ReviewContext, ReviewInput, ReviewState]
+
+
+def build(analysts: Sequence[Analyst] = ANALYSTS) -> ReviewGraph:
+    """Return the compiled graph: input `ReviewInput`, context `ReviewContext`, output `ReviewState`."""
+    graph = StateGraph(ReviewState, context_schema=ReviewContext, input_schema=ReviewInput)
+    graph.add_node("brief", nodes.brief(analysts))
+    graph.add_node("fund_manager", nodes.traced("fund_manager", nodes.fund_manager_stage))
+    graph.add_node("advisory", nodes.traced("advisory", nodes.advisory_stage))
+    graph.add_node("size", nodes.traced("size", nodes.size_stage), input_schema=nodes.SizeInput)
+    graph.add_node("execute", nodes.traced("execute", nodes.execute_stage), input_schema=nodes.ExecuteInput)
+    graph.add_node("record", nodes.traced("record", nodes.record_stage))
+
+    graph.add_edge(START, "brief")
+    for analyst in analysts:
+        graph.add_node(analyst.name, nodes.analyst(analyst))
+        graph.add_edge("brief", analyst.name)
+    graph.add_edge([analyst.name for analyst in analysts], "fund_manager")
+    graph.add_edge("fund_manager", "advisory")
+    graph.add_conditional_edges("advisory", nodes.route_after_advisory)
+    graph.add_conditional_edges("size", nodes.route_after_size)
+    graph.add_edge("execute", "record")
+    graph.add_edge("record", END)
+    return graph.compile()

@@ -1,0 +1,169 @@
+"""Desk: the library's face; puts market, broker, model, prompts and record together, and runs the jobs.
+
+async with Desk(market="sample") as desk:
+    result = await desk.scan()
+"""
+
+import asyncio
+import datetime as dt
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx2
+
+from mahler_agents.analysts import ANALYSTS, Analyst
+from mahler_agents.analysts import fund_manager as manager
+from mahler_agents.clock import Clock, Ids, SystemClock
+from mahler_agents.config import DeskConfig, database_path, environment_from
+from mahler_agents.errors import InputError
+from mahler_agents.execution import Ledger, PaperBroker
+from mahler_agents.graphs.review import build
+from mahler_agents.llm.client import ChatClient
+from mahler_agents.llm.models import SCRIPTED, Endpoint, ModelSpec, open_endpoint, parse_model
+from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
+from mahler_agents.market.open import open_market
+from mahler_agents.market.snapshot import Market
+from mahler_agents.progress import Watcher, unwatched
+from mahler_agents.record import Writer, open_database
+from mahler_agents.recording import Recording
+from mahler_agents.risk import RiskLimits
+from mahler_agents.scan import Scan, ScanParts, ScanResult
+from mahler_agents.screen import ScreenParams
+from mahler_agents.types import Environment
+
+BROKERS = ("paper",)
+
+
+class Desk:
+    """A desk on one market, broker, model and record; an async context manager that belongs to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        market: str | Market = "sample",
+        broker: str = "paper",
+        model: str | httpx2.AsyncBaseTransport = "auto",
+        database: Path | None = None,
+        prompts: Path | None = None,
+        config: DeskConfig | None = None,
+        limits: RiskLimits | None = None,
+        screen_params: ScreenParams | None = None,
+        analysts: Sequence[Analyst] = ANALYSTS,
+        seed: int | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Choose the parts; nothing is opened yet.
+
+        `market` is `sample`, `csv:PATH` or a `Market`; `model` is what `--model` takes, or a transport such as a
+        `ScriptedModel`; `prompts` is a folder to read prompts from instead of the package's; `seed` is the sample
+        market's. Raises `InputError` for a choice that does not exist.
+        """
+        if broker not in BROKERS:
+            raise InputError(f"unknown broker `{broker}`; use one of: {', '.join(BROKERS)}")
+        self.config = config or DeskConfig(environment=environment_from(environ))
+        self.market = open_market(market, seed=seed) if isinstance(market, str) else market
+        self.model, self._transport = _model(model, environ)
+        self.database = database_path(database, self.market.name, broker, environ)
+        live = self.config.environment is Environment.LIVE
+        self.limits = limits or (RiskLimits.live() if live else RiskLimits())
+        self.screen_params = screen_params or ScreenParams()
+        self.analysts = tuple(analysts)
+        self.prompts = self._load_prompts(prompts) if self.model.kind != "none" else {}
+        self._clock = clock or SystemClock()
+        self._ids = ids or Ids()
+        self._environ = environ
+        self._graph = build(self.analysts)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Open the model and the record. Raises `ConfigError` or `RecordError`, and leaves nothing open then."""
+        async with AsyncExitStack() as opening:
+            self._endpoint = self._open_endpoint(opening)
+            await asyncio.to_thread(open_database, self.database, create=True)
+            self._broker = opening.enter_context(
+                PaperBroker(
+                    self.database,
+                    self.market,
+                    concession=self.config.entry_concession,
+                    commission=self.config.commission_per_contract_and_leg,
+                )
+            )
+            self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id))
+            self._stack = opening.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close what was opened."""
+        await self._stack.aclose()
+
+    async def scan(
+        self, *, as_of: dt.datetime | None = None, slot: str | None = None, watch: Watcher = unwatched
+    ) -> ScanResult:
+        """Run one scan: `as_of` is the market's own default unless given, `slot` names the scan's place in a schedule.
+
+        A scan without a slot is ad hoc and has a slot of its own. Raises `InputError` if the market has no such
+        instant, `JobError` if trading failed; whatever happened is in the record.
+        """
+        instant = as_of or self.market.default_as_of()
+        run_id = self._ids.run_id(instant)
+        async with AsyncExitStack() as stack:
+            writer = stack.enter_context(Writer(self.database))
+            recording = Recording(writer, run_id, self._clock)
+            llm = None
+            if self._endpoint is not None:
+                llm = await stack.enter_async_context(ChatClient(self._endpoint, clock=self._clock, log=recording))
+            parts = ScanParts(
+                config=self.config,
+                limits=self.limits,
+                screen_params=self.screen_params,
+                market=self.market,
+                broker=self._broker,
+                ledger=self._ledger,
+                graph=self._graph,
+                prompts=self.prompts,
+                llm=llm,
+                model=self._endpoint.model if self._endpoint else "none",
+                toy_model=self.model.kind == "local" and self.model.path is None,
+                clock=self._clock,
+            )
+            scan = Scan(
+                parts=parts,
+                recording=recording,
+                database=self.database,
+                as_of=instant,
+                slot=slot or f"adhoc-{run_id}",
+                watch=watch,
+            )
+            return await scan.run()
+
+    def _load_prompts(self, folder: Path | None) -> dict[str, Prompt]:
+        """Read and check every role's prompt now, so that a slip in one is the user's to mend before anything runs."""
+        prompts: dict[str, Prompt] = {}
+        roles = [(analyst.name, analyst.facts, analyst.reply) for analyst in self.analysts]
+        for name, facts, reply in [*roles, (manager.NAME, manager.FundManagerBrief, manager.VerdictReply)]:
+            prompts[name] = load_prompt(name, folder)
+            check_prompt(prompts[name], tuple(facts.model_fields), reply)
+        return prompts
+
+    def _open_endpoint(self, stack: AsyncExitStack) -> Endpoint | None:
+        if self._transport is not None:
+            return Endpoint(model="scripted", base_url="http://scripted/v1", api_key="none", transport=self._transport)
+        if self.model.kind == "none":
+            return None
+        return stack.enter_context(open_endpoint(self.model, list(self.prompts), self._environ))
+
+
+def _model(
+    model: str | httpx2.AsyncBaseTransport, environ: Mapping[str, str]
+) -> tuple[ModelSpec, httpx2.AsyncBaseTransport | None]:
+    if isinstance(model, str):
+        return parse_model(model, configured=environ.get("MAHLER_MODEL"), environ=environ), None
+    return SCRIPTED, model

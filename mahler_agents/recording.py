@@ -1,0 +1,166 @@
+"""Recording: the stages' types in, rows of the record out; the one place that knows both."""
+
+import datetime as dt
+from dataclasses import asdict
+from typing import Any
+
+from mahler_agents.advisory import Advice
+from mahler_agents.analysts.base import Brief, Opinion
+from mahler_agents.analysts.fund_manager import Verdict
+from mahler_agents.clock import Clock, utc_text
+from mahler_agents.llm.failures import Failure
+from mahler_agents.llm.prompts import Prompt
+from mahler_agents.llm.transport import CallFinished, CallStarted
+from mahler_agents.record.writer import Writer, as_json
+from mahler_agents.risk import Sizing
+from mahler_agents.screen import Candidate, ScreenReport
+
+
+class Recording:
+    """Records one run, as it happens; also the log to which the LLM layer writes every HTTP attempt."""
+
+    def __init__(self, writer: Writer, run_id: str, clock: Clock) -> None:
+        self.run_id = run_id
+        self._writer = writer
+        self._clock = clock
+
+    async def flush(self) -> None:
+        """Return once everything recorded so far is committed."""
+        await self._writer.flush()
+
+    def run_started(self, row: dict[str, Any], snapshot: dict[str, Any]) -> None:
+        """Record the run and the snapshot that it reads."""
+        self._writer.insert_once("snapshots", snapshot)
+        self._writer.insert("runs", {"id": self.run_id, "started_at": self._now(), "status": "running", **row})
+
+    def run_ended(self, status: str, error: str | None = None) -> None:
+        """Record how the run ended: `done` or `failed`."""
+        self._writer.update("runs", {"id": self.run_id}, {"status": status, "ended_at": self._now(), "error": error})
+
+    def screened(self, report: ScreenReport) -> None:
+        """Record what the screen rejected, and why."""
+        self._writer.update("runs", {"id": self.run_id}, {"screen": as_json(report.model_dump(mode="json"))})
+
+    def prompt(self, prompt: Prompt) -> None:
+        """Record a prompt's content under its version."""
+        row = {"hash": prompt.content_hash, "name": prompt.name, "content": prompt.text}
+        self._writer.insert_once("prompts", row)
+
+    def candidate(self, candidate_id: str, candidate: Candidate, *, reviewed: bool) -> None:
+        """Record a candidate that passed the screen."""
+        spread = candidate.spread
+        self._writer.insert(
+            "candidates",
+            {
+                "id": candidate_id,
+                "run_id": self.run_id,
+                "rank": candidate.rank,
+                "underlying": spread.underlying,
+                "spread_type": spread.spread_type.value,
+                "expiration": spread.expiration.isoformat(),
+                "short_strike": spread.short_strike,
+                "long_strike": spread.long_strike,
+                "dte": candidate.dte,
+                "credit": candidate.credit,
+                "score": candidate.score,
+                "iv_rank": candidate.iv_rank,
+                "reviewed": reviewed,
+                "decision": None if reviewed else "skipped",
+                "reason": None if reviewed else "ranked_out",
+                "facts": as_json(candidate.model_dump(mode="json")),
+            },
+        )
+
+    def brief(self, role: str, brief: Brief) -> None:
+        """Record a brief under its hash."""
+        row = {"hash": brief.content_hash, "role": role, "content": brief.model_dump_json()}
+        self._writer.insert_once("briefs", row)
+
+    def opinion(self, candidate_id: str, opinion: Opinion) -> None:
+        """Record an analyst's opinion."""
+        row = opinion.model_dump(mode="json")
+        self._writer.insert("opinions", {"candidate_id": candidate_id, **row, "details": as_json(row["details"])})
+
+    def failure(self, candidate_id: str, failure: Failure) -> None:
+        """Record that a role gave no opinion or verdict, and why."""
+        self._writer.insert("failures", {"candidate_id": candidate_id, **failure.model_dump(mode="json")})
+
+    def verdict(self, candidate_id: str, verdict: Verdict) -> None:
+        """Record the fund manager's verdict."""
+        self._writer.insert("verdicts", {"candidate_id": candidate_id, **verdict.model_dump(mode="json")})
+
+    def advice(self, candidate_id: str, advice: Advice) -> None:
+        """Record what the advisory edge made of the verdict, and log it as an event."""
+        row = advice.model_dump(mode="json")
+        self._writer.insert("advice", {"candidate_id": candidate_id, **row, "recorded_at": self._now()})
+        level = "info" if advice.proceed else "warning"
+        self.event(advice.code.value, advice.message, candidate_id=candidate_id, level=level)
+
+    def sizing(self, candidate_id: str, sizing: Sizing) -> None:
+        """Record how many contracts the limits allowed, and which one bound."""
+        row = sizing.model_dump(mode="json")
+        constraints = as_json(row.pop("constraints"))
+        self._writer.insert("sizings", {"candidate_id": candidate_id, **row, "constraints": constraints})
+
+    def decided(
+        self, candidate_id: str, *, decision: str, reason: str, ai_summary: str | None, confidence: float | None
+    ) -> None:
+        """Record how a reviewed candidate ended."""
+        self._writer.update(
+            "candidates",
+            {"id": candidate_id},
+            {"decision": decision, "reason": reason, "ai_summary": ai_summary, "confidence": confidence},
+        )
+
+    def span(
+        self,
+        candidate_id: str | None,
+        name: str,
+        *,
+        started: dt.datetime,
+        milliseconds: float,
+        status: str,
+        detail: str,
+    ) -> None:
+        """Record one node's run: when, how long and how it ended."""
+        self._writer.insert(
+            "spans",
+            {
+                "id": f"{candidate_id or self.run_id}.{name}",
+                "run_id": self.run_id,
+                "candidate_id": candidate_id,
+                "name": name,
+                "status": status,
+                "started_at": utc_text(started),
+                "milliseconds": round(milliseconds, 3),
+                "detail": detail,
+            },
+        )
+
+    def event(self, code: str, message: str, *, candidate_id: str | None = None, level: str = "info") -> None:
+        """Record something that a reader of the run should see."""
+        self._writer.insert(
+            "events",
+            {
+                "run_id": self.run_id,
+                "candidate_id": candidate_id,
+                "at": self._now(),
+                "level": level,
+                "code": code,
+                "message": message,
+            },
+        )
+
+    def call_started(self, call: CallStarted) -> None:
+        """Record an HTTP attempt before it is made, so that a crash leaves evidence."""
+        row = asdict(call)
+        self._writer.insert("llm_calls", {"id": row.pop("call_id"), "request": row.pop("request_json"), **row})
+
+    def call_finished(self, call: CallFinished) -> None:
+        """Complete an HTTP attempt's row with what came of it."""
+        row = asdict(call)
+        key = {"id": row.pop("call_id")}
+        self._writer.update("llm_calls", key, {"response": row.pop("response_text"), **row})
+
+    def _now(self) -> str:
+        return utc_text(self._clock.now())

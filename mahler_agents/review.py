@@ -1,0 +1,126 @@
+"""Review: what one candidate's way through the graph carries (state), uses (context) and leaves behind (`Review`)."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from operator import add
+from typing import Annotated, Literal, TypedDict
+
+from mahler_agents.advisory import Advice
+from mahler_agents.analysts.base import Brief, Opinion
+from mahler_agents.analysts.fund_manager import Verdict
+from mahler_agents.clock import Clock
+from mahler_agents.config import DeskConfig
+from mahler_agents.execution import Broker, Execution, Ledger, OrderTicket
+from mahler_agents.llm.client import ChatClient
+from mahler_agents.llm.failures import Failure
+from mahler_agents.llm.prompts import Prompt
+from mahler_agents.market.snapshot import Account, Market, Snapshot
+from mahler_agents.progress import Progress, Stage, Watcher
+from mahler_agents.recording import Recording
+from mahler_agents.risk import RiskLimits, Sizing
+from mahler_agents.screen import Candidate
+from mahler_agents.types import Frozen, Reason
+
+
+class ReviewInput(TypedDict):
+    """What a review starts from."""
+
+    candidate: Candidate
+
+
+class ReviewState(ReviewInput, total=False):
+    """What a review has so far; each stage adds its own."""
+
+    briefs: dict[str, Brief]
+    opinions: Annotated[list[Opinion], add]
+    failures: Annotated[list[Failure], add]
+    verdict: Verdict | None
+    advice: Advice
+    sizing: Sizing
+    ticket: OrderTicket | None
+    execution: Execution
+    decision: "Decision"
+
+
+class Decision(Frozen):
+    """How a candidate ended."""
+
+    decision: Literal["traded", "skipped"]
+    reason: Reason
+
+
+class Review(Frozen):
+    """A reviewed candidate, from the screen to the order."""
+
+    candidate: Candidate
+    opinions: tuple[Opinion, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    verdict: Verdict | None = None
+    advice: Advice | None = None
+    sizing: Sizing | None = None
+    execution: Execution | None = None
+    decision: Decision
+
+
+def review_of(state: ReviewState) -> Review:
+    """Return what a graph that has ended leaves behind."""
+    return Review(
+        candidate=state["candidate"],
+        opinions=tuple(state.get("opinions", ())),
+        failures=tuple(state.get("failures", ())),
+        verdict=state.get("verdict"),
+        advice=state.get("advice"),
+        sizing=state.get("sizing"),
+        execution=state.get("execution"),
+        decision=state.get("decision", Decision(decision="skipped", reason=Reason.ERROR)),
+    )
+
+
+class Turns:
+    """Lets the reviews of a scan size and execute one after another, in rank order, whichever is ready first."""
+
+    def __init__(self, count: int) -> None:
+        self._ended = [asyncio.Event() for _ in range(count)]
+
+    async def wait(self, index: int) -> None:
+        """Return once every review before `index` has ended."""
+        for earlier in self._ended[:index]:
+            await earlier.wait()
+
+    def end(self, index: int) -> None:
+        """Say that review `index` has ended, however it ended."""
+        self._ended[index].set()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewContext:
+    """What the nodes of one review use; the graph's run-time context."""
+
+    run_id: str
+    slot: str
+    candidate_id: str
+    index: int
+    """Place in the order of turns, from 0."""
+    snapshot: Snapshot
+    account: Account
+    """The snapshot's account, which sizing needs."""
+    decision_at: dt.datetime
+    config: DeskConfig
+    limits: RiskLimits
+    prompts: Mapping[str, Prompt]
+    """Role to prompt; empty if the LLM is off."""
+    llm: ChatClient | None
+    """None: rules only."""
+    market: Market
+    broker: Broker
+    ledger: Ledger
+    recording: Recording
+    turns: Turns
+    clock: Clock
+    watch: Watcher
+
+    def tell(self, stage: Stage, result: object) -> None:
+        """Report that a stage of this candidate ended."""
+        self.watch(Progress(stage=stage, result=result, rank=self.index + 1))

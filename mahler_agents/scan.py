@@ -1,0 +1,259 @@
+"""Scan: freezes the snapshot, screens it, reviews the candidates at once, and gives each its turn to trade.
+
+Only the reviews' advisors run at the same time; sizing and execution take turns in rank order, so that the outcome does
+not depend on which reply came first.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mahler_agents import __version__
+from mahler_agents.clock import Clock, utc_text
+from mahler_agents.config import DeskConfig
+from mahler_agents.errors import JobError, MahlerError
+from mahler_agents.execution import Broker, Ledger
+from mahler_agents.graphs.review import ReviewGraph
+from mahler_agents.llm.client import ChatClient
+from mahler_agents.llm.prompts import Prompt
+from mahler_agents.market.archive import content_hash, pack
+from mahler_agents.market.snapshot import Account, Market, Snapshot
+from mahler_agents.progress import Progress, Stage, Watcher, unwatched
+from mahler_agents.record.writer import as_json
+from mahler_agents.recording import Recording
+from mahler_agents.review import Review, ReviewContext, ReviewState, Turns, review_of
+from mahler_agents.risk import RiskLimits
+from mahler_agents.screen import Candidate, ScreenParams, ScreenReport, screen, select_for_review
+from mahler_agents.types import Environment, Frozen, Reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanParts:
+    """What a scan works with; the desk puts them together."""
+
+    config: DeskConfig
+    limits: RiskLimits
+    screen_params: ScreenParams
+    market: Market
+    broker: Broker
+    ledger: Ledger
+    graph: ReviewGraph
+    prompts: Mapping[str, Prompt]
+    llm: ChatClient | None
+    """None: rules only."""
+    model: str
+    """Name of the model, for the record and the user."""
+    toy_model: bool
+    """True if the model's opinions are for show."""
+    clock: Clock
+
+
+class ScanResult(Frozen):
+    """What a scan found, heard, decided and did."""
+
+    run_id: str
+    slot: str
+    database: Path
+    as_of: dt.datetime
+    decision_at: dt.datetime
+    environment: Environment
+    market: str
+    source: str
+    synthetic: bool
+    """True if the market's figures are made up."""
+    missing: Mapping[str, str]
+    """Parts that the market does not have, and why."""
+    broker: str
+    model: str
+    toy_model: bool
+    account_before: Account
+    account_after: Account
+    report: ScreenReport
+    reviews: tuple[Review, ...]
+    """In rank order."""
+    ranked_out: int
+    """Candidates that passed the screen and were not reviewed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """One scan on its way: what it works with, when it is, and who watches."""
+
+    parts: ScanParts
+    recording: Recording
+    database: Path
+    as_of: dt.datetime
+    slot: str
+    watch: Watcher = unwatched
+
+    @property
+    def decision_at(self) -> dt.datetime:
+        """When the legs are quoted again and orders are decided."""
+        return self.as_of + dt.timedelta(seconds=self.parts.config.decision_delay_seconds)
+
+    async def run(self) -> ScanResult:
+        """Run the scan and return what came of it.
+
+        Raises `InputError` if the market has no such instant, and `JobError` if a review failed on the trading side:
+        after the other reviews have ended, with everything recorded.
+        """
+        market_view = await self.parts.market.snapshot(self.as_of, self.parts.config.universe)
+        account = await self._account(self.as_of)
+        snapshot = replace(market_view, account=account)
+        self._record_start(snapshot)
+        self.watch(Progress(stage=Stage.SNAPSHOT, result=snapshot))
+        try:
+            report, candidates, reviewed = self._screen(snapshot)
+            reviews = await self._review_all(snapshot, account, reviewed)
+            account_after = await self._account(self.decision_at)
+        except BaseException as error:
+            self.recording.run_ended("failed", f"{type(error).__name__}: {error}")
+            raise
+        self.recording.run_ended("done")
+        return ScanResult(
+            run_id=self.recording.run_id,
+            slot=self.slot,
+            database=self.database,
+            as_of=snapshot.as_of,
+            decision_at=self.decision_at,
+            environment=self.parts.config.environment,
+            market=snapshot.market,
+            source=snapshot.source,
+            synthetic=snapshot.synthetic,
+            missing=snapshot.missing,
+            broker=self.parts.broker.name,
+            model=self.parts.model,
+            toy_model=self.parts.toy_model,
+            account_before=account,
+            account_after=account_after,
+            report=report,
+            reviews=reviews,
+            ranked_out=len(candidates) - len(reviewed),
+        )
+
+    def _screen(self, snapshot: Snapshot) -> tuple[ScreenReport, tuple[Candidate, ...], tuple[Candidate, ...]]:
+        candidates, report = screen(snapshot, self.parts.screen_params)
+        reviewed, _ = select_for_review(candidates, self.parts.config.max_candidates)
+        self.recording.screened(report)
+        for candidate in candidates:
+            self.recording.candidate(self._candidate_id(candidate), candidate, reviewed=candidate in reviewed)
+        if not candidates:
+            self.recording.event(Reason.NO_OPPORTUNITIES.value, "nothing passed the screen")
+        self.watch(Progress(stage=Stage.SCREEN, result=(report, reviewed)))
+        return report, candidates, reviewed
+
+    async def _review_all(
+        self, snapshot: Snapshot, account: Account, reviewed: Sequence[Candidate]
+    ) -> tuple[Review, ...]:
+        if self.parts.llm is not None:
+            now = asyncio.get_running_loop().time()
+            self.parts.llm.set_deadline(now + self.parts.config.decision_delay_seconds)
+        turns = Turns(len(reviewed))
+        contexts = [
+            self._context(snapshot, account, turns, index, candidate) for index, candidate in enumerate(reviewed)
+        ]
+        ended = await asyncio.gather(
+            *(self._review(context, candidate) for context, candidate in zip(contexts, reviewed, strict=True)),
+            return_exceptions=True,
+        )
+        return _without_failures(reviewed, ended, self.recording.run_id)
+
+    async def _review(self, context: ReviewContext, candidate: Candidate) -> Review:
+        try:
+            state = await self.parts.graph.ainvoke({"candidate": candidate}, context=context)
+        except Exception as error:
+            _record_failed_review(self.recording, context.candidate_id, error)
+            raise
+        finally:
+            context.turns.end(context.index)
+        review = review_of(ReviewState(**state))
+        context.tell(Stage.REVIEW, review)
+        return review
+
+    def _context(
+        self, snapshot: Snapshot, account: Account, turns: Turns, index: int, candidate: Candidate
+    ) -> ReviewContext:
+        parts = self.parts
+        return ReviewContext(
+            run_id=self.recording.run_id,
+            slot=self.slot,
+            candidate_id=self._candidate_id(candidate),
+            index=index,
+            snapshot=snapshot,
+            account=account,
+            decision_at=self.decision_at,
+            config=parts.config,
+            limits=parts.limits,
+            prompts=parts.prompts,
+            llm=parts.llm,
+            market=parts.market,
+            broker=parts.broker,
+            ledger=parts.ledger,
+            recording=self.recording,
+            turns=turns,
+            clock=parts.clock,
+            watch=self.watch,
+        )
+
+    async def _account(self, at: dt.datetime) -> Account:
+        """Return the broker's account with the risk that our own ledger says it carries."""
+        account = await self.parts.broker.account(at)
+        exposures = await asyncio.to_thread(self.parts.ledger.exposures)
+        return account.model_copy(update={"exposures": exposures})
+
+    def _candidate_id(self, candidate: Candidate) -> str:
+        return f"{self.recording.run_id}.{candidate.rank}"
+
+    def _record_start(self, snapshot: Snapshot) -> None:
+        parts = self.parts
+        packed = pack(snapshot)
+        config: dict[str, Any] = {
+            "desk": parts.config.model_dump(mode="json"),
+            "limits": parts.limits.model_dump(mode="json"),
+            "screen": parts.screen_params.model_dump(mode="json"),
+            "prompts": {name: prompt.content_hash for name, prompt in parts.prompts.items()},
+        }
+        shared = {"as_of": utc_text(snapshot.as_of), "market": snapshot.market, "synthetic": snapshot.synthetic}
+        self.recording.run_started(
+            {
+                "kind": "scan",
+                "slot": self.slot,
+                "decision_at": utc_text(self.decision_at),
+                "environment": parts.config.environment.value,
+                "source": snapshot.source,
+                "broker": parts.broker.name,
+                "account_id": parts.broker.account_id,
+                "model": parts.model,
+                "toy_model": parts.toy_model,
+                "snapshot_hash": content_hash(packed),
+                "version": __version__,
+                "config": as_json(config),
+                **shared,
+            },
+            {"hash": content_hash(packed), "content": packed, **shared},
+        )
+        for prompt in parts.prompts.values():
+            self.recording.prompt(prompt)
+
+
+def _without_failures(
+    reviewed: Sequence[Candidate], ended: Sequence[Review | BaseException], run_id: str
+) -> tuple[Review, ...]:
+    """Return the reviews; raise the first failure, now that every other review has ended."""
+    for candidate, outcome in zip(reviewed, ended, strict=True):
+        if isinstance(outcome, MahlerError) or (
+            isinstance(outcome, BaseException) and not isinstance(outcome, Exception)
+        ):
+            raise outcome
+        if isinstance(outcome, Exception):
+            what = f"{candidate.spread.label}: {type(outcome).__name__}: {outcome}"
+            raise JobError(f"{what}; see `mahler trace show {run_id}`") from outcome
+    return tuple(outcome for outcome in ended if isinstance(outcome, Review))
+
+
+def _record_failed_review(recording: Recording, candidate_id: str, error: Exception) -> None:
+    recording.decided(candidate_id, decision="skipped", reason=Reason.ERROR.value, ai_summary=None, confidence=None)
+    recording.event("review_failed", f"{type(error).__name__}: {error}", candidate_id=candidate_id, level="error")
