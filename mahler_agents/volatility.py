@@ -15,6 +15,9 @@ from mahler_agents.market.snapshot import Chain, Floats, VolatilityHistory
 MIN_HISTORY_DAYS = 200
 """Observations that a year of history must hold: a rank on fewer speaks of a season."""
 
+MAX_IMPLIED_VOLATILITY = 10.0
+"""1,000 %: what is above is a placeholder, not a volatility."""
+
 _YEAR = np.timedelta64(365, "D")
 _REACH = 0.25  # without expirations on both sides, the nearest may be this share of the term away
 
@@ -39,11 +42,11 @@ def standing(
     None without a volatility, or with fewer than `MIN_HISTORY_DAYS` usable observations in that year. The rank of a
     year that never moved is 50.
     """
-    if history is None or implied_volatility is None or not 0 < implied_volatility < np.inf:
+    if history is None or implied_volatility is None or not 0 < implied_volatility <= MAX_IMPLIED_VOLATILITY:
         return None
     day = np.datetime64(on, "D")
     past = history.implied_volatility[(history.date >= day - _YEAR) & (history.date < day)]
-    past = past[(past > 0) & (past < np.inf)]
+    past = past[(past > 0) & (past <= MAX_IMPLIED_VOLATILITY)]
     if past.size < MIN_HISTORY_DAYS:
         return None
     low, high = float(past.min()), float(past.max())
@@ -104,7 +107,7 @@ def _volatility_at_spot(chain: Chain, as_of: dt.datetime, rate: float, expiratio
     """Return one expiration's volatility at the spot, from the nearest strike with one on either side."""
     rows = np.flatnonzero((chain.expiration == expiration) & (chain.strike > 0) & (chain.strike < np.inf))
     strike, volatility = chain.strike[rows], _volatilities(chain, as_of, rate, rows)
-    usable = (volatility > 0) & (volatility < np.inf)
+    usable = volatility <= MAX_IMPLIED_VOLATILITY
     strike, volatility = strike[usable], volatility[usable]
     around = [strike[strike <= chain.spot], strike[strike >= chain.spot]]
     if not (around[0].size and around[1].size):
@@ -120,13 +123,14 @@ def _volatilities(
     """Return the rows' implied volatilities: the source's, or where it has none what the mid implies."""
     given = chain.implied_volatility[rows]
     bid, ask = chain.bid[rows], chain.ask[rows]
-    quoted = (bid > 0) & (bid <= ask)
+    quoted = (bid > 0) & (bid <= ask) & (ask < np.inf)
+    mid = (np.where(quoted, bid, np.nan) + np.where(quoted, ask, np.nan)) / 2
     implied = pricing.implied_volatility(
-        price=np.where(quoted, (bid + ask) / 2, np.nan),
+        price=mid,
         is_put=chain.is_put[rows],
         spot=chain.spot,
         strike=chain.strike[rows],
         years=pricing.years_to_expiry(as_of, chain.expiration[rows]),
         rate=rate,
     )
-    return np.where((given > 0) & (given < np.inf), given, implied)
+    return np.where((given > 0) & (given <= MAX_IMPLIED_VOLATILITY), given, implied)

@@ -13,6 +13,7 @@ from mahler_agents.clock import NEW_YORK
 from mahler_agents.market.snapshot import Bools, Chain, Dates, Floats
 from mahler_agents.screen.types import ContractRejection, ScreenParams
 from mahler_agents.types import CONTRACT_MULTIPLIER
+from mahler_agents.volatility import MAX_IMPLIED_VOLATILITY
 
 Rows: TypeAlias = NDArray[np.intp]
 Codes: TypeAlias = NDArray[np.int8]
@@ -24,7 +25,6 @@ FACTS = ("implied_volatility", "delta", "gamma", "theta_per_day", "vega_per_vol_
 """What the source may lack and the screen then computes."""
 
 _STRIKE_BOUND = 100_000.0  # a symbol has five digits for the dollars
-_MAX_IMPLIED_VOLATILITY = 10.0  # 1,000 %: what is above is a placeholder, not a volatility
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ def _facts(context: ChainContext, rows: Rows) -> tuple[Floats, Bools]:
     sign = np.where(chain.is_put[rows], -1.0, 1.0)
     given = np.stack(
         [
-            (volatility > 0) & (volatility <= _MAX_IMPLIED_VOLATILITY),
+            (volatility > 0) & (volatility <= MAX_IMPLIED_VOLATILITY),
             (sign * delta > 0) & (sign * delta <= 1),
             (gamma > 0) & (gamma < np.inf),
             (theta != 0) & np.isfinite(theta),

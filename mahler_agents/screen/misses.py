@@ -188,8 +188,10 @@ _MEASURES = {
 
 
 def _distance(values: Floats, low: float, high: float) -> Floats:
-    """Return how far the values are outside [low, high]; infinitely far where unknown."""
-    return np.where(np.isnan(values), np.inf, np.maximum(np.maximum(low - values, values - high), 0))
+    """Return how far the values are outside [low, high]; infinitely far where unknown or impossible."""
+    known = np.where(np.isfinite(values), values, np.nan)
+    off = np.maximum(np.maximum(low - known, known - high), 0)
+    return np.where(np.isnan(off), np.inf, off)
 
 
 def _label(context: ChainContext, row: int) -> str:
