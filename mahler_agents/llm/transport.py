@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -120,6 +122,14 @@ current_exchange: ContextVar[Exchange] = ContextVar("current_exchange")
 """The attempt that the running task is making."""
 
 
+def network_transport(base_url: str) -> httpx2.AsyncBaseTransport:
+    """Return the transport that really sends, through the proxy of the environment if it names one for this host."""
+    url = urlsplit(base_url)
+    host = url.hostname or ""
+    proxy = None if proxy_bypass(host) else getproxies().get(url.scheme)
+    return httpx2.AsyncHTTPTransport(proxy=proxy)
+
+
 class RecordingTransport(httpx2.AsyncBaseTransport):
     """Wraps the transport that really sends, or a scripted one, and writes each attempt to a `CallLog`."""
 
@@ -191,7 +201,7 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
             completion_tokens=envelope.completion_tokens if envelope else None,
             resolved_model=envelope.model if envelope else None,
             system_fingerprint=envelope.system_fingerprint if envelope else None,
-            error=self._redact(f"{type(error).__name__}: {error}") if error else None,
+            error=self._redact(f"{type(error).__name__}: {error}".rstrip(": ")) if error is not None else None,
         )
 
 

@@ -1,0 +1,148 @@
+"""Stage 4, LLM calls: one endpoint; a request goes out, the envelope or the fault of one attempt comes back.
+
+LangChain's ChatOpenAI builds and sends the request, as in production anywhere. What comes back is read from the wire
+(`wire.py`): the SDK and LangChain raise a dozen types on a malformed body, and with most of them the reply is lost.
+"""
+
+import asyncio
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import httpx2
+from pydantic import BaseModel
+
+from mahler_agents.clock import Clock
+from mahler_agents.llm.attempts import CallLimits
+from mahler_agents.llm.failures import FailureKind
+from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.prompts import Message, Prompt
+from mahler_agents.llm.replies import Fault
+from mahler_agents.llm.schema import constrained_schema, response_format, strict_schema
+from mahler_agents.llm.transport import CallLog, Exchange, RecordingTransport, current_exchange, network_transport
+from mahler_agents.llm.wire import Envelope, fault_of
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+    from langchain_core.runnables import Runnable
+
+    Request: TypeAlias = Runnable[Any, AIMessage]
+
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What the SDK and LangChain raise, besides their own errors, on a body that is no chat completion."""
+
+
+class Connection:
+    """An async context manager around one HTTP client and one ChatOpenAI; it belongs to the loop that entered it."""
+
+    def __init__(self, endpoint: Endpoint, *, clock: Clock, log: CallLog, limits: CallLimits) -> None:
+        self.endpoint = endpoint
+        self._clock = clock
+        self._log = log
+        self._limits = limits
+        self._permits = asyncio.Semaphore(limits.max_in_flight)
+        self._requests: dict[tuple[str, str, type[BaseModel]], Request] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the HTTP client."""
+        from langchain_openai import ChatOpenAI  # 1.5 s: only for those who ask a model
+
+        inner = self.endpoint.transport or network_transport(self.endpoint.base_url)
+        self._http = httpx2.AsyncClient(
+            transport=RecordingTransport(inner, log=self._log, clock=self._clock, redact=self.redacted)
+        )
+
+        async def api_key() -> str:  # a coroutine, so that no synchronous twin of the client is built, TLS and all
+            return self.endpoint.api_key
+
+        self._chat = ChatOpenAI(
+            model=self.endpoint.model,
+            base_url=self.endpoint.base_url,
+            api_key=api_key,
+            max_retries=0,
+            timeout=self._limits.attempt_seconds,
+            http_async_client=self._http,
+        )
+        self._loop = asyncio.get_running_loop()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the HTTP client and its connections."""
+        self._loop = None
+        self._requests.clear()
+        await self._http.aclose()
+
+    def check_open(self) -> None:
+        """Raise RuntimeError outside the context, or on another event loop: sent from there, a request is lost."""
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError("use a ChatClient inside its context, on the event loop that entered it")
+
+    def redacted(self, text: str) -> str:
+        """Return `text` without the API key, which some providers repeat in their errors."""
+        key = self.endpoint.api_key
+        return text.replace(key, "[API key]") if len(key) >= 8 else text
+
+    def request(self, role: str, prompt: Prompt, reply: type[BaseModel]) -> "Request":
+        """Return the request of a role, all but its messages: model, parameters and the schema of the reply."""
+        key = (role, prompt.content_hash, reply)
+        if key not in self._requests:
+            self._requests[key] = self._chat.bind(
+                temperature=prompt.front.temperature,
+                max_tokens=prompt.front.max_tokens,
+                **self._form(role, prompt, reply),
+            )
+        return self._requests[key]
+
+    async def send(self, request: "Request", messages: list[Message], exchange: Exchange) -> Envelope | Fault:
+        """Make one attempt, within its time, when its turn comes, and return the whole reply or why there is none.
+
+        Raises what is neither the model's nor the network's doing, such as an error of the call log.
+        """
+        async with self._permits:
+            token = current_exchange.set(exchange)
+            try:
+                async with asyncio.timeout(self._limits.attempt_seconds):
+                    fault = await self._invoke(request, messages, exchange)
+            except TimeoutError:
+                fault = Fault(kind=FailureKind.TIMEOUT, detail=f"no whole reply in {self._limits.attempt_seconds:g} s")
+            finally:
+                current_exchange.reset(token)
+        if fault is not None:
+            return fault
+        assert exchange.envelope is not None  # noqa: S101 - without one, _invoke returned a fault
+        fault = fault_of(exchange.envelope)
+        return exchange.envelope if fault is None else replace(fault, retry_after=exchange.retry_after)
+
+    async def _invoke(self, request: "Request", messages: list[Message], exchange: Exchange) -> Fault | None:
+        import openai
+
+        try:
+            await request.ainvoke(messages)
+        except (openai.OpenAIError, *_UNREADABLE) as error:
+            if exchange.defect is not None:
+                raise exchange.defect from error
+            if exchange.envelope is not None:
+                return None  # something came back; what it is, the envelope says
+            if isinstance(error, openai.APITimeoutError):
+                return Fault(kind=FailureKind.TIMEOUT, detail=self._words(error))
+            if isinstance(error, openai.APIConnectionError):
+                return Fault(kind=FailureKind.CONNECTION, detail=self._words(error))
+            raise
+        return None
+
+    def _form(self, role: str, prompt: Prompt, reply: type[BaseModel]) -> dict[str, Any]:
+        slots = self.endpoint.slots
+        if slots is None:
+            return {"response_format": response_format(role, strict_schema(reply))}
+        schema = constrained_schema(reply, max_tokens=prompt.front.max_tokens)
+        extra: dict[str, Any] = {"cache_prompt": True, "id_slot": slots[role]} if role in slots else {}
+        return {"response_format": response_format(role, schema), "seed": 1, "extra_body": extra}
+
+    def _words(self, error: Exception) -> str:
+        cause = error.__cause__ or error  # the SDK says "Connection error." of every one
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        return self.redacted(" ".join(f"{type(cause).__name__}: {cause}".split()))
