@@ -138,7 +138,7 @@ class Desk:
                 parts=parts,
                 recording=recording,
                 database=self.database,
-                as_of=instant,
+                asked_as_of=instant,
                 slot=slot or f"adhoc-{run_id}",
                 watch=watch,
             )

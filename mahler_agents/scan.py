@@ -14,7 +14,7 @@ from typing import Any
 from mahler_agents import __version__
 from mahler_agents.clock import Clock, utc_text
 from mahler_agents.config import DeskConfig
-from mahler_agents.errors import JobError, MahlerError
+from mahler_agents.errors import InputError, JobError, MahlerError
 from mahler_agents.execution import Broker, Ledger
 from mahler_agents.graphs.review import ReviewGraph
 from mahler_agents.llm.client import ChatClient
@@ -85,14 +85,10 @@ class Scan:
     parts: ScanParts
     recording: Recording
     database: Path
-    as_of: dt.datetime
+    asked_as_of: dt.datetime
+    """The market answers with the snapshot that it has for this instant."""
     slot: str
     watch: Watcher = unwatched
-
-    @property
-    def decision_at(self) -> dt.datetime:
-        """When the legs are quoted again and orders are decided."""
-        return self.as_of + dt.timedelta(seconds=self.parts.config.decision_delay_seconds)
 
     async def run(self) -> ScanResult:
         """Run the scan and return what came of it.
@@ -100,15 +96,17 @@ class Scan:
         Raises `InputError` if the market has no such instant, and `JobError` if a review failed on the trading side:
         after the other reviews have ended, with everything recorded.
         """
-        market_view = await self.parts.market.snapshot(self.as_of, self.parts.config.universe)
-        account = await self._account(self.as_of)
+        market_view = await self.parts.market.snapshot(self.asked_as_of, self.parts.config.universe)
+        await self._refuse_to_go_back(market_view.as_of)
+        account = await self._account(market_view.as_of)
         snapshot = replace(market_view, account=account)
-        self._record_start(snapshot)
+        decision_at = snapshot.as_of + dt.timedelta(seconds=self.parts.config.decision_delay_seconds)
+        self._record_start(snapshot, decision_at)
         self.watch(Progress(stage=Stage.SNAPSHOT, result=snapshot))
         try:
             report, candidates, reviewed = self._screen(snapshot)
-            reviews = await self._review_all(snapshot, account, reviewed)
-            account_after = await self._account(self.decision_at)
+            reviews = await self._review_all(snapshot, account, decision_at, reviewed)
+            account_after = await self._account(decision_at)
         except BaseException as error:
             self.recording.run_ended("failed", f"{type(error).__name__}: {error}")
             raise
@@ -118,7 +116,7 @@ class Scan:
             slot=self.slot,
             database=self.database,
             as_of=snapshot.as_of,
-            decision_at=self.decision_at,
+            decision_at=decision_at,
             environment=self.parts.config.environment,
             market=snapshot.market,
             source=snapshot.source,
@@ -146,14 +144,22 @@ class Scan:
         return report, candidates, reviewed
 
     async def _review_all(
-        self, snapshot: Snapshot, account: Account, reviewed: Sequence[Candidate]
+        self, snapshot: Snapshot, account: Account, decision_at: dt.datetime, reviewed: Sequence[Candidate]
     ) -> tuple[Review, ...]:
         if self.parts.llm is not None:
             now = asyncio.get_running_loop().time()
             self.parts.llm.set_deadline(now + self.parts.config.decision_delay_seconds)
         turns = Turns(len(reviewed))
         contexts = [
-            self._context(snapshot, account, turns, index, candidate) for index, candidate in enumerate(reviewed)
+            self._context(
+                snapshot=snapshot,
+                account=account,
+                decision_at=decision_at,
+                turns=turns,
+                index=index,
+                candidate=candidate,
+            )
+            for index, candidate in enumerate(reviewed)
         ]
         ended = await asyncio.gather(
             *(self._review(context, candidate) for context, candidate in zip(contexts, reviewed, strict=True)),
@@ -174,7 +180,14 @@ class Scan:
         return review
 
     def _context(
-        self, snapshot: Snapshot, account: Account, turns: Turns, index: int, candidate: Candidate
+        self,
+        *,
+        snapshot: Snapshot,
+        account: Account,
+        decision_at: dt.datetime,
+        turns: Turns,
+        index: int,
+        candidate: Candidate,
     ) -> ReviewContext:
         parts = self.parts
         return ReviewContext(
@@ -184,7 +197,7 @@ class Scan:
             index=index,
             snapshot=snapshot,
             account=account,
-            decision_at=self.decision_at,
+            decision_at=decision_at,
             config=parts.config,
             limits=parts.limits,
             prompts=parts.prompts,
@@ -198,6 +211,15 @@ class Scan:
             watch=self.watch,
         )
 
+    async def _refuse_to_go_back(self, as_of: dt.datetime) -> None:
+        """Raise `InputError` if the account has already traded on a later snapshot: its positions do not exist yet."""
+        latest = await asyncio.to_thread(self.parts.ledger.last_traded_as_of)
+        if latest is not None and as_of < latest:
+            raise InputError(
+                f"account {self.parts.ledger.account_id} has traded as of {utc_text(latest)}, after {utc_text(as_of)}:"
+                " use --as-of from then on, or another file with --db"
+            )
+
     async def _account(self, at: dt.datetime) -> Account:
         """Return the broker's account with the risk that our own ledger says it carries."""
         account = await self.parts.broker.account(at)
@@ -207,7 +229,7 @@ class Scan:
     def _candidate_id(self, candidate: Candidate) -> str:
         return f"{self.recording.run_id}.{candidate.rank}"
 
-    def _record_start(self, snapshot: Snapshot) -> None:
+    def _record_start(self, snapshot: Snapshot, decision_at: dt.datetime) -> None:
         parts = self.parts
         packed = pack(snapshot)
         config: dict[str, Any] = {
@@ -221,7 +243,7 @@ class Scan:
             {
                 "kind": "scan",
                 "slot": self.slot,
-                "decision_at": utc_text(self.decision_at),
+                "decision_at": utc_text(decision_at),
                 "environment": parts.config.environment.value,
                 "source": snapshot.source,
                 "broker": parts.broker.name,

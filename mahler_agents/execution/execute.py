@@ -46,7 +46,7 @@ def concession_steps(quote: SpreadQuote, *, concession: float, floor: float) -> 
 
 
 def lowest_credit(screened_credit: float, share: float) -> float:
-    """Return the lowest credit that an entry may concede to, per share: a share of what the screen saw, at least a cent.
+    """Return the lowest credit that an entry may concede to, per share: a share of the screen's, at least a cent.
 
     It is what the trade is sized on, so that no fill can risk more than was allowed.
     """

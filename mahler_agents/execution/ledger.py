@@ -81,6 +81,16 @@ class Ledger:
         with self._books.reading() as connection:
             return self._exposures(connection)
 
+    def last_traded_as_of(self) -> dt.datetime | None:
+        """Return the latest snapshot time on which this account ordered anything, None if it never did."""
+        with self._books.reading() as connection:
+            row = connection.execute(
+                "SELECT MAX(runs.as_of) AS latest FROM orders JOIN candidates ON candidates.id = orders.candidate_id"
+                " JOIN runs ON runs.id = candidates.run_id WHERE orders.account_id = ?",
+                (self.account_id,),
+            ).fetchone()
+        return dt.datetime.fromisoformat(row["latest"]) if row["latest"] else None
+
     def open_positions(self) -> tuple[Position, ...]:
         """Return the open positions, oldest first."""
         with self._books.reading() as connection:

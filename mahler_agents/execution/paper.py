@@ -7,18 +7,25 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from mahler_agents.clock import utc_text
-from mahler_agents.errors import BrokerError
 from mahler_agents.execution.orders import Fill, OrderState, OrderTicket, OrderUpdate
-from mahler_agents.market.occ import OptionContract, parse_symbol
+from mahler_agents.market.occ import ContractTerms, parse_symbol
 from mahler_agents.market.snapshot import Account, Market
 from mahler_agents.record.durable import DurableConnection, insert
-from mahler_agents.types import CONTRACT_MULTIPLIER, Reason, SpreadQuote
+from mahler_agents.types import CONTRACT_MULTIPLIER, Quote, Reason, SpreadQuote
 
 STARTING_CASH_CENTS = 10_000_000
 LEGS = 2
+
+
+class _HeldLeg(NamedTuple):
+    symbol: str
+    contracts: int
+    """Negative if short."""
+    last_mid: float
+    last_quoted_at: dt.datetime
 
 
 class PaperBroker:
@@ -33,7 +40,7 @@ class PaperBroker:
     def __init__(
         self, path: Path, market: Market, *, concession: float, commission: float, account_id: str | None = None
     ) -> None:
-        self.account_id = account_id or f"paper-{market.name}"
+        self.account_id = account_id or f"paper-{market.world}"
         self._market = market
         self._concession = concession
         self._commission_cents = round(commission * 100)
@@ -55,19 +62,20 @@ class PaperBroker:
     async def account(self, at: dt.datetime) -> Account:
         """Return cash plus every leg at its mid at the instant `at`; buying power is cash less what the legs could owe.
 
-        Raises `BrokerError` if a leg that is held has no quote: an equity without it would be made up.
+        A leg without a quote then is marked at the last one that the account saw, and named in `stale_marks`.
         """
-        cash_cents, held = await asyncio.to_thread(self._holdings)
-        quotes = await self._market.quotes(list(held), at)
-        if unquoted := sorted(held.keys() - quotes.keys()):
-            raise BrokerError(f"the paper account cannot be marked at {utc_text(at)}: no quote for {unquoted[0]}")
-        legs = sum(contracts * quotes[symbol].mid for symbol, contracts in held.items()) * CONTRACT_MULTIPLIER
+        cash_cents, legs = await asyncio.to_thread(self._holdings)
+        quotes = await self._market.quotes([leg.symbol for leg in legs], at)
+        await asyncio.to_thread(self._note_marks, quotes)
+        mids = {leg.symbol: quotes[leg.symbol].mid if leg.symbol in quotes else leg.last_mid for leg in legs}
+        value = sum(leg.contracts * mids[leg.symbol] for leg in legs) * CONTRACT_MULTIPLIER
         cash = cash_cents / 100
         return Account(
             account_id=self.account_id,
-            equity=round(cash + legs, 2),
+            equity=round(cash + value, 2),
             cash=cash,
-            buying_power=round(cash - worst_payout_dollars(held), 2),
+            buying_power=round(cash - worst_payout_dollars({leg.symbol: leg.contracts for leg in legs}), 2),
+            stale_marks={leg.symbol: leg.last_quoted_at for leg in legs if leg.symbol not in quotes},
         )
 
     async def submit(self, ticket: OrderTicket, steps: tuple[float, ...]) -> OrderUpdate:
@@ -78,58 +86,82 @@ class PaperBroker:
         symbols = [ticket.spread.short_symbol, ticket.spread.long_symbol]
         quotes = await self._market.quotes(symbols, ticket.decided_at)
         if any(symbol not in quotes for symbol in symbols):
-            return await asyncio.to_thread(self._settle, ticket, None)
+            return await asyncio.to_thread(self._cancel, ticket)
         quote = SpreadQuote(short=quotes[symbols[0]], long=quotes[symbols[1]])
-        reachable = quote.credit_at(self._concession) >= steps[-1] - 1e-9
-        return await asyncio.to_thread(self._settle, ticket, steps[-1] if reachable else None)
+        if quote.credit_at(self._concession) < steps[-1] - 1e-9:
+            return await asyncio.to_thread(self._cancel, ticket)
+        return await asyncio.to_thread(self._fill, ticket, steps[-1], quote)
 
-    def _holdings(self) -> tuple[int, dict[str, int]]:
+    def _holdings(self) -> tuple[int, tuple[_HeldLeg, ...]]:
         with self._books.reading() as connection:
             cash = connection.execute(
                 "SELECT cash_cents FROM paper_accounts WHERE account_id = ?", (self.account_id,)
             ).fetchone()
-            held = connection.execute(
-                "SELECT symbol, contracts FROM paper_positions WHERE account_id = ? AND contracts <> 0 ORDER BY symbol",
+            rows = connection.execute(
+                "SELECT symbol, contracts, last_mid, last_quoted_at FROM paper_positions"
+                " WHERE account_id = ? AND contracts <> 0 ORDER BY symbol",
                 (self.account_id,),
             ).fetchall()
-        return cash["cash_cents"], {row["symbol"]: row["contracts"] for row in held}
+        legs = tuple(
+            _HeldLeg(row["symbol"], row["contracts"], row["last_mid"], dt.datetime.fromisoformat(row["last_quoted_at"]))
+            for row in rows
+        )
+        return cash["cash_cents"], legs
+
+    def _note_marks(self, quotes: Mapping[str, Quote]) -> None:
+        with self._books.transaction() as connection:
+            connection.executemany(
+                "UPDATE paper_positions SET last_mid = ?, last_quoted_at = ? WHERE account_id = ? AND symbol = ?",
+                [(quote.mid, utc_text(quote.at), self.account_id, symbol) for symbol, quote in quotes.items()],
+            )
 
     def _known(self, ticket: OrderTicket) -> OrderUpdate | None:
         with self._books.reading() as connection:
             row = connection.execute(
-                "SELECT * FROM paper_orders WHERE client_order_id = ?", (ticket.client_order_id,)
+                "SELECT credit, fees FROM paper_orders WHERE client_order_id = ?", (ticket.client_order_id,)
             ).fetchone()
-        return None if row is None else _update(ticket, row)
+        return None if row is None else _update(ticket, row["credit"], row["fees"])
 
-    def _settle(self, ticket: OrderTicket, credit: float | None) -> OrderUpdate:
-        """Enter the order into the books, filled at `credit` or canceled, in one transaction."""
-        fees_cents = self._commission_cents * LEGS * ticket.contracts if credit is not None else 0
-        row: dict[str, object] = {
+    def _cancel(self, ticket: OrderTicket) -> OrderUpdate:
+        with self._books.transaction() as connection:
+            insert(connection, "paper_orders", self._order_row(ticket, OrderState.CANCELED, None, 0.0))
+        return _update(ticket, None, 0.0)
+
+    def _fill(self, ticket: OrderTicket, credit: float, quote: SpreadQuote) -> OrderUpdate:
+        """Enter order, cash and legs into the books, in one transaction."""
+        fees_cents = self._commission_cents * LEGS * ticket.contracts
+        received_cents = round(credit * 100) * CONTRACT_MULTIPLIER * ticket.contracts
+        with self._books.transaction() as connection:
+            row = self._order_row(ticket, OrderState.FILLED, credit, fees_cents / 100)
+            insert(connection, "paper_orders", row)
+            connection.execute(
+                "UPDATE paper_accounts SET cash_cents = cash_cents + ? WHERE account_id = ?",
+                (received_cents - fees_cents, self.account_id),
+            )
+            self._move_leg(connection, ticket.spread.short_symbol, -ticket.contracts, quote.short)
+            self._move_leg(connection, ticket.spread.long_symbol, ticket.contracts, quote.long)
+        return _update(ticket, credit, fees_cents / 100)
+
+    def _order_row(
+        self, ticket: OrderTicket, state: OrderState, credit: float | None, fees: float
+    ) -> dict[str, object]:
+        return {
             "client_order_id": ticket.client_order_id,
             "account_id": self.account_id,
-            "state": (OrderState.CANCELED if credit is None else OrderState.FILLED).value,
+            "state": state.value,
             "contracts": ticket.contracts,
             "credit": credit,
-            "fees": fees_cents / 100,
+            "fees": fees,
             "at": utc_text(ticket.decided_at),
         }
-        with self._books.transaction() as connection:
-            insert(connection, "paper_orders", row)
-            if credit is not None:
-                received_cents = round(credit * 100) * CONTRACT_MULTIPLIER * ticket.contracts
-                connection.execute(
-                    "UPDATE paper_accounts SET cash_cents = cash_cents + ? WHERE account_id = ?",
-                    (received_cents - fees_cents, self.account_id),
-                )
-                self._move_leg(connection, ticket.spread.short_symbol, -ticket.contracts)
-                self._move_leg(connection, ticket.spread.long_symbol, ticket.contracts)
-        return _update(ticket, row)
 
-    def _move_leg(self, connection: sqlite3.Connection, symbol: str, contracts: int) -> None:
+    def _move_leg(self, connection: sqlite3.Connection, symbol: str, contracts: int, quote: Quote) -> None:
         connection.execute(
-            "INSERT INTO paper_positions (account_id, symbol, contracts) VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET contracts = contracts + excluded.contracts",
-            (self.account_id, symbol, contracts),
+            "INSERT INTO paper_positions (account_id, symbol, contracts, last_mid, last_quoted_at)"
+            " VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET contracts = contracts + excluded.contracts,"
+            " last_mid = excluded.last_mid, last_quoted_at = excluded.last_quoted_at",
+            (self.account_id, symbol, contracts, quote.mid, utc_text(quote.at)),
         )
 
 
@@ -139,33 +171,32 @@ def worst_payout_dollars(held: Mapping[str, int]) -> float:
     `held` maps OCC symbols to contracts, negative if short. Legs of one underlying, expiration and right offset each
     other; others do not. The payoff is piecewise linear, so that its worst point is at a strike, at zero or far above.
     """
-    groups: dict[tuple[str, dt.date, str], list[tuple[OptionContract, int]]] = defaultdict(list)
+    groups: dict[tuple[str, dt.date, str], list[tuple[ContractTerms, int]]] = defaultdict(list)
     for symbol, contracts in held.items():
         option = parse_symbol(symbol)
         groups[option.underlying, option.expiration, option.right].append((option, contracts))
     return sum(_worst_of_group(legs) for legs in groups.values()) * CONTRACT_MULTIPLIER
 
 
-def _worst_of_group(legs: list[tuple[OptionContract, int]]) -> float:
+def _worst_of_group(legs: list[tuple[ContractTerms, int]]) -> float:
     strikes = [option.strike for option, _ in legs]
     prices = [0.0, *strikes, 2 * max(strikes)]
     return max(0.0, *(-sum(contracts * _intrinsic(option, price) for option, contracts in legs) for price in prices))
 
 
-def _intrinsic(option: OptionContract, price: float) -> float:
+def _intrinsic(option: ContractTerms, price: float) -> float:
     return max(0.0, option.strike - price if option.right == "put" else price - option.strike)
 
 
-def _update(ticket: OrderTicket, row: Mapping[str, object] | sqlite3.Row) -> OrderUpdate:
+def _update(ticket: OrderTicket, credit: float | None, fees: float) -> OrderUpdate:
     broker_order_id = f"paper-{ticket.client_order_id}"
-    credit = row["credit"]
     if credit is None:
         return OrderUpdate(state=OrderState.CANCELED, broker_order_id=broker_order_id, reason=Reason.UNFILLED)
     fill = Fill(
         client_order_id=ticket.client_order_id,
         contracts=ticket.contracts,
-        credit=float(str(credit)),
-        fees=float(str(row["fees"])),
+        credit=credit,
+        fees=fees,
         at=ticket.decided_at,
     )
     return OrderUpdate(state=OrderState.FILLED, broker_order_id=broker_order_id, fill=fill)

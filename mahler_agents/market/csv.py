@@ -49,6 +49,11 @@ class CsvMarket:
         return "csv"
 
     @property
+    def world(self) -> str:
+        """`csv-` and the file's name without its ending."""
+        return f"csv-{self._file.path.stem}"
+
+    @property
     def dates(self) -> tuple[dt.date, ...]:
         """The dates of the file that can be asked for, in order."""
         return tuple(self._file.days)

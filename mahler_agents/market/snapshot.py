@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AwareDatetime
 
 from mahler_agents.types import Frozen, Quote, SpreadType
 
@@ -128,6 +129,8 @@ class Account(Frozen):
     cash: float
     buying_power: float
     exposures: tuple[Exposure, ...] = ()
+    stale_marks: Mapping[str, AwareDatetime] = {}
+    """Legs that had no quote at this instant and are marked at their last one -> when that was."""
 
     @property
     def heat_dollars(self) -> float:
@@ -163,6 +166,11 @@ class Market(Protocol):
     @property
     def name(self) -> str:
         """`sample`, `csv`, ..."""
+        ...
+
+    @property
+    def world(self) -> str:
+        """Whose prices these are, e.g. `sample-7`: a paper account lives in one world and never in two."""
         ...
 
     @property

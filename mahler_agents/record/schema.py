@@ -259,6 +259,8 @@ _M001_FIRST_SCAN = (
         account_id TEXT NOT NULL REFERENCES paper_accounts (account_id),
         symbol TEXT NOT NULL,
         contracts INTEGER NOT NULL,
+        last_mid REAL NOT NULL,
+        last_quoted_at TEXT NOT NULL,
         PRIMARY KEY (account_id, symbol)
     )
     """,
