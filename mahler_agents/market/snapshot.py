@@ -56,6 +56,10 @@ class Chain:
     def __len__(self) -> int:
         return len(self.symbol)
 
+    def __repr__(self) -> str:
+        # Short, because asyncio.run makes (and drops) the repr of what it returns: all columns would cost 0.5 s.
+        return f"Chain({self.underlying}, spot {self.spot:g}, {len(self)} contracts)"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bars:
@@ -74,6 +78,9 @@ class Bars:
     def __len__(self) -> int:
         return len(self.date)
 
+    def __repr__(self) -> str:
+        return f"Bars({len(self)} days)"
+
 
 @dataclass(frozen=True, kw_only=True)
 class VolatilityHistory:
@@ -82,6 +89,9 @@ class VolatilityHistory:
     date: Dates
     implied_volatility: Floats
     """Annualised fraction."""
+
+    def __repr__(self) -> str:
+        return f"VolatilityHistory({len(self.date)} days)"
 
 
 class Headline(Frozen):

@@ -1,0 +1,139 @@
+"""Stage 1, market: a seed and an instant in, the `Snapshot` of a made-up market out.
+
+Everything is a function of (seed, instant): paths are drawn once a seed on a grid of 5 minutes, interpolated between,
+and all else (quotes, open interest, headlines) is computed from them. Caches save time and are never asked for truth.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+from mahler_agents.clock import NEW_YORK
+from mahler_agents.errors import InputError
+from mahler_agents.market import calendar
+from mahler_agents.market.occ import parse_symbol
+from mahler_agents.market.sample.chain import chain
+from mahler_agents.market.sample.headlines import headlines
+from mahler_agents.market.sample.history import bars, recent_moves, volatility_history
+from mahler_agents.market.sample.listing import contracts, expirations, is_listed
+from mahler_agents.market.sample.moment import Moment, find_moment, open_moment
+from mahler_agents.market.sample.paths import simulate_paths
+from mahler_agents.market.sample.quoting import quote
+from mahler_agents.market.sample.surface import vix, vix_3_month
+from mahler_agents.market.sample.world import INDEX, RISK_FREE_RATE, SYMBOLS, ex_dates
+from mahler_agents.market.snapshot import MarketData, Snapshot
+from mahler_agents.types import Quote
+
+DEFAULT_SEED = 7
+DEFAULT_AS_OF = dt.datetime(2026, 3, 16, 10, tzinfo=NEW_YORK).astimezone(dt.UTC)
+"""A normal session at 10:00 New York."""
+
+
+class SampleMarket:
+    """The embedded market: SPY, QQQ, IWM, TLT and GLD as they might be, synthetic and the same for everyone.
+
+    Prices of any instant from `FIRST_DATE` to `LAST_DATE` in the sessions' hours; early exercise is not priced.
+    """
+
+    live = False
+
+    def __init__(self, seed: int = DEFAULT_SEED) -> None:
+        if seed < 0:
+            raise InputError(f"seed {seed} is below zero: the sample market takes 0, 1, 2, ...")
+        self.seed = seed
+
+    @property
+    def name(self) -> str:
+        """`sample`."""
+        return "sample"
+
+    @property
+    def world(self) -> str:
+        """`sample-` and the seed: another seed is another world."""
+        return f"sample-{self.seed}"
+
+    def default_as_of(self) -> dt.datetime:
+        """Return 10:00 New York of one fixed session, UTC."""
+        return DEFAULT_AS_OF
+
+    async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
+        """Return the market at `as_of`; underlyings that it does not have are named in `missing`.
+
+        Raises `InputError` outside the sessions' hours and the market's range.
+        """
+        moment = open_moment(self.seed, as_of)
+        known = [name for name in underlyings if name in INDEX]
+        if not known:
+            raise InputError(f"the sample market has none of {', '.join(underlyings)}: it has {', '.join(SYMBOLS)}")
+        return Snapshot(
+            as_of=moment.at,
+            market=self.name,
+            source=f"synthetic, seed {self.seed}",
+            synthetic=True,
+            underlyings={name: self._market_data(INDEX[name], moment) for name in known},
+            risk_free_rate=RISK_FREE_RATE,
+            vix=vix(moment.state.factors),
+            vix_3_month=vix_3_month(moment.state.factors),
+            missing={
+                f"underlyings.{name}": f"the sample market has {', '.join(SYMBOLS)} only"
+                for name in underlyings
+                if name not in INDEX
+            },
+        )
+
+    async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
+        """Return the quotes at the instant `at`, as the snapshot of that instant has them.
+
+        Left out are expired contracts and those never listed; all are while the exchange is closed. Raises
+        `InputError` on a malformed symbol and outside the market's range.
+        """
+        terms = {symbol: parse_symbol(symbol) for symbol in symbols}
+        moment = find_moment(self.seed, at)
+        if moment is None:
+            return {}
+        listed = [t for t in terms.values() if is_listed(t, moment.date)]
+        if not listed:
+            return {}
+        columns = contracts(listed, moment.date)
+        quoted = quote(self.seed, columns, moment.state, moment.at, moment.seconds_open)
+        rows = zip(
+            columns.symbol.tolist(),
+            quoted.bid.tolist(),
+            quoted.ask.tolist(),
+            quoted.age_seconds.tolist(),
+            strict=True,
+        )
+        return {
+            symbol: Quote(bid=bid, ask=ask, at=moment.at - dt.timedelta(seconds=age)) for symbol, bid, ask, age in rows
+        }
+
+    def spot(self, underlying: str, at: dt.datetime) -> float:
+        """Return the underlying's price at the instant, dollars per share.
+
+        Raises `InputError` outside the sessions' hours, and for an underlying that the market does not have.
+        """
+        return float(open_moment(self.seed, at).state.spot[_index(underlying)])
+
+    def settlement_price(self, underlying: str, date: dt.date) -> float:
+        """Return the underlying's close on a session's date, at which options that expire that day settle."""
+        return self.spot(underlying, calendar.session_close(date))
+
+    def _market_data(self, index: int, moment: Moment) -> MarketData:
+        moves = recent_moves(simulate_paths(self.seed), index, moment.row)
+        return MarketData(
+            chain=chain(self.seed, index, moment),
+            bars=bars(self.seed, index, moment.row),
+            volatility_history=volatility_history(self.seed, index, moment.row),
+            headlines=headlines(self.seed, index, moment.at, moves),
+            ex_dividend_dates=_coming_ex_dates(index, moment.date),
+        )
+
+
+def _coming_ex_dates(index: int, date: dt.date) -> tuple[dt.date, ...]:
+    """Return the ex-dates after the date until the last listed expiration."""
+    return tuple(day for day in ex_dates(index) if date < day <= expirations(date)[-1])
+
+
+def _index(underlying: str) -> int:
+    if underlying not in INDEX:
+        raise InputError(f"the sample market has no {underlying}: it has {', '.join(SYMBOLS)}")
+    return INDEX[underlying]
