@@ -142,19 +142,23 @@ class _Measure:
     limits: Callable[[ScreenParams], tuple[float, float]]
     name: str
     unit: str = ""
+    """After the value and the limit."""
+    of: str = ""
+    """After the value alone."""
+    scale: float = 1
+    """Told values per measured one: 100 for percent."""
 
     def text(self, value: float, low: float, high: float) -> str:
         """Return e.g. `bid-ask 14 % of mid, needs at most 12 %`."""
-        percent = self.unit.startswith(" %")
-        scale, unit = (100, " %") if percent else (1, "")
+        value, low, high = (figure * self.scale for figure in (value, low, high))
+        needs = f"{low:g}-{high:g}"
         if high == np.inf:
-            needs, limit = f"{low * scale:g}{unit}", low
+            needs = f"{low:g}"
         elif low == -np.inf:
-            needs, limit = f"at most {high * scale:g}{unit}", high
-        else:
-            needs, limit = f"{low:g}-{high:g}", high if value > high else low
-        shown = _beside(value * scale, limit * scale) + self.unit if np.isfinite(value) else "unknown"
-        return f"{self.name} {shown}, needs {needs}"
+            needs = f"at most {high:g}"
+        limit = high if value > high else low
+        shown = f"{_beside(value, limit)}{self.unit}{self.of}" if np.isfinite(value) else "unknown"
+        return f"{self.name} {shown}, needs {needs}{self.unit}"
 
 
 _MEASURES = {
@@ -166,7 +170,8 @@ _MEASURES = {
     ContractRejection.STALE_QUOTE: _Measure(
         values=lambda context, rows: np.abs(context.chain.quote_age_seconds[rows]),
         limits=lambda params: (-np.inf, params.max_quote_age_seconds),
-        name="seconds of quote age",
+        name="quote age",
+        unit=" s",
     ),
     ContractRejection.OPEN_INTEREST: _Measure(
         values=lambda context, rows: context.chain.open_interest[rows],
@@ -182,7 +187,9 @@ _MEASURES = {
         values=lambda context, rows: context.bid_ask_to_mid(rows),
         limits=lambda params: (-np.inf, params.max_bid_ask_to_mid),
         name="bid-ask",
-        unit=" % of mid",
+        unit=" %",
+        of=" of mid",
+        scale=100,
     ),
 }
 
@@ -203,4 +210,6 @@ def _label(context: ChainContext, row: int) -> str:
 
 def _beside(value: float, limit: float) -> str:
     """Return the value with as few digits (three at least) as tell it from its limit."""
+    if abs(value) >= 1000:  # where three digits would be written with an exponent
+        return f"{value:.0f}"
     return next((text for digits in (3, 5, 8) if (text := f"{value:.{digits}g}") != f"{limit:.{digits}g}"), repr(value))
