@@ -13,22 +13,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx2
-
 from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.clock import Clock, Ids, SystemClock
-from mahler_agents.config import DeskConfig, database_path, environment_from
+from mahler_agents.config import DeskConfig, environment_from
 from mahler_agents.errors import InputError
 from mahler_agents.execution import Ledger, PaperBroker
 from mahler_agents.graphs.review import build
 from mahler_agents.llm.client import ChatClient
-from mahler_agents.llm.models import SCRIPTED, Endpoint, ModelSpec, open_endpoint, parse_model
+from mahler_agents.llm.models import SCRIPTED, Endpoint, open_endpoint, parse_model
 from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
 from mahler_agents.market.open import open_market
 from mahler_agents.market.snapshot import Market
 from mahler_agents.progress import Watcher, unwatched
 from mahler_agents.record import Writer, open_database
+from mahler_agents.record.location import database_path
 from mahler_agents.recording import Recording
 from mahler_agents.risk import RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult
@@ -46,7 +45,7 @@ class Desk:
         *,
         market: str | Market = "sample",
         broker: str = "paper",
-        model: str | httpx2.AsyncBaseTransport = "auto",
+        model: str | Endpoint = "auto",
         database: Path | None = None,
         prompts: Path | None = None,
         config: DeskConfig | None = None,
@@ -60,15 +59,19 @@ class Desk:
     ) -> None:
         """Choose the parts; nothing is opened yet.
 
-        `market` is `sample`, `csv:PATH` or a `Market`; `model` is what `--model` takes, or a transport such as a
-        `ScriptedModel`; `prompts` is a folder to read prompts from instead of the package's; `seed` is the sample
+        `market` is `sample`, `csv:PATH` or a `Market`; `model` is what `--model` takes, or an endpoint such as that of
+        a `ScriptedModel`; `prompts` is a folder to read prompts from instead of the package's; `seed` is the sample
         market's. Raises `InputError` for a choice that does not exist.
         """
         if broker not in BROKERS:
             raise InputError(f"unknown broker `{broker}`; use one of: {', '.join(BROKERS)}")
         self.config = config or DeskConfig(environment=environment_from(environ))
         self.market = open_market(market, seed=seed) if isinstance(market, str) else market
-        self.model, self._transport = _model(model, environ)
+        if isinstance(model, Endpoint):
+            self.model, self._given_endpoint = SCRIPTED, model
+        else:
+            self.model = parse_model(model, configured=environ.get("MAHLER_MODEL"), environ=environ)
+            self._given_endpoint = None
         self.database = database_path(database, self.market.name, broker, environ)
         live = self.config.environment is Environment.LIVE
         self.limits = limits or (RiskLimits.live() if live else RiskLimits())
@@ -154,16 +157,8 @@ class Desk:
         return prompts
 
     def _open_endpoint(self, stack: AsyncExitStack) -> Endpoint | None:
-        if self._transport is not None:
-            return Endpoint(model="scripted", base_url="http://scripted/v1", api_key="none", transport=self._transport)
+        if self._given_endpoint is not None:
+            return self._given_endpoint
         if self.model.kind == "none":
             return None
         return stack.enter_context(open_endpoint(self.model, list(self.prompts), self._environ))
-
-
-def _model(
-    model: str | httpx2.AsyncBaseTransport, environ: Mapping[str, str]
-) -> tuple[ModelSpec, httpx2.AsyncBaseTransport | None]:
-    if isinstance(model, str):
-        return parse_model(model, configured=environ.get("MAHLER_MODEL"), environ=environ), None
-    return SCRIPTED, model

@@ -65,7 +65,7 @@ class Writer:
         """Return once everything queued so far is committed. Raises `RecordError` if it could not be."""
         committed: Future[None] = Future()
         self._queue.put(committed)
-        await asyncio.wrap_future(committed)
+        await asyncio.to_thread(committed.result)
         self._raise_if_broken()
 
     def _put(self, sql: str, parameters: tuple[Any, ...]) -> None:

@@ -1,0 +1,62 @@
+# make scan   install into .venv, then run one morning scan on embedded parts
+# make test   install into .venv, then check, try the wheel, and run the tests
+# make help   the other targets
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := mahler_agents graphs tests bench
+# The tools name the real folders at the top, not the links to them in the package.
+TYPED := mahler_agents mahler_agents/graphs
+
+.DEFAULT_GOAL := help
+.PHONY: help scan test check format wheel-smoke soak bench bench-full clean
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+scan: $(VENV)/.run ## one morning scan: embedded market, model and broker
+	$(BIN)/mahler scan $(ARGS)
+
+test: check wheel-smoke ## everything that CI runs
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, import layers
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## format and mend what can be mended
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+wheel-smoke: $(VENV)/.dev ## build sdist and wheel, install the wheel elsewhere, scan from an empty folder
+	$(BIN)/python tests/wheel_smoke.py
+
+soak: $(VENV)/.dev ## the long suites, at full count
+	MAHLER_SOAK=1 $(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.dev ## measure, side by side
+	$(BIN)/python -m bench
+
+bench-full: $(VENV)/.dev ## measure, largest cases too
+	$(BIN)/python -m bench --full
+
+clean: ## remove the environment and what was built
+	rm -rf $(VENV) build dist *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[local]'
+	$(BIN)/mahler model install
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[local,dev]'
+	@touch $@

@@ -1,0 +1,46 @@
+"""Record: where the file is; a verb's options and the environment in, a path out."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mahler_agents.errors import ConfigError
+
+
+def database_path(given: Path | None, market: str, broker: str, variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the record's file for a verb with a market: `--db`, else `MAHLER_DB`, else one for each market and broker.
+
+    The default file carries both names, so that sample data never mixes with an account's.
+    """
+    return given or _named(variables) or Path(f"mahler-{market}-{broker}.db")
+
+
+def newest_database(given: Path | None, variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the record's file for a verb without a market: `--db`, else `MAHLER_DB`, else the newest `mahler-*.db`.
+
+    Raises `ConfigError` if there is none.
+    """
+    if path := given or _named(variables):
+        return path
+    found = sorted(Path().glob("mahler-*.db"), key=_last_change)
+    if not found:
+        raise ConfigError("no mahler-*.db in this folder: run `mahler scan` first, or name the file with --db")
+    return found[-1]
+
+
+def _named(variables: Mapping[str, str]) -> Path | None:
+    named = variables.get("MAHLER_DB")
+    return Path(named) if named else None
+
+
+def _last_change(path: Path) -> tuple[int, str]:
+    """Return when a record was last written to: in WAL mode that may show in the file beside it only."""
+    wal = path.with_name(f"{path.name}-wal")
+    return max(_modified(path), _modified(wal)), path.name
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # the last connection to close takes the WAL file away
+        return 0

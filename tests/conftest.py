@@ -1,0 +1,39 @@
+"""Shared by all tests: how many examples a property takes, and no way out of this machine."""
+
+import os
+import socket
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SOAK = bool(os.environ.get("MAHLER_SOAK"))
+
+settings.register_profile(
+    "house",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("house")
+
+
+def at_scale(count: int) -> int:
+    """Return `count` in `make soak` and a twentieth of it in `make test`."""
+    return count if SOAK else max(1, count // 20)
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that would leave this machine, and hide the user's own settings."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and address[0] not in {"127.0.0.1", "::1", "localhost"}:
+            raise AssertionError(f"a test tried to reach {address[0]}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "MAHLER_MODEL", "MAHLER_DB", "MAHLER_ENVIRONMENT", "ENVIRONMENT"):
+        monkeypatch.delenv(name, raising=False)

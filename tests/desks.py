@@ -1,0 +1,57 @@
+"""Desks for tests: whole scans in virtual time on the sample market, with chosen models."""
+
+import datetime as dt
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from mahler_agents.clock import Ids, SimulatedClock
+from mahler_agents.config import DeskConfig
+from mahler_agents.desk import Desk
+from mahler_agents.llm.models import Endpoint
+from mahler_agents.scan import ScanResult
+from mahler_agents.testing import virtual_time
+
+START = dt.datetime(2026, 3, 16, 14, 0, tzinfo=dt.UTC)
+
+TRADE_TABLES = ("orders", "fills", "positions", "sizings", "paper_accounts", "paper_orders", "paper_positions")
+"""Everything that the trade leaves behind; none of it may depend on what a model says."""
+
+
+def scan(
+    database: Path,
+    model: str | Endpoint,
+    *,
+    config: DeskConfig | None = None,
+    slot: str = "test",
+    seed_of_ids: int = 1,
+    **choices: Any,
+) -> ScanResult:
+    """Run one scan with seeded ids and a standing clock, in virtual time."""
+
+    async def run() -> ScanResult:
+        async with Desk(
+            model=model,
+            database=database,
+            config=config or DeskConfig(),
+            clock=SimulatedClock(START),
+            ids=Ids(seed_of_ids),
+            environ={},
+            **choices,
+        ) as desk:
+            return await desk.scan(slot=slot)
+
+    return virtual_time.run(run())
+
+
+def rows(database: Path, table: str) -> list[tuple[Any, ...]]:
+    """Return a table's rows in the order of their keys."""
+    with sqlite3.connect(database) as connection:
+        found = connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+    connection.close()
+    return found
+
+
+def trade(database: Path) -> bytes:
+    """Return everything that was sized, ordered, filled and held, as bytes."""
+    return repr({table: rows(database, table) for table in TRADE_TABLES}).encode()
