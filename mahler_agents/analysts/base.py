@@ -54,6 +54,16 @@ def rounded(value: float | None, digits: int) -> float | None:
     return round(float(value), digits) + 0.0
 
 
+def side_of(value: float | None, reference: float | None) -> str | None:
+    """Return where `value` lies, `above`, `below` or `at` the reference; None if either is absent.
+
+    A prompt says it in words, since a small model reads words better than it compares figures.
+    """
+    if value is None or reference is None:
+        return None
+    return "at" if value == reference else "above" if value > reference else "below"
+
+
 class Reply(BaseModel):
     """What a model must write, to the letter: strict types, no field more, no number out of range."""
 

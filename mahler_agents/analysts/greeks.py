@@ -9,7 +9,6 @@ from mahler_agents.analysts.base import Analyst, AnalystReply, rounded
 from mahler_agents.analysts.trade import TradeBrief, trade_facts
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.screen import Candidate
-from mahler_agents.types import CONTRACT_MULTIPLIER
 
 
 class GreeksBrief(TradeBrief):
@@ -48,17 +47,13 @@ class GreeksReply(AnalystReply):
 
 def brief(snapshot: Snapshot, candidate: Candidate) -> GreeksBrief:  # noqa: ARG001 - the registry's signature
     """Return the greeks analyst's facts about one candidate."""
-    short, long = candidate.short_leg, candidate.long_leg
-
-    def held(of_short: float, of_long: float, digits: int) -> float | None:
-        return rounded(CONTRACT_MULTIPLIER * (of_long - of_short), digits)
-
+    net, short = candidate.greeks, candidate.short_leg
     return GreeksBrief(
         **trade_facts(candidate),
-        net_delta=held(short.delta, long.delta, 2),
-        net_gamma=held(short.gamma, long.gamma, 3),
-        net_theta_per_day=held(short.theta_per_day, long.theta_per_day, 2),
-        net_vega_per_vol_point=held(short.vega_per_vol_point, long.vega_per_vol_point, 2),
+        net_delta=rounded(net.delta, 2),
+        net_gamma=rounded(net.gamma, 3),
+        net_theta_per_day=rounded(net.theta_per_day, 2),
+        net_vega_per_vol_point=rounded(net.vega_per_vol_point, 2),
         short_leg_delta=rounded(short.delta, 3),
         short_leg_iv_pct=rounded(100 * short.implied_volatility, 1),
     )

@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from mahler_agents import indicators
-from mahler_agents.analysts.base import Analyst, AnalystReply, rounded
+from mahler_agents.analysts.base import Analyst, AnalystReply, rounded, side_of
 from mahler_agents.analysts.trade import TradeBrief, share_of_spot, trade_facts
 from mahler_agents.market.snapshot import Snapshot
+from mahler_agents.pricing import DAYS_PER_YEAR
 from mahler_agents.screen import Candidate
-
-CALENDAR_DAYS_PER_YEAR = 365
+from mahler_agents.types import SpreadType
 
 
 class TechnicalBrief(TradeBrief):
@@ -26,6 +26,8 @@ class TechnicalBrief(TradeBrief):
     """Percent of spot that the short strike is out of the money."""
     short_strike_distance_sigmas: float | None
     """The same distance in standard deviations to expiration, at the short contract's implied volatility."""
+    spot_to_sma_20: str | None
+    """`above`, `below` or `at`."""
     sma_20: float | None
     sma_50: float | None
     sma_200: float | None
@@ -36,6 +38,8 @@ class TechnicalBrief(TradeBrief):
     low_20: float | None
     momentum_20_pct: float | None
     """Percent change of the close over 20 days."""
+    momentum_side: str | None
+    """Where that change leads: `towards`, `away from` or `neither towards nor away from` the short strike."""
     realised_volatility_20_pct: float | None
     """Annualised percent, of 20 daily log returns."""
 
@@ -56,28 +60,42 @@ class TechnicalReply(AnalystReply):
 
 def sigmas(share: float, implied_volatility: float, dte: int) -> float:
     """Return a distance, given as a share of spot, in standard deviations of the return over `dte` calendar days."""
-    deviation = implied_volatility * math.sqrt(max(dte, 0) / CALENDAR_DAYS_PER_YEAR)
+    deviation = implied_volatility * math.sqrt(max(dte, 0) / DAYS_PER_YEAR)
     return share / deviation if deviation > 0 else math.nan
+
+
+def momentum_side(change: float | None, spread_type: SpreadType) -> str | None:
+    """Return whether a change of the underlying leads towards the short strike or away from it, as a prompt says it."""
+    if change is None:
+        return None
+    if change == 0:
+        return "neither towards nor away from"
+    falls_on_it = spread_type is SpreadType.BULL_PUT
+    return "towards" if (change < 0) is falls_on_it else "away from"
 
 
 def brief(snapshot: Snapshot, candidate: Candidate) -> TechnicalBrief:
     """Return the technical analyst's facts about one candidate."""
     bars = snapshot.underlyings[candidate.spread.underlying].bars
     distance = share_of_spot(candidate)
+    spot, sma_20 = rounded(candidate.spot, 2), rounded(indicators.simple_moving_average(bars.close, 20), 2)
+    momentum = rounded(100 * indicators.momentum(bars.close, 20), 1)
     return TechnicalBrief(
         **trade_facts(candidate),
-        spot=rounded(candidate.spot, 2),
+        spot=spot,
         short_strike_distance_pct=rounded(100 * distance, 1),
         short_strike_distance_sigmas=rounded(
             sigmas(distance, candidate.short_leg.implied_volatility, candidate.dte), 2
         ),
-        sma_20=rounded(indicators.simple_moving_average(bars.close, 20), 2),
+        spot_to_sma_20=side_of(spot, sma_20),
+        sma_20=sma_20,
         sma_50=rounded(indicators.simple_moving_average(bars.close, 50), 2),
         sma_200=rounded(indicators.simple_moving_average(bars.close, 200), 2),
         rsi_14=rounded(indicators.relative_strength_index(bars.close), 1),
         high_20=rounded(indicators.highest(bars.high, 20), 2),
         low_20=rounded(indicators.lowest(bars.low, 20), 2),
-        momentum_20_pct=rounded(100 * indicators.momentum(bars.close, 20), 1),
+        momentum_20_pct=momentum,
+        momentum_side=momentum_side(momentum, candidate.spread.spread_type),
         realised_volatility_20_pct=rounded(100 * indicators.realised_volatility(bars.close), 1),
     )
 
