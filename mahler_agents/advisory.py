@@ -4,6 +4,7 @@ The one place where an LLM's judgement meets the trade. In paper mode it never s
 without an explicit approval does, and nothing else: no number leaves this module for sizing or orders.
 """
 
+from decimal import Decimal
 from enum import StrEnum
 
 from mahler_agents.analysts.fund_manager import Verdict
@@ -86,7 +87,7 @@ def advise(
     level = Confidence.of(verdict.confidence)
     approved = verdict.approved and verdict.contracts > 0
     would_veto = level is Confidence.LOW and not approved
-    shown = f"{level.value.capitalize()} confidence ({verdict.confidence:.0%}) for {underlying}"
+    shown = f"{level.value.capitalize()} confidence ({_whole_percent(verdict.confidence)}%) for {underlying}"
     if level is not Confidence.LOW:
         code, proceed = AdviceCode.CONFIDENT, True
         how = "paper trading, agents advisory" if environment is Environment.PAPER else "live trading"
@@ -108,6 +109,12 @@ def advise(
         code=code,
         message=message,
     )
+
+
+def _whole_percent(confidence: float) -> int:
+    # Down, never to the nearest: 0.399 is low, and "Low confidence (40%)" would contradict itself. Decimal, since
+    # 0.29 * 100 is less than 29 in binary fractions.
+    return int(Decimal(str(confidence)) * 100)
 
 
 def _without_verdict(underlying: str, environment: Environment, *, llm_on: bool, live_requires_verdict: bool) -> Advice:
