@@ -22,15 +22,16 @@ Floats = NDArray[np.float64]
 WEEKLY_DAYS = 56
 """Weekly expirations are listed this many calendar days ahead."""
 MONTHLY_DAYS = 186
-_FINE_GRID_DAYS = 60
+_FINE_GRID_DAYS = 46
 
 _FRIDAY = 4
 _FULL_SESSION = dt.timedelta(hours=6.5)
 
 # How far from the reference price strikes are shown, in standard deviations until expiration: the wings that trade,
 # and a little of the money side.
-_PUT_RANGE = (-3.2, 0.4)
-_CALL_RANGE = (-0.4, 2.6)
+_PUT_RANGE = (-2.8, 0.2)
+_CALL_RANGE = (-0.2, 2.3)
+_NEAR_DAYS, _NEAR_REACH = 10, 1.6  # the last days' strikes were listed when the range was wider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,10 +124,11 @@ def _strip(
     fine, coarse = INSTRUMENTS[index].strike_steps
     step = fine if days <= _FINE_GRID_DAYS else coarse
     deviation = volatility * np.sqrt((days + 1) / DAYS_PER_YEAR)
+    reach = _NEAR_REACH if days <= _NEAR_DAYS else 1.0
     ranges: tuple[tuple[Right, tuple[float, float]], ...] = (("put", _PUT_RANGE), ("call", _CALL_RANGE))
     for right, (low, high) in ranges:
-        first = int(np.floor(reference * np.exp(low * deviation) / step))
-        last = int(np.ceil(reference * np.exp(high * deviation) / step))
+        first = int(np.floor(reference * np.exp(low * reach * deviation) / step))
+        last = int(np.ceil(reference * np.exp(high * reach * deviation) / step))
         for count in range(max(first, 1), last + 1):
             yield ContractTerms(SYMBOLS[index], expiration, right, count * step)
 

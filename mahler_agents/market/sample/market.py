@@ -23,8 +23,8 @@ from mahler_agents.market.sample.world import INDEX, RISK_FREE_RATE, SYMBOLS, ex
 from mahler_agents.market.snapshot import MarketData, Snapshot
 from mahler_agents.types import Quote
 
-DEFAULT_SEED = 7
-DEFAULT_AS_OF = dt.datetime(2026, 3, 16, 10, tzinfo=NEW_YORK).astimezone(dt.UTC)
+DEFAULT_SEED = 22
+DEFAULT_AS_OF = dt.datetime(2026, 3, 17, 10, tzinfo=NEW_YORK).astimezone(dt.UTC)
 """A normal session at 10:00 New York."""
 
 

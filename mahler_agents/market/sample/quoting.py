@@ -26,6 +26,7 @@ _CENT, _NICKEL = 0.01, 0.05
 _NICKEL_ABOVE = np.array([i.nickel_above for i in INSTRUMENTS])
 _QUOTE_WIDTHS = np.array([i.quote_width for i in INSTRUMENTS])
 _OPEN_INTEREST = np.array([i.open_interest for i in INSTRUMENTS])
+_WEEKLY_SHARES = np.array([i.weekly_share for i in INSTRUMENTS])
 _SKEWED = np.array([i.skew < -0.3 for i in INSTRUMENTS])
 
 _OLDEST_QUOTE_SECONDS = 120.0
@@ -88,14 +89,11 @@ def _around(seed: int, contracts: Contracts, state: MarketState, fair: Floats) -
     storm = float(np.exp(max(0.0, state.factors[:MARKET].sum())))
     own = np.exp(0.35 * normal(seed, Topic.SPREAD, contracts.identity))
     half = 0.5 * (_CENT + _QUOTE_WIDTHS[contracts.instrument] * np.sqrt(fair) * storm * own)
-    bid = _on_tick(fair - half, contracts, np.floor)
-    ask = _on_tick(fair + half, contracts, np.ceil)
-    return np.maximum(bid, 0.0), np.maximum(ask, _CENT)
-
-
-def _on_tick(price: Floats, contracts: Contracts, rounding: np.ufunc) -> Floats:
-    tick = np.where(price >= _NICKEL_ABOVE[contracts.instrument], _NICKEL, _CENT)
-    return np.round(rounding(np.round(price / tick, 6)) * tick, 2)
+    low, high = np.maximum(fair - half, 0.0), fair + half
+    tick = np.where(fair >= _NICKEL_ABOVE[contracts.instrument], _NICKEL, _CENT)
+    bid_ticks = np.rint(np.round(low / tick, 6))
+    ask_ticks = np.maximum(np.rint(np.round(high / tick, 6)), bid_ticks + 1)
+    return np.round(bid_ticks * tick, 2), np.round(ask_ticks * tick, 2)
 
 
 def open_interest(seed: int, contracts: Contracts, date: dt.date, reference: float, volatility: float) -> Floats:
@@ -110,8 +108,8 @@ def open_interest(seed: int, contracts: Contracts, date: dt.date, reference: flo
     distance = np.log(contracts.strike / reference) / (volatility * np.sqrt((days + 1) / pricing.DAYS_PER_YEAR))
     peak = np.where(contracts.is_put, -0.9, 0.7)
     shape = np.exp(-0.5 * ((distance - peak) / 1.1) ** 2)
-    hedged = np.where(contracts.is_put & _SKEWED[contracts.instrument], 1.6, 1.0)
-    expected = _OPEN_INTEREST[contracts.instrument] * np.where(monthly, 1.0, 0.25) * age**1.5 * shape * hedged
+    sought = np.where(_SKEWED[contracts.instrument], np.where(contracts.is_put, 1.6, 0.5), 1.0)
+    expected = _OPEN_INTEREST[contracts.instrument] * np.where(monthly, 1.0, _WEEKLY_SHARES[contracts.instrument]) * age**2 * shape * sought
     own = np.exp(0.7 * normal(seed, Topic.OPEN_INTEREST, contracts.identity))
     return np.floor(expected * _roundness(contracts.strike) * own)
 

@@ -72,13 +72,15 @@ class Instrument:
     curvature: float
     """Steepness parameter of the surface."""
     strike_steps: tuple[float, float]
-    """Dollars between strikes, up to and beyond 60 days."""
+    """Dollars between strikes, of near and of far expirations."""
     nickel_above: float
     """Quotes at or above this price move in steps of 5 cents, below it of 1 cent."""
     quote_width: float
     """Bid-ask of an option worth one dollar, beyond the tick, in calm markets."""
     open_interest: float
     """Contracts in a busy monthly strike."""
+    weekly_share: float
+    """Open interest of a weekly expiration, as a share of a monthly one's."""
     share_volume: float
     """Shares in a median session."""
     payout: float = 0.0
@@ -95,31 +97,31 @@ INSTRUMENTS = (
     Instrument(
         symbol="SPY", anchor_price=600.0, drift=0.08, median_volatility=0.120, market_share=1.0,
         own=VolatilityFactor(half_life=15, deviation=0.03), variance_premium=1.13, skew=-0.60, curvature=0.75,
-        strike_steps=(5.0, 10.0), nickel_above=_PENNIES, quote_width=0.015, open_interest=9_000,
+        strike_steps=(5.0, 10.0), nickel_above=_PENNIES, quote_width=0.015, open_interest=9_000, weekly_share=0.17,
         share_volume=60e6, payout=0.0028, payout_months=_QUARTERLY, payout_day=18,
     ),
     Instrument(
         symbol="QQQ", anchor_price=520.0, drift=0.10, median_volatility=0.160, market_share=0.9,
-        own=VolatilityFactor(half_life=15, deviation=0.06), variance_premium=1.12, skew=-0.55, curvature=0.70,
-        strike_steps=(5.0, 10.0), nickel_above=_PENNIES, quote_width=0.020, open_interest=5_000,
+        own=VolatilityFactor(half_life=15, deviation=0.06), variance_premium=1.12, skew=-0.64, curvature=0.72,
+        strike_steps=(5.0, 10.0), nickel_above=_PENNIES, quote_width=0.020, open_interest=5_000, weekly_share=0.14,
         share_volume=40e6, payout=0.0014, payout_months=_QUARTERLY, payout_day=21,
     ),
     Instrument(
         symbol="IWM", anchor_price=225.0, drift=0.07, median_volatility=0.180, market_share=0.8,
-        own=VolatilityFactor(half_life=15, deviation=0.07), variance_premium=1.10, skew=-0.48, curvature=0.68,
-        strike_steps=(1.0, 5.0), nickel_above=_PENNIES, quote_width=0.030, open_interest=2_000,
+        own=VolatilityFactor(half_life=15, deviation=0.07), variance_premium=1.10, skew=-0.55, curvature=0.72,
+        strike_steps=(1.0, 5.0), nickel_above=_PENNIES, quote_width=0.030, open_interest=400, weekly_share=0.12,
         share_volume=30e6, payout=0.0028, payout_months=_QUARTERLY, payout_day=15,
     ),
     Instrument(
-        symbol="TLT", anchor_price=90.0, drift=0.03, median_volatility=0.135, market_share=0.35,
-        own=VolatilityFactor(half_life=40, deviation=0.22), variance_premium=1.08, skew=-0.05, curvature=0.65,
-        strike_steps=(0.5, 1.0), nickel_above=3.0, quote_width=0.020, open_interest=1_500,
+        symbol="TLT", anchor_price=90.0, drift=0.03, median_volatility=0.145, market_share=0.35,
+        own=VolatilityFactor(half_life=40, deviation=0.22), variance_premium=1.12, skew=-0.05, curvature=0.70,
+        strike_steps=(0.5, 1.0), nickel_above=3.0, quote_width=0.005, open_interest=5_000, weekly_share=0.12,
         share_volume=35e6, payout=0.0033, payout_months=tuple(range(1, 13)), payout_day=1,
     ),
     Instrument(
         symbol="GLD", anchor_price=280.0, drift=0.06, median_volatility=0.145, market_share=0.25,
-        own=VolatilityFactor(half_life=40, deviation=0.25), variance_premium=1.09, skew=0.15, curvature=0.70,
-        strike_steps=(1.0, 5.0), nickel_above=3.0, quote_width=0.050, open_interest=1_200,
+        own=VolatilityFactor(half_life=40, deviation=0.25), variance_premium=1.09, skew=0.04, curvature=0.70,
+        strike_steps=(1.0, 5.0), nickel_above=3.0, quote_width=0.055, open_interest=260, weekly_share=0.12,
         share_volume=9e6,
     ),
 )  # fmt: skip
