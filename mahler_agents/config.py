@@ -3,10 +3,9 @@
 import datetime as dt
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from mahler_agents.errors import ConfigError
 from mahler_agents.types import UNIVERSE, Environment, Frozen
@@ -46,11 +45,23 @@ def risk_free_rate(on: dt.date) -> float:
     return known[-1]
 
 
+def _distinct_names(universe: tuple[str, ...]) -> tuple[str, ...]:
+    if not universe or len(set(universe)) < len(universe):
+        raise ValueError("name at least one underlying, and each once")
+    return universe
+
+
+def _whole_cents(dollars: float) -> float:
+    if abs(dollars * 100 - round(dollars * 100)) > 1e-6:
+        raise ValueError("use whole cents: accounts are kept in them")
+    return dollars
+
+
 class DeskConfig(Frozen):
     """Settings of the desk; every default is a rule of the house."""
 
     environment: Environment = Environment.PAPER
-    universe: tuple[str, ...] = UNIVERSE
+    universe: Annotated[tuple[str, ...], AfterValidator(_distinct_names)] = UNIVERSE
     max_candidates: Annotated[int, Field(ge=1, le=10)] = 10
     """Candidates that one scan reviews: at most the best of each underlying and direction."""
     max_trades_per_scan: Annotated[int, Field(ge=0)] = 3
@@ -62,8 +73,8 @@ class DeskConfig(Frozen):
     """The lowest credit that an entry may concede to, as a share of the credit that the screen saw; sized on."""
     live_requires_verdict: bool = True
     """Live only: without a verdict nothing is traded."""
-    commission_per_contract_and_leg: Annotated[float, Field(ge=0)] = 1.0
-    """Dollars, charged by the embedded broker."""
+    commission_per_contract_and_leg: Annotated[float, Field(ge=0), AfterValidator(_whole_cents)] = 1.0
+    """Dollars in whole cents, charged by the embedded broker."""
 
 
 def environment_from(variables: Mapping[str, str] = os.environ) -> Environment:
@@ -80,30 +91,3 @@ def environment_from(variables: Mapping[str, str] = os.environ) -> Environment:
         except ValueError:
             raise ConfigError(f"{name}={value!r} is not an environment: use `paper` or `live`") from None
     return Environment.PAPER
-
-
-def database_path(given: Path | None, market: str, broker: str, variables: Mapping[str, str] = os.environ) -> Path:
-    """Return the record's file for a verb with a market: `--db`, else `MAHLER_DB`, else one for each market and broker.
-
-    The default file carries both names, so that sample data never mixes with an account's.
-    """
-    if given is not None:
-        return given
-    if named := variables.get("MAHLER_DB"):
-        return Path(named)
-    return Path(f"mahler-{market}-{broker}.db")
-
-
-def newest_database(given: Path | None, variables: Mapping[str, str] = os.environ) -> Path:
-    """Return the record's file for a verb without a market: `--db`, else `MAHLER_DB`, else the newest `mahler-*.db`.
-
-    Raises `ConfigError` if there is none.
-    """
-    if given is not None:
-        return given
-    if named := variables.get("MAHLER_DB"):
-        return Path(named)
-    found = sorted(Path().glob("mahler-*.db"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise ConfigError("no mahler-*.db in this folder: run `mahler scan` first, or name the file with --db")
-    return found[-1]
