@@ -109,7 +109,13 @@ def open_interest(seed: int, contracts: Contracts, date: dt.date, reference: flo
     peak = np.where(contracts.is_put, -0.9, 0.7)
     shape = np.exp(-0.5 * ((distance - peak) / 1.1) ** 2)
     sought = np.where(_SKEWED[contracts.instrument], np.where(contracts.is_put, 1.6, 0.5), 1.0)
-    expected = _OPEN_INTEREST[contracts.instrument] * np.where(monthly, 1.0, _WEEKLY_SHARES[contracts.instrument]) * age**2 * shape * sought
+    expected = (
+        _OPEN_INTEREST[contracts.instrument]
+        * np.where(monthly, 1.0, _WEEKLY_SHARES[contracts.instrument])
+        * age**2
+        * shape
+        * sought
+    )
     own = np.exp(0.7 * normal(seed, Topic.OPEN_INTEREST, contracts.identity))
     return np.floor(expected * _roundness(contracts.strike) * own)
 
