@@ -91,9 +91,9 @@ def _around(seed: int, contracts: Contracts, state: MarketState, fair: Floats) -
     half = 0.5 * (_CENT + _QUOTE_WIDTHS[contracts.instrument] * np.sqrt(fair) * storm * own)
     low, high = np.maximum(fair - half, 0.0), fair + half
     tick = np.where(fair >= _NICKEL_ABOVE[contracts.instrument], _NICKEL, _CENT)
-    bid_ticks = np.rint(np.round(low / tick, 6))
-    ask_ticks = np.maximum(np.rint(np.round(high / tick, 6)), bid_ticks + 1)
-    return np.round(bid_ticks * tick, 2), np.round(ask_ticks * tick, 2)
+    bid_ticks = (low / tick).round(6).round()
+    ask_ticks = np.maximum((high / tick).round(6).round(), bid_ticks + 1)
+    return (bid_ticks * tick).round(2), (ask_ticks * tick).round(2)
 
 
 def open_interest(seed: int, contracts: Contracts, date: dt.date, reference: float, volatility: float) -> Floats:
