@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from mahler_agents.errors import ConfigError, InputError
-from mahler_agents.llm.install import embedded_model_path
+from mahler_agents.llm.install import embedded_model_path, models_dir
 from mahler_agents.llm.local import EmbeddedServer
 
 FORMS = "auto, local, local:PATH.gguf, openai:NAME, none"
@@ -77,7 +77,8 @@ def open_endpoint(spec: ModelSpec, roles: Sequence[str], environ: Mapping[str, s
     Raises ConfigError if a key, the embedded model or its server is missing.
     """
     if spec.kind == "local":
-        with EmbeddedServer(spec.path or embedded_model_path(), roles) as server:
+        path = spec.path or embedded_model_path(directory=models_dir(environ))
+        with EmbeddedServer(path, roles) as server:
             yield Endpoint(model=server.model, base_url=server.base_url, api_key="none", slots=server.slots)
     elif spec.kind == "openai":
         yield openai_endpoint(spec, environ)

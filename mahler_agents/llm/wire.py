@@ -91,7 +91,7 @@ def fault_of(envelope: Envelope) -> Fault | None:
         return Fault(kind=FailureKind.CONTENT_FILTERED, detail="the provider's filter stopped the reply", raw_reply=raw)
     if envelope.refusal:
         return Fault(kind=FailureKind.REFUSED, detail=_excerpt(envelope.refusal), raw_reply=envelope.refusal)
-    return None
+    return Fault(kind=FailureKind.EMPTY, detail="the model sent no text") if raw is None else None
 
 
 def retry_after_seconds(header: str | None) -> float | None:

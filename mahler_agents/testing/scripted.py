@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx2
 
 from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.transport import CallFinished, CallStarted
 from mahler_agents.testing.protocol import MalformedRequestError, checked_body, example_of
 
 MODEL = "scripted"
@@ -107,6 +108,22 @@ def never() -> ScriptedReply:
 def favourable(request: ScriptedRequest, **fields: object) -> ScriptedReply:
     """Return a valid, favourable reply for any role: the request's own schema is filled in, then `fields`."""
     return reply({**example_of(request.schema), **fields})
+
+
+class CallList:
+    """A call log that keeps every attempt in memory."""
+
+    def __init__(self) -> None:
+        self.started: list[CallStarted] = []
+        self.finished: list[CallFinished] = []
+
+    def call_started(self, call: CallStarted) -> None:
+        """Keep a request that is about to be sent."""
+        self.started.append(call)
+
+    def call_finished(self, call: CallFinished) -> None:
+        """Keep how it ended."""
+        self.finished.append(call)
 
 
 class ScriptedModel(httpx2.AsyncBaseTransport):
