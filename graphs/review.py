@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from mahler_agents import nodes
 from mahler_agents.analysts import ANALYSTS, Analyst
+from mahler_agents.nodes import review as nodes
+from mahler_agents.nodes.tracing import traced
 from mahler_agents.review import ReviewContext, ReviewInput, ReviewState
 
 ReviewGraph = CompiledStateGraph[ReviewState, ReviewContext, ReviewInput, ReviewState]
@@ -16,11 +17,11 @@ def build(analysts: Sequence[Analyst] = ANALYSTS) -> ReviewGraph:
     """Return the compiled graph: input `ReviewInput`, context `ReviewContext`, output `ReviewState`."""
     graph = StateGraph(ReviewState, context_schema=ReviewContext, input_schema=ReviewInput)
     graph.add_node("brief", nodes.brief(analysts))
-    graph.add_node("fund_manager", nodes.traced("fund_manager", nodes.fund_manager_stage))
-    graph.add_node("advisory", nodes.traced("advisory", nodes.advisory_stage))
-    graph.add_node("size", nodes.traced("size", nodes.size_stage), input_schema=nodes.SizeInput)
-    graph.add_node("execute", nodes.traced("execute", nodes.execute_stage), input_schema=nodes.ExecuteInput)
-    graph.add_node("record", nodes.traced("record", nodes.record_stage))
+    graph.add_node("fund_manager", traced("fund_manager", nodes.fund_manager_stage))
+    graph.add_node("advisory", traced("advisory", nodes.advisory_stage))
+    graph.add_node("size", traced("size", nodes.size_stage), input_schema=nodes.SizeInput)
+    graph.add_node("execute", traced("execute", nodes.execute_stage), input_schema=nodes.ExecuteInput)
+    graph.add_node("record", traced("record", nodes.record_stage))
 
     graph.add_edge(START, "brief")
     for analyst in analysts:

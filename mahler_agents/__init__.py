@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from mahler_agents.version import __version__
+
 if TYPE_CHECKING:
     from mahler_agents.desk import Desk
 
-__version__ = "0.1.0"
 __all__ = ["Desk", "__version__"]
 
 

@@ -49,9 +49,7 @@ class SimulatedClock:
     """A clock that stands still until it is told to move: simulations and tests."""
 
     def __init__(self, start: datetime) -> None:
-        if start.tzinfo is None:
-            raise ValueError("start must be timezone-aware")
-        self._now = start.astimezone(UTC)
+        self._now = _in_utc(start)
 
     def now(self) -> datetime:
         """Return the simulated instant, in UTC."""
@@ -63,7 +61,7 @@ class SimulatedClock:
 
     def advance_to(self, instant: datetime) -> None:
         """Set the simulated instant, unless it is in the past."""
-        self._now = max(self._now, instant.astimezone(UTC))
+        self._now = max(self._now, _in_utc(instant))
 
     def seconds(self) -> float:
         """Return simulated seconds: work takes none."""
@@ -83,5 +81,14 @@ class Ids:
 
 
 def utc_text(instant: datetime) -> str:
-    """Return `instant` as the record keeps it: ISO 8601 in UTC with milliseconds, so that text order is time order."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return `instant` as the record keeps it: ISO 8601 in UTC with milliseconds, so that text order is time order.
+
+    Raises `ValueError` for a time without a zone.
+    """
+    return _in_utc(instant).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _in_utc(instant: datetime) -> datetime:
+    if instant.tzinfo is None:  # Python would take it for the machine's own time
+        raise ValueError(f"{instant} must be timezone-aware")
+    return instant.astimezone(UTC)

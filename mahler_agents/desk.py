@@ -15,20 +15,22 @@ from typing import Self
 
 from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts import fund_manager as manager
-from mahler_agents.clock import Clock, Ids, SystemClock
+from mahler_agents.clock import Clock, Ids, SystemClock, utc_text
 from mahler_agents.config import DeskConfig, environment_from
 from mahler_agents.errors import InputError
 from mahler_agents.execution import Ledger, PaperBroker
-from mahler_agents.graphs.review import build
+from mahler_agents.exits import ExitParams
+from mahler_agents.graphs import monitor, review
 from mahler_agents.llm.client import ChatClient
 from mahler_agents.llm.models import SCRIPTED, Endpoint, open_endpoint, parse_model
 from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
 from mahler_agents.market.open import open_market
 from mahler_agents.market.snapshot import Market
+from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
 from mahler_agents.progress import Watcher, unwatched
 from mahler_agents.record import Writer, open_database
 from mahler_agents.record.location import database_path
-from mahler_agents.recording import Recording
+from mahler_agents.recording import BookRecording, Recording
 from mahler_agents.risk import RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult
 from mahler_agents.screen import ScreenParams
@@ -51,6 +53,7 @@ class Desk:
         config: DeskConfig | None = None,
         limits: RiskLimits | None = None,
         screen_params: ScreenParams | None = None,
+        exit_params: ExitParams | None = None,
         analysts: Sequence[Analyst] = ANALYSTS,
         seed: int | None = None,
         clock: Clock | None = None,
@@ -76,12 +79,14 @@ class Desk:
         live = self.config.environment is Environment.LIVE
         self.limits = limits or (RiskLimits.live() if live else RiskLimits())
         self.screen_params = screen_params or ScreenParams()
+        self.exit_params = exit_params or ExitParams()
         self.analysts = tuple(analysts)
         self.prompts = self._load_prompts(prompts) if self.model.kind != "none" else {}
         self._clock = clock or SystemClock()
         self._ids = ids or Ids()
         self._environ = environ
-        self._graph = build(self.analysts)
+        self._graph = review.build(self.analysts)
+        self._monitor_graph = monitor.build()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -146,6 +151,25 @@ class Desk:
                 watch=watch,
             )
             return await scan.run()
+
+    async def monitor(self, *, at: dt.datetime | None = None, slot: str | None = None) -> MonitorResult:
+        """Run one pass over the open positions: mark, decide, close, record.
+
+        Raises `InputError` if the market has no such instant, `JobError` if trading failed.
+        """
+        instant = at or self._clock.now()
+        with Writer(self.database) as writer:
+            recording = BookRecording(writer)
+            context = MonitorContext(
+                slot=slot or f"monitor-{utc_text(instant)}",
+                params=self.exit_params,
+                market=self.market,
+                broker=self._broker,
+                ledger=self._ledger,
+                recording=recording,
+            )
+            state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
+        return result_of(MonitorState(**state), state["account"])
 
     def _load_prompts(self, folder: Path | None) -> dict[str, Prompt]:
         """Read and check every role's prompt now, so that a slip in one is the user's to mend before anything runs."""

@@ -8,12 +8,43 @@ from mahler_agents.advisory import Advice
 from mahler_agents.analysts.base import Brief, Opinion
 from mahler_agents.analysts.fund_manager import Verdict
 from mahler_agents.clock import Clock, utc_text
+from mahler_agents.execution import Position
+from mahler_agents.exits import Mark
 from mahler_agents.llm.failures import Failure
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.transport import CallFinished, CallStarted
+from mahler_agents.market.snapshot import Account
 from mahler_agents.record.writer import Writer, as_json
 from mahler_agents.risk import Sizing
 from mahler_agents.screen import Candidate, ScreenReport
+
+
+class BookRecording:
+    """Records the marks of positions and the account's equity, which belong to no run."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def mark(self, position: Position, at: dt.datetime, mark: Mark | None) -> None:
+        """Record what it would cost to close a position; without a mark, that there was none."""
+        self._writer.insert_once(
+            "marks",
+            {
+                "entry_order_id": position.entry_order_id,
+                "at": utc_text(at),
+                "mid_cost": mark and mark.mid_cost,
+                "natural_cost": mark and mark.natural_cost,
+            },
+        )
+        if mark is None:
+            row = {"at": utc_text(at), "level": "warning", "code": "no_mark"}
+            message = f"{position.spread.label}: a leg has no quote; exits not evaluated"
+            self._writer.insert("events", {**row, "message": message})
+
+    def equity(self, account: Account, at: dt.datetime) -> None:
+        """Record the account's equity and cash."""
+        row = {"account_id": account.account_id, "at": utc_text(at), "equity": account.equity, "cash": account.cash}
+        self._writer.insert_once("equity", row)
 
 
 class Recording:

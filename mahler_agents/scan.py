@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mahler_agents import __version__
 from mahler_agents.clock import Clock, utc_text
 from mahler_agents.config import DeskConfig
 from mahler_agents.errors import InputError, JobError, MahlerError
@@ -28,6 +27,7 @@ from mahler_agents.review import Review, ReviewContext, ReviewState, Turns, revi
 from mahler_agents.risk import RiskLimits
 from mahler_agents.screen import Candidate, ScreenParams, ScreenReport, screen, select_for_review
 from mahler_agents.types import Environment, Frozen, Reason
+from mahler_agents.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True)

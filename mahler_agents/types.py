@@ -5,9 +5,9 @@ Each stage's own type lives in that stage's module; here is only what more than 
 
 import datetime as dt
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 CONTRACT_MULTIPLIER = 100
 """Shares per option contract; contracts with another multiplier are not screened."""
@@ -114,7 +114,11 @@ class Reason(StrEnum):
 
 
 class Spread(Frozen):
-    """A vertical credit spread: one short and one long leg of one underlying, type and expiration."""
+    """A vertical credit spread: one short and one long leg of one underlying, type and expiration.
+
+    A bull put's long strike lies below its short one, a bear call's above: anything else is refused, since it would
+    cost a debit, and its risk would be counted wrong.
+    """
 
     underlying: str
     spread_type: SpreadType
@@ -126,6 +130,18 @@ class Spread(Frozen):
     short_symbol: str
     """OCC symbol of the short leg, e.g. `SPY260417P00540000`."""
     long_symbol: str
+
+    @model_validator(mode="after")
+    def _sells_the_dearer_leg(self) -> Self:
+        below = self.long_strike < self.short_strike
+        above = self.long_strike > self.short_strike
+        if not (below if self.spread_type is SpreadType.BULL_PUT else above):
+            side = "below" if self.spread_type is SpreadType.BULL_PUT else "above"
+            raise ValueError(
+                f"long strike {self.long_strike} of a {self.spread_type.value} is not {side} its short strike"
+                f" {self.short_strike}"
+            )
+        return self
 
     @property
     def width(self) -> float:
@@ -142,13 +158,13 @@ class Spread(Frozen):
         """A readable key that no other spread has, e.g. `SPY-20260417-P-540-535`."""
         return (
             f"{self.underlying}-{self.expiration:%Y%m%d}-{self.right[0].upper()}"
-            f"-{self.short_strike:g}-{self.long_strike:g}"
+            f"-{_strike_text(self.short_strike)}-{_strike_text(self.long_strike)}"
         )
 
     @property
     def label(self) -> str:
         """The spread as a trader says it, e.g. `SPY 540/535 put spread, 2026-04-17`."""
-        strikes = f"{self.short_strike:g}/{self.long_strike:g}"
+        strikes = f"{_strike_text(self.short_strike)}/{_strike_text(self.long_strike)}"
         return f"{self.underlying} {strikes} {self.right} spread, {self.expiration.isoformat()}"
 
     def breakeven(self, credit: float) -> float:
@@ -158,6 +174,11 @@ class Spread(Frozen):
     def max_loss_dollars(self, credit: float) -> float:
         """Return the largest loss of one contract before fees, in dollars: (width - credit) x 100."""
         return (self.width - credit) * CONTRACT_MULTIPLIER
+
+
+def _strike_text(strike: float) -> str:
+    # To the thousandth, as OCC symbols are: six significant digits would make 1,234.565 and 1,234.57 one key.
+    return f"{strike:.3f}".rstrip("0").rstrip(".")
 
 
 class Quote(Frozen):

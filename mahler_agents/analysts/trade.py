@@ -5,12 +5,13 @@ from typing import Any
 
 from mahler_agents.analysts.base import Brief, rounded
 from mahler_agents.config import DeskConfig
+from mahler_agents.exits import ExitParams
 from mahler_agents.screen import Candidate
 from mahler_agents.types import CONTRACT_MULTIPLIER
 
-PROFIT_TARGET = 0.65
+PROFIT_TARGET = ExitParams().profit_target
 """Share of the credit that the exit policy takes as profit."""
-STOP_LOSS = 1.25
+STOP_LOSS = ExitParams().stop_loss
 """Loss, as a share of the credit, at which the exit policy stops."""
 ROUND_TRIP_FEES_DOLLARS = 4 * DeskConfig().commission_per_contract_and_leg
 """Fees of one contract: two legs, opened and closed."""

@@ -4,7 +4,7 @@ Nothing here imports the LLM side: no number that a model wrote can reach an ord
 """
 
 from mahler_agents.execution.broker import Broker
-from mahler_agents.execution.execute import execute, lowest_credit
+from mahler_agents.execution.execute import close_position, execute, lowest_credit
 from mahler_agents.execution.ledger import Ledger, Position
 from mahler_agents.execution.orders import Execution, Fill, OrderState, OrderTicket, OrderUpdate, client_order_id
 from mahler_agents.execution.paper import PaperBroker
@@ -20,6 +20,7 @@ __all__ = [
     "PaperBroker",
     "Position",
     "client_order_id",
+    "close_position",
     "execute",
     "lowest_credit",
 ]

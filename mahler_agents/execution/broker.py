@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Protocol
 
-from mahler_agents.execution.orders import OrderTicket, OrderUpdate
+from mahler_agents.execution.orders import ClosingTicket, OrderTicket, OrderUpdate
 from mahler_agents.market.snapshot import Account
 
 
@@ -29,4 +29,8 @@ class Broker(Protocol):
 
         Submitting a `client_order_id` that is known already returns what became of it and trades nothing.
         """
+        ...
+
+    async def close(self, ticket: ClosingTicket) -> OrderUpdate:
+        """Buy a spread back for at most the ticket's debit, and return how it ended; a known id trades nothing."""
         ...

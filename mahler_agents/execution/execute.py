@@ -5,11 +5,21 @@ happened to end; then the order is sent, and what became of it is booked.
 """
 
 import asyncio
-import math
+import datetime as dt
 
 from mahler_agents.execution.broker import Broker
-from mahler_agents.execution.ledger import Ledger
-from mahler_agents.execution.orders import CONCESSION_STEPS, Execution, OrderState, OrderTicket, OrderUpdate
+from mahler_agents.execution.ledger import Ledger, Position
+from mahler_agents.execution.orders import (
+    CONCESSION_STEPS,
+    ClosingTicket,
+    Execution,
+    OrderState,
+    OrderTicket,
+    OrderUpdate,
+    client_order_id,
+    closing_debit,
+    round_down_to_cent,
+)
 from mahler_agents.market.snapshot import Market
 from mahler_agents.types import Reason, SpreadQuote
 
@@ -53,9 +63,38 @@ def lowest_credit(screened_credit: float, share: float) -> float:
     return max(0.01, round_down_to_cent(screened_credit * share))
 
 
-def round_down_to_cent(dollars: float) -> float:
-    """Return `dollars` rounded down to a whole cent, with a guard against binary fractions (0.29 stays 0.29)."""
-    return math.floor(dollars * 100 + 1e-6) / 100
+async def close_position(
+    position: Position, *, rule: str, slot: str, at: dt.datetime, market: Market, broker: Broker, ledger: Ledger
+) -> OrderUpdate | None:
+    """Buy a position back at the natural side, and book the result; None if a leg has no quote.
+
+    Raises `BrokerError`, `MarketError` or `RecordError`; an intent that was committed then stays pending.
+    """
+    spread = position.spread
+    quotes = await market.quotes([spread.short_symbol, spread.long_symbol], at)
+    short, long = quotes.get(spread.short_symbol), quotes.get(spread.long_symbol)
+    if short is None or long is None:
+        return None
+    quote = SpreadQuote(short=short, long=long)
+    order_id = client_order_id(
+        account_id=ledger.account_id, slot=slot, spread=spread, purpose=f"exit.{position.entry_order_id}", attempt=1
+    )
+    ticket = ClosingTicket(
+        client_order_id=order_id,
+        account_id=ledger.account_id,
+        slot=slot,
+        entry_order_id=position.entry_order_id,
+        spread=spread,
+        contracts=position.contracts,
+        limit_debit=closing_debit(quote, spread.width),
+        rule=rule,
+        decided_at=at,
+    )
+    await asyncio.to_thread(ledger.intend_close, ticket)
+    await asyncio.to_thread(ledger.mark_sent, order_id, quote)
+    update = await broker.close(ticket)
+    await asyncio.to_thread(ledger.book_close, ticket, position, update)
+    return update
 
 
 async def _not_sent(ticket: OrderTicket, ledger: Ledger, reason: Reason, quote: SpreadQuote | None) -> Execution:

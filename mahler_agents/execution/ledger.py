@@ -12,10 +12,10 @@ from typing import Self, TypeVar
 
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import RecordError
-from mahler_agents.execution.orders import PENDING_STATES, Fill, OrderState, OrderTicket, OrderUpdate
+from mahler_agents.execution.orders import PENDING_STATES, ClosingTicket, Fill, OrderState, OrderTicket, OrderUpdate
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.record.durable import DurableConnection, insert
-from mahler_agents.types import Frozen, Reason, Spread, SpreadQuote, SpreadType
+from mahler_agents.types import CONTRACT_MULTIPLIER, Frozen, Reason, Spread, SpreadQuote, SpreadType
 
 T = TypeVar("T")
 
@@ -124,16 +124,57 @@ class Ledger:
                 _note_quote(connection, client_order_id, quote)
 
     def book(self, ticket: OrderTicket, update: OrderUpdate) -> None:
-        """Book what the broker said about a sent order; a fill opens the position in the same transaction."""
+        """Book what the broker said about a sent entry; a fill opens the position in the same transaction."""
         with self._books.transaction() as connection:
-            reason = Reason.FILLED if update.fill is not None else update.reason
-            self._move(connection, ticket.client_order_id, OrderState.SENT, update.state, reason)
-            connection.execute(
-                "UPDATE orders SET broker_order_id = ? WHERE client_order_id = ?",
-                (update.broker_order_id, ticket.client_order_id),
-            )
+            self._end(connection, ticket.client_order_id, update)
             if update.fill is not None:
+                _insert_fill(connection, update.fill)
                 self._open_position(connection, ticket, update.fill)
+
+    def intend_close(self, ticket: ClosingTicket) -> None:
+        """Commit the intent to close a position.
+
+        Raises `RecordError` if that position is not open, or an order to close it is pending.
+        """
+        with self._books.transaction() as connection:
+            state = connection.execute(
+                "SELECT state FROM positions WHERE entry_order_id = ?", (ticket.entry_order_id,)
+            ).fetchone()
+            pending = connection.execute(
+                f"SELECT COUNT(*) FROM orders WHERE closes = ? AND state IN ({_PENDING})", (ticket.entry_order_id,)
+            ).fetchone()[0]
+            if state is None or state["state"] != "open" or pending:
+                raise RecordError(f"{self._books.path}: position {ticket.entry_order_id} cannot be closed now")
+            row = {
+                **self._intent(ticket.client_order_id, ticket.slot, ticket.spread, ticket.decided_at),
+                "purpose": "exit",
+                "closes": ticket.entry_order_id,
+                "rule": ticket.rule,
+                "contracts": ticket.contracts,
+                "limit_credit": -ticket.limit_debit,
+            }
+            insert(connection, "orders", row)
+
+    def book_close(self, ticket: ClosingTicket, position: Position, update: OrderUpdate) -> None:
+        """Book what the broker said about a sent exit; a fill closes the position and makes its outcome."""
+        with self._books.transaction() as connection:
+            self._end(connection, ticket.client_order_id, update)
+            if (fill := update.fill) is None:
+                return
+            _insert_fill(connection, fill)
+            connection.execute(
+                "UPDATE positions SET state = 'closed' WHERE entry_order_id = ?", (position.entry_order_id,)
+            )
+            outcome: dict[str, object] = {
+                "entry_order_id": position.entry_order_id,
+                "exit_order_id": ticket.client_order_id,
+                "rule": ticket.rule,
+                "closed_at": utc_text(fill.at),
+                "exit_debit": -fill.credit,
+                "fees": round(position.fees + fill.fees, 2),
+                "pnl_dollars": pnl_dollars(position, fill),
+            }
+            insert(connection, "outcomes", outcome)
 
     def _exposures(self, connection: sqlite3.Connection) -> tuple[Exposure, ...]:
         positions = connection.execute(
@@ -158,34 +199,34 @@ class Ledger:
         return row[0]
 
     def _insert_intent(self, connection: sqlite3.Connection, ticket: OrderTicket) -> None:
-        row: dict[str, object] = {
-            "client_order_id": ticket.client_order_id,
-            "account_id": self.account_id,
-            "slot": ticket.slot,
+        row = {
+            **self._intent(ticket.client_order_id, ticket.slot, ticket.spread, ticket.decided_at),
             "candidate_id": ticket.candidate_id,
             "purpose": ticket.purpose,
-            "state": OrderState.INTENT.value,
-            **_spread_row(ticket.spread),
             "contracts": ticket.contracts,
             "limit_credit": ticket.limit_credit,
-            "decided_at": utc_text(ticket.decided_at),
         }
         insert(connection, "orders", row)
 
-    def _open_position(self, connection: sqlite3.Connection, ticket: OrderTicket, fill: Fill) -> None:
-        at = utc_text(fill.at)
-        insert(
-            connection,
-            "fills",
-            {
-                "client_order_id": ticket.client_order_id,
-                "number": 1,
-                "at": at,
-                "contracts": fill.contracts,
-                "credit": fill.credit,
-                "fees": fill.fees,
-            },
+    def _intent(self, client_order_id: str, slot: str, spread: Spread, decided_at: dt.datetime) -> dict[str, object]:
+        return {
+            "client_order_id": client_order_id,
+            "account_id": self.account_id,
+            "slot": slot,
+            "state": OrderState.INTENT.value,
+            **_spread_row(spread),
+            "decided_at": utc_text(decided_at),
+        }
+
+    def _end(self, connection: sqlite3.Connection, client_order_id: str, update: OrderUpdate) -> None:
+        reason = Reason.FILLED if update.fill is not None else update.reason
+        self._move(connection, client_order_id, OrderState.SENT, update.state, reason)
+        connection.execute(
+            "UPDATE orders SET broker_order_id = ? WHERE client_order_id = ?",
+            (update.broker_order_id, client_order_id),
         )
+
+    def _open_position(self, connection: sqlite3.Connection, ticket: OrderTicket, fill: Fill) -> None:
         insert(
             connection,
             "positions",
@@ -197,7 +238,7 @@ class Ledger:
                 "contracts": fill.contracts,
                 "entry_credit": fill.credit,
                 "fees": fill.fees,
-                "opened_at": at,
+                "opened_at": utc_text(fill.at),
             },
         )
 
@@ -215,6 +256,24 @@ class Ledger:
         )
         if moved.rowcount != 1:
             raise RecordError(f"{self._books.path}: order {client_order_id} is not in state {before.value}")
+
+
+def pnl_dollars(position: Position, exit_fill: Fill) -> float:
+    """Return the profit of a closed position, dollars after all fees: from fills, never from limits."""
+    per_share = position.entry_credit + exit_fill.credit
+    return round(per_share * CONTRACT_MULTIPLIER * position.contracts - position.fees - exit_fill.fees, 2)
+
+
+def _insert_fill(connection: sqlite3.Connection, fill: Fill) -> None:
+    row: dict[str, object] = {
+        "client_order_id": fill.client_order_id,
+        "number": 1,
+        "at": utc_text(fill.at),
+        "contracts": fill.contracts,
+        "credit": fill.credit,
+        "fees": fill.fees,
+    }
+    insert(connection, "fills", row)
 
 
 def _note_quote(connection: sqlite3.Connection, client_order_id: str, quote: SpreadQuote) -> None:

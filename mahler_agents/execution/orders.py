@@ -1,6 +1,7 @@
 """Stage 8, execute: what an order is, from the ticket to the fill. Credits in dollars per share, in whole cents."""
 
 import hashlib
+import math
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -51,13 +52,30 @@ class OrderTicket(Frozen):
     """The decision time: the snapshot's `as_of` plus the decision delay."""
 
 
+class ClosingTicket(Frozen):
+    """An order that buys an open spread back, whole."""
+
+    client_order_id: Annotated[str, Field(max_length=MAX_CLIENT_ORDER_ID)]
+    account_id: str
+    slot: str
+    entry_order_id: str
+    """The position that it closes."""
+    spread: Spread
+    contracts: Annotated[int, Field(gt=0)]
+    limit_debit: Annotated[float, Field(ge=0)]
+    """The most that may be paid, per share: never above the width."""
+    rule: str
+    """The exit rule that asks for it."""
+    decided_at: AwareDatetime
+
+
 class Fill(Frozen):
     """Contracts that traded, at one price."""
 
     client_order_id: str
     contracts: Annotated[int, Field(gt=0)]
     credit: float
-    """Received per share, before fees."""
+    """Received per share, before fees; negative where it was paid."""
     fees: Annotated[float, Field(ge=0)]
     """Dollars, for all contracts and legs."""
     at: AwareDatetime
@@ -91,3 +109,14 @@ def client_order_id(*, account_id: str, slot: str, spread: Spread, purpose: str,
     """
     digest = hashlib.sha256("\x1f".join([account_id, slot, spread.key, purpose, str(attempt)]).encode()).hexdigest()
     return f"{spread.key[: MAX_CLIENT_ORDER_ID - 17]}-{digest[:16]}"
+
+
+def round_down_to_cent(dollars: float) -> float:
+    """Return `dollars` rounded down to a whole cent, with a guard against binary fractions (0.29 stays 0.29)."""
+    return math.floor(dollars * 100 + 1e-6) / 100
+
+
+def closing_debit(quote: SpreadQuote, width: float) -> float:
+    """Return what surely buys the spread back, per share: natural, rounded up to a cent, at most the width."""
+    natural = quote.short.ask - quote.long.bid
+    return min(width, max(0.0, -round_down_to_cent(-natural)))

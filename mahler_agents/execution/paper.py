@@ -10,14 +10,22 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from mahler_agents.clock import utc_text
-from mahler_agents.execution.orders import Fill, OrderState, OrderTicket, OrderUpdate
+from mahler_agents.execution.orders import (
+    ClosingTicket,
+    Fill,
+    OrderState,
+    OrderTicket,
+    OrderUpdate,
+    closing_debit,
+)
 from mahler_agents.market.occ import ContractTerms, parse_symbol
 from mahler_agents.market.snapshot import Account, Market
 from mahler_agents.record.durable import DurableConnection, insert
-from mahler_agents.types import CONTRACT_MULTIPLIER, Quote, Reason, SpreadQuote
+from mahler_agents.types import CONTRACT_MULTIPLIER, Quote, Reason, Spread, SpreadQuote
 
 STARTING_CASH_CENTS = 10_000_000
 LEGS = 2
+_CENT_GUARD = 1e-9  # prices are whole cents; this is for binary fractions
 
 
 class _HeldLeg(NamedTuple):
@@ -28,11 +36,22 @@ class _HeldLeg(NamedTuple):
     last_quoted_at: dt.datetime
 
 
+class _Order(NamedTuple):
+    """What the books need of an entry or an exit."""
+
+    client_order_id: str
+    spread: Spread
+    contracts: int
+    at: dt.datetime
+    opens: bool
+
+
 class PaperBroker:
     """A broker for trials: 100,000 dollars, fills at the order's last price, at once, from the market's own quotes.
 
     An entry fills when the credit after `concession` of the way from mid to natural is at or above the order's lowest
-    price; it fills at that credit, rounded down to a cent. Money is kept in whole cents.
+    price; it fills at that credit, rounded down to a cent. An exit fills at the natural side. Money is kept in whole
+    cents.
     """
 
     name = "paper"
@@ -80,17 +99,33 @@ class PaperBroker:
 
     async def submit(self, ticket: OrderTicket, steps: tuple[float, ...]) -> OrderUpdate:
         """Fill the order at its last step or cancel it; a known `client_order_id` trades nothing again."""
-        known = await asyncio.to_thread(self._known, ticket)
-        if known is not None:
+        order = _Order(ticket.client_order_id, ticket.spread, ticket.contracts, ticket.decided_at, opens=True)
+        if (known := await asyncio.to_thread(self._known, order)) is not None:
             return known
-        symbols = [ticket.spread.short_symbol, ticket.spread.long_symbol]
-        quotes = await self._market.quotes(symbols, ticket.decided_at)
-        if any(symbol not in quotes for symbol in symbols):
-            return await asyncio.to_thread(self._cancel, ticket)
-        quote = SpreadQuote(short=quotes[symbols[0]], long=quotes[symbols[1]])
-        if quote.credit_at(self._concession) < steps[-1] - 1e-9:
-            return await asyncio.to_thread(self._cancel, ticket)
-        return await asyncio.to_thread(self._fill, ticket, steps[-1], quote)
+        quote = await self._quote(order)
+        if quote is None or quote.credit_at(self._concession) < steps[-1] - _CENT_GUARD:
+            return await asyncio.to_thread(self._cancel, order)
+        return await asyncio.to_thread(self._fill, order, steps[-1], quote)
+
+    async def close(self, ticket: ClosingTicket) -> OrderUpdate:
+        """Buy back at the natural side, never above the width, or cancel if that is above the ticket's debit."""
+        order = _Order(ticket.client_order_id, ticket.spread, ticket.contracts, ticket.decided_at, opens=False)
+        if (known := await asyncio.to_thread(self._known, order)) is not None:
+            return known
+        quote = await self._quote(order)
+        if quote is None:
+            return await asyncio.to_thread(self._cancel, order)
+        debit = closing_debit(quote, ticket.spread.width)
+        if debit > ticket.limit_debit + _CENT_GUARD:
+            return await asyncio.to_thread(self._cancel, order)
+        return await asyncio.to_thread(self._fill, order, -debit, quote)
+
+    async def _quote(self, order: _Order) -> SpreadQuote | None:
+        short, long = order.spread.short_symbol, order.spread.long_symbol
+        quotes = await self._market.quotes([short, long], order.at)
+        if short not in quotes or long not in quotes:
+            return None
+        return SpreadQuote(short=quotes[short], long=quotes[long])
 
     def _holdings(self) -> tuple[int, tuple[_HeldLeg, ...]]:
         with self._books.reading() as connection:
@@ -115,44 +150,43 @@ class PaperBroker:
                 [(quote.mid, utc_text(quote.at), self.account_id, symbol) for symbol, quote in quotes.items()],
             )
 
-    def _known(self, ticket: OrderTicket) -> OrderUpdate | None:
+    def _known(self, order: _Order) -> OrderUpdate | None:
         with self._books.reading() as connection:
             row = connection.execute(
-                "SELECT credit, fees FROM paper_orders WHERE client_order_id = ?", (ticket.client_order_id,)
+                "SELECT credit, fees FROM paper_orders WHERE client_order_id = ?", (order.client_order_id,)
             ).fetchone()
-        return None if row is None else _update(ticket, row["credit"], row["fees"])
+        return None if row is None else _update(order, row["credit"], row["fees"])
 
-    def _cancel(self, ticket: OrderTicket) -> OrderUpdate:
+    def _cancel(self, order: _Order) -> OrderUpdate:
         with self._books.transaction() as connection:
-            insert(connection, "paper_orders", self._order_row(ticket, OrderState.CANCELED, None, 0.0))
-        return _update(ticket, None, 0.0)
+            insert(connection, "paper_orders", self._order_row(order, OrderState.CANCELED, None, 0.0))
+        return _update(order, None, 0.0)
 
-    def _fill(self, ticket: OrderTicket, credit: float, quote: SpreadQuote) -> OrderUpdate:
-        """Enter order, cash and legs into the books, in one transaction."""
-        fees_cents = self._commission_cents * LEGS * ticket.contracts
-        received_cents = round(credit * 100) * CONTRACT_MULTIPLIER * ticket.contracts
+    def _fill(self, order: _Order, credit: float, quote: SpreadQuote) -> OrderUpdate:
+        """Enter order, cash and legs into the books, in one transaction; a negative credit is paid."""
+        fees_cents = self._commission_cents * LEGS * order.contracts
+        received_cents = round(credit * 100) * CONTRACT_MULTIPLIER * order.contracts
+        longs = order.contracts if order.opens else -order.contracts
         with self._books.transaction() as connection:
-            row = self._order_row(ticket, OrderState.FILLED, credit, fees_cents / 100)
+            row = self._order_row(order, OrderState.FILLED, credit, fees_cents / 100)
             insert(connection, "paper_orders", row)
             connection.execute(
                 "UPDATE paper_accounts SET cash_cents = cash_cents + ? WHERE account_id = ?",
                 (received_cents - fees_cents, self.account_id),
             )
-            self._move_leg(connection, ticket.spread.short_symbol, -ticket.contracts, quote.short)
-            self._move_leg(connection, ticket.spread.long_symbol, ticket.contracts, quote.long)
-        return _update(ticket, credit, fees_cents / 100)
+            self._move_leg(connection, order.spread.short_symbol, -longs, quote.short)
+            self._move_leg(connection, order.spread.long_symbol, longs, quote.long)
+        return _update(order, credit, fees_cents / 100)
 
-    def _order_row(
-        self, ticket: OrderTicket, state: OrderState, credit: float | None, fees: float
-    ) -> dict[str, object]:
+    def _order_row(self, order: _Order, state: OrderState, credit: float | None, fees: float) -> dict[str, object]:
         return {
-            "client_order_id": ticket.client_order_id,
+            "client_order_id": order.client_order_id,
             "account_id": self.account_id,
             "state": state.value,
-            "contracts": ticket.contracts,
+            "contracts": order.contracts,
             "credit": credit,
             "fees": fees,
-            "at": utc_text(ticket.decided_at),
+            "at": utc_text(order.at),
         }
 
     def _move_leg(self, connection: sqlite3.Connection, symbol: str, contracts: int, quote: Quote) -> None:
@@ -188,15 +222,9 @@ def _intrinsic(option: ContractTerms, price: float) -> float:
     return max(0.0, option.strike - price if option.right == "put" else price - option.strike)
 
 
-def _update(ticket: OrderTicket, credit: float | None, fees: float) -> OrderUpdate:
-    broker_order_id = f"paper-{ticket.client_order_id}"
+def _update(order: _Order, credit: float | None, fees: float) -> OrderUpdate:
+    broker_order_id = f"paper-{order.client_order_id}"
     if credit is None:
         return OrderUpdate(state=OrderState.CANCELED, broker_order_id=broker_order_id, reason=Reason.UNFILLED)
-    fill = Fill(
-        client_order_id=ticket.client_order_id,
-        contracts=ticket.contracts,
-        credit=credit,
-        fees=fees,
-        at=ticket.decided_at,
-    )
+    fill = Fill(client_order_id=order.client_order_id, contracts=order.contracts, credit=credit, fees=fees, at=order.at)
     return OrderUpdate(state=OrderState.FILLED, broker_order_id=broker_order_id, fill=fill)

@@ -4,11 +4,14 @@ import datetime as dt
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from mahler_agents.market.snapshot import Account, Bars, Chain, Headline, MarketData, Snapshot, VolatilityHistory
@@ -22,7 +25,7 @@ def pack(snapshot: Snapshot) -> bytes:
     parts: dict[str, Any] = {}
     for name, market_data in snapshot.underlyings.items():
         parts[name] = {
-            "spot": repr(market_data.chain.spot),
+            "spot": repr(float(market_data.chain.spot)),  # JSON has no NaN
             "headlines": _dumped(market_data.headlines),
             "ex_dividend_dates": _dates(market_data.ex_dividend_dates),
             "has_volatility_history": market_data.volatility_history is not None,
@@ -42,24 +45,38 @@ def pack(snapshot: Snapshot) -> bytes:
 
 
 def unpack(content: bytes) -> Snapshot:
-    """Return the snapshot that `pack` packed. Raises `ValueError` or `KeyError` for other bytes."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
-    header = json.loads(str(arrays["header"]))
-    underlyings = {name: _market_data(name, part, arrays) for name, part in header["underlyings"].items()}
+    """Return the snapshot that `pack` packed. Raises `ValueError` for other bytes."""
+    arrays = _arrays(content)
+    try:
+        return _snapshot(json.loads(str(arrays["header"])), arrays)
+    except KeyError as error:
+        raise ValueError(f"the archive lacks a part of a snapshot: {error}") from error
+
+
+def content_hash(content: bytes) -> str:
+    """Return the SHA-256 of packed bytes, 64 hex characters."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        # NpzFile and not np.load: bytes that are no archive must not be taken for another of NumPy's formats.
+        with NpzFile(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"these {len(content)} bytes are not a whole snapshot: {error}") from error
+    return arrays
+
+
+def _snapshot(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Snapshot:
     account = header["account"]
     return Snapshot(
         as_of=dt.datetime.fromisoformat(header["as_of"]),
         **{name: header[name] for name in _PLAIN},
         missing=header["missing"],
         account=Account.model_validate(account) if account else None,
-        underlyings=underlyings,
+        underlyings={name: _market_data(name, part, arrays) for name, part in header["underlyings"].items()},
     )
-
-
-def content_hash(content: bytes) -> str:
-    """Return the SHA-256 of packed bytes, 64 hex characters."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def _market_data(name: str, part: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> MarketData:

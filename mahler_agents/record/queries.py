@@ -1,241 +1,213 @@
-"""Record: questions to the database in, frozen rows out; plain sqlite3, so that asking takes milliseconds.
-
-Instants are text in UTC, ISO 8601 with milliseconds, and dates ISO text, as the record keeps them.
-"""
+"""Record: questions in, frozen rows out; plain sqlite3, so that an answer takes milliseconds."""
 
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
-from mahler_agents.errors import RecordError, UnknownIdError
-from mahler_agents.record.database import database_errors
+from mahler_agents.errors import UnknownIdError
+from mahler_agents.record.database import connect, database_errors, open_database
+from mahler_agents.record.rows import (
+    AdviceRow,
+    CallRow,
+    CandidateTrace,
+    EventRow,
+    FailureRow,
+    FillRow,
+    OpinionRow,
+    OrderRow,
+    RunRow,
+    RunSummary,
+    RunTrace,
+    SizingRow,
+    SpanRow,
+    VerdictRow,
+)
 
 LATEST = "latest"
 """Stands for the id of the run that started last."""
-_SHOWN_MATCHES = 3
+_NAMED_MATCHES = 3
+_NEWEST_FIRST = "ORDER BY started_at DESC, rowid DESC"
+_OF_RUN = "candidate_id IN (SELECT id FROM candidates WHERE run_id = ?)"
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunSummary:
-    """One run as a list shows it."""
+class Reader:
+    """Reads one record in one transaction, so that a run still being written is seen as of one moment.
 
-    id: str
-    as_of: str
-    started_at: str
-    market: str
-    synthetic: bool
-    model: str
-    status: str
-    candidates: int
-    """Candidates reviewed."""
-    traded: int
-    llm_calls: int
-    """HTTP attempts, retries included."""
-    failures: int
-    prompt_tokens: int
-    completion_tokens: int
+    Entering it raises `ConfigError` for a missing file; all its methods raise `RecordError` if it cannot be read.
+    """
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-@dataclass(frozen=True, kw_only=True)
-class RunRow:
-    """One run's own row; `screen` and `config` are parsed, `screen` is None if the run ended before it."""
+    def __enter__(self) -> Self:
+        open_database(self.path)
+        self._connection = connect(self.path, read_only=True)
+        with database_errors(self.path):
+            self._connection.execute("BEGIN")
+        return self
 
-    id: str
-    kind: str
-    slot: str
-    status: str
-    as_of: str
-    decision_at: str
-    started_at: str
-    ended_at: str | None
-    environment: str
-    market: str
-    source: str
-    synthetic: bool
-    broker: str
-    account_id: str
-    model: str
-    toy_model: bool
-    version: str
-    error: str | None
-    screen: Mapping[str, Any] | None
-    config: Mapping[str, Any]
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
 
+    def runs(self, limit: int) -> tuple[RunSummary, ...]:
+        """Return the runs that started last, newest first."""
+        counts = ", ".join(f"({sql}) AS {name}" for name, sql in _COUNTS.items())
+        rows = self._rows(f"SELECT runs.*, {counts} FROM runs {_NEWEST_FIRST} LIMIT ?", limit)
+        return tuple(_read(RunSummary, row) for row in rows)
 
-@dataclass(frozen=True, kw_only=True)
-class CallRow:
-    """One HTTP attempt of a role."""
+    def run_id(self, text: str) -> str:
+        """Return the id of the run that `text` names: the id, the beginning of one only, or `latest`.
 
-    id: str
-    attempt: int
-    model: str
-    resolved_model: str | None
-    started_at: str
-    ended_at: str | None
-    outcome: str | None
-    """None: the process ended before the reply came."""
-    http_status: int | None
-    finish_reason: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    error: str | None
-    request: str
-    response: str | None
+        Raises `UnknownIdError` if there is none, or more than one.
+        """
+        if text == LATEST:
+            found = self._rows(f"SELECT id FROM runs {_NEWEST_FIRST} LIMIT 1")
+        else:
+            found = self._rows(f"SELECT id FROM runs WHERE substr(id, 1, ?) = ? {_NEWEST_FIRST}", len(text), text)
+        ids = [row["id"] for row in found]
+        if text in ids:
+            return text
+        if not ids:
+            raise UnknownIdError(f"no run `{text}` in {self.path}; `mahler trace list` shows what there is")
+        if len(ids) > 1:
+            named = ", ".join(ids[:_NAMED_MATCHES]) + (", ..." if len(ids) > _NAMED_MATCHES else "")
+            raise UnknownIdError(f"`{text}` fits {len(ids)} runs in {self.path} ({named}); type more of the id")
+        return ids[0]
 
+    def trace(self, run_id: str) -> RunTrace:
+        """Return everything that the record holds of a run. Raises `UnknownIdError` if there is no such run."""
+        rows = self._rows("SELECT * FROM runs WHERE id = ?", run_id)
+        if not rows:
+            raise UnknownIdError(f"no run `{run_id}` in {self.path}; `mahler trace list` shows what there is")
+        events = self._rows("SELECT * FROM events WHERE run_id = ? ORDER BY id", run_id)
+        return RunTrace(
+            run=_read(RunRow, rows[0], screen=_parsed(rows[0]["screen"]), config=json.loads(rows[0]["config"])),
+            candidates=self._candidates(run_id),
+            events=tuple(_read(EventRow, row) for row in events),
+        )
 
-@dataclass(frozen=True, kw_only=True)
-class SpanRow:
-    """One node's run, with the LLM calls that it made."""
+    def _candidates(self, run_id: str) -> tuple[CandidateTrace, ...]:
+        spans = self._spans(run_id)
+        opinions = self._opinions(run_id)
+        failures = self._of_run("failures", FailureRow, run_id, order="rowid")
+        verdicts = self._of_run("verdicts", VerdictRow, run_id)
+        advice = self._of_run("advice", AdviceRow, run_id)
+        sizings = self._sizings(run_id)
+        orders = self._orders(run_id)
+        rows = self._rows("SELECT * FROM candidates WHERE run_id = ? ORDER BY rank", run_id)
+        return tuple(
+            _read(
+                CandidateTrace,
+                row,
+                spans=tuple(spans.get(row["id"], ())),
+                opinions=tuple(opinions.get(row["id"], ())),
+                failures=tuple(failures.get(row["id"], ())),
+                verdict=_only(verdicts.get(row["id"], ())),
+                advice=_only(advice.get(row["id"], ())),
+                sizing=_only(sizings.get(row["id"], ())),
+                orders=tuple(orders.get(row["id"], ())),
+            )
+            for row in rows
+        )
 
-    id: str
-    name: str
-    status: str
-    started_at: str
-    milliseconds: float
-    detail: str | None
-    calls: tuple[CallRow, ...] = ()
+    def _spans(self, run_id: str) -> Mapping[str, list[SpanRow]]:
+        calls: dict[str, list[sqlite3.Row]] = defaultdict(list)
+        for row in self._rows("SELECT * FROM llm_calls WHERE run_id = ? ORDER BY started_at, attempt", run_id):
+            calls[row["span_id"]].append(row)
+        spans: dict[str, list[SpanRow]] = defaultdict(list)
+        # Parallel nodes start in the same millisecond; the order in which they were written tells them apart.
+        for row in self._rows("SELECT * FROM spans WHERE run_id = ? ORDER BY started_at, rowid", run_id):
+            made = tuple(_read(CallRow, call) for call in calls.pop(row["id"], ()))
+            spans[row["candidate_id"]].append(_read(SpanRow, row, calls=made))
+        for span_id, made in calls.items():
+            spans[made[0]["candidate_id"]].append(_unfinished(span_id, made))
+        return spans
 
+    def _opinions(self, run_id: str) -> Mapping[str, list[OpinionRow]]:
+        opinions: dict[str, list[OpinionRow]] = defaultdict(list)
+        for row in self._rows(f"SELECT * FROM opinions WHERE {_OF_RUN} ORDER BY rowid", run_id):
+            opinions[row["candidate_id"]].append(_read(OpinionRow, row, details=json.loads(row["details"])))
+        return opinions
 
-@dataclass(frozen=True, kw_only=True)
-class OpinionRow:
-    """One analyst's opinion."""
+    def _sizings(self, run_id: str) -> Mapping[str, list[SizingRow]]:
+        sizings: dict[str, list[SizingRow]] = defaultdict(list)
+        for row in self._rows(f"SELECT * FROM sizings WHERE {_OF_RUN}", run_id):
+            constraints = tuple(json.loads(row["constraints"]))
+            sizings[row["candidate_id"]].append(_read(SizingRow, row, constraints=constraints))
+        return sizings
 
-    analyst: str
-    stance: str
-    confidence: float
-    p_profit: float
-    summary: str
-    details: Mapping[str, str]
+    def _orders(self, run_id: str) -> Mapping[str, list[OrderRow]]:
+        fills: dict[str, list[FillRow]] = defaultdict(list)
+        of_orders = f"client_order_id IN (SELECT client_order_id FROM orders WHERE {_OF_RUN})"
+        for row in self._rows(f"SELECT * FROM fills WHERE {of_orders} ORDER BY number", run_id):
+            fills[row["client_order_id"]].append(_read(FillRow, row))
+        orders: dict[str, list[OrderRow]] = defaultdict(list)
+        for row in self._rows(f"SELECT * FROM orders WHERE {_OF_RUN} ORDER BY decided_at, rowid", run_id):
+            of_order = tuple(fills.get(row["client_order_id"], ()))
+            orders[row["candidate_id"]].append(_read(OrderRow, row, fills=of_order))
+        return orders
 
+    def _of_run(self, table: str, kind: type[T], run_id: str, *, order: str = "candidate_id") -> Mapping[str, list[T]]:
+        found: dict[str, list[T]] = defaultdict(list)
+        for row in self._rows(f"SELECT * FROM {table} WHERE {_OF_RUN} ORDER BY {order}", run_id):
+            found[row["candidate_id"]].append(_read(kind, row))
+        return found
 
-@dataclass(frozen=True, kw_only=True)
-class FailureRow:
-    """A role that gave no opinion or verdict."""
-
-    role: str
-    kind: str
-    detail: str
-    retryable: bool
-    raw_reply: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class VerdictRow:
-    """The fund manager's verdict."""
-
-    approved: bool
-    contracts: int
-    confidence: float
-    p_profit: float
-    summary: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdviceRow:
-    """What the advisory edge made of it."""
-
-    level: str
-    would_veto: bool
-    rejected: bool
-    proceed: bool
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class SizingRow:
-    """How many contracts the limits allowed; `constraints` are parsed."""
-
-    contracts: int
-    binding: str
-    limit_credit: float
-    max_loss_dollars: float
-    constraints: tuple[Mapping[str, Any], ...]
+    def _rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
+        with database_errors(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
 
 
-@dataclass(frozen=True, kw_only=True)
-class FillRow:
-    """Contracts that traded at one credit per share; fees in dollars."""
-
-    at: str
-    contracts: int
-    credit: float
-    fees: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrderRow:
-    """An order for a candidate, with its fills; credits and quotes per share."""
-
-    client_order_id: str
-    purpose: str
-    state: str
-    reason: str | None
-    contracts: int
-    limit_credit: float
-    decided_at: str
-    broker_order_id: str | None
-    short_bid: float | None
-    short_ask: float | None
-    long_bid: float | None
-    long_ask: float | None
-    fills: tuple[FillRow, ...] = ()
+_COUNTS = {
+    "candidates": "SELECT COUNT(*) FROM candidates WHERE run_id = runs.id AND reviewed",
+    "traded": "SELECT COUNT(*) FROM candidates WHERE run_id = runs.id AND decision = 'traded'",
+    "llm_calls": "SELECT COUNT(*) FROM llm_calls WHERE run_id = runs.id",
+    "failures": "SELECT COUNT(*) FROM failures JOIN candidates ON candidates.id = failures.candidate_id"
+    " WHERE candidates.run_id = runs.id",
+    "prompt_tokens": "SELECT COALESCE(SUM(prompt_tokens), 0) FROM llm_calls WHERE run_id = runs.id",
+    "completion_tokens": "SELECT COALESCE(SUM(completion_tokens), 0) FROM llm_calls WHERE run_id = runs.id",
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class EventRow:
-    """Something that a reader of the run should see."""
-
-    at: str
-    level: str
-    code: str
-    message: str
-    candidate_id: str | None
+@cache
+def _columns(kind: type[Any]) -> tuple[tuple[str, bool], ...]:
+    """Return the names of a row type's fields, and which of them are truth values, which SQLite keeps as 0 and 1."""
+    return tuple((field.name, field.type is bool) for field in fields(kind))
 
 
-@dataclass(frozen=True, kw_only=True)
-class CandidateTrace:
-    """One candidate and all that became of it; what did not happen is None or empty."""
-
-    id: str
-    rank: int
-    underlying: str
-    spread_type: str
-    expiration: str
-    short_strike: float
-    long_strike: float
-    dte: int
-    credit: float
-    score: float
-    reviewed: bool
-    decision: str | None
-    reason: str | None
-    spans: tuple[SpanRow, ...] = ()
-    opinions: tuple[OpinionRow, ...] = ()
-    failures: tuple[FailureRow, ...] = ()
-    verdict: VerdictRow | None = None
-    advice: AdviceRow | None = None
-    sizing: SizingRow | None = None
-    orders: tuple[OrderRow, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The spread as a trader says it, e.g. `SPY 540/535 put spread, 2026-04-17`."""
-        right = "put" if self.spread_type == "bull_put" else "call"
-        return f"{self.underlying} {self.short_strike:g}/{self.long_strike:g} {right} spread, {self.expiration}"
+def _read(kind: type[T], row: sqlite3.Row, **parsed: object) -> T:
+    """Return the row as its type: columns of the same name, and what had to be parsed or gathered."""
+    present = set(row.keys()) - parsed.keys()
+    values = {name: bool(row[name]) if is_bool else row[name] for name, is_bool in _columns(kind) if name in present}
+    return kind(**values, **parsed)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunTrace:
-    """A run and everything under it."""
+def _unfinished(span_id: str, calls: list[sqlite3.Row]) -> SpanRow:
+    """Return the span of a node that has made calls and has not ended: it is at work, or its process died."""
+    return SpanRow(
+        id=span_id,
+        name=calls[0]["role"],
+        status="unfinished",
+        started_at=calls[0]["started_at"],
+        milliseconds=None,
+        detail=None,
+        calls=tuple(_read(CallRow, call) for call in calls),
+    )
 
-    run: RunRow
-    candidates: tuple[CandidateTrace, ...]
-    """In rank order."""
-    events: tuple[EventRow, ...]
+
+def _parsed(text: str | None) -> Mapping[str, Any] | None:
+    return None if text is None else json.loads(text)
+
+
+def _only(found: Iterable[T]) -> T | None:
+    return next(iter(found), None)

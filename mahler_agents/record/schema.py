@@ -187,6 +187,8 @@ _M001_FIRST_SCAN = (
         slot TEXT NOT NULL,
         candidate_id TEXT REFERENCES candidates (id),
         purpose TEXT NOT NULL CHECK (purpose IN ('entry', 'exit')),
+        closes TEXT REFERENCES orders (client_order_id),
+        rule TEXT,
         state TEXT NOT NULL,
         reason TEXT,
         underlying TEXT NOT NULL,
@@ -237,6 +239,35 @@ _M001_FIRST_SCAN = (
     )
     """,
     "CREATE INDEX positions_by_state ON positions (account_id, state)",
+    """
+    CREATE TABLE marks (
+        entry_order_id TEXT NOT NULL REFERENCES positions (entry_order_id),
+        at TEXT NOT NULL,
+        mid_cost REAL,
+        natural_cost REAL,
+        PRIMARY KEY (entry_order_id, at)
+    )
+    """,
+    """
+    CREATE TABLE outcomes (
+        entry_order_id TEXT PRIMARY KEY REFERENCES positions (entry_order_id),
+        exit_order_id TEXT NOT NULL REFERENCES orders (client_order_id),
+        rule TEXT NOT NULL,
+        closed_at TEXT NOT NULL,
+        exit_debit REAL NOT NULL,
+        fees REAL NOT NULL,
+        pnl_dollars REAL NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE equity (
+        account_id TEXT NOT NULL,
+        at TEXT NOT NULL,
+        equity REAL NOT NULL,
+        cash REAL NOT NULL,
+        PRIMARY KEY (account_id, at)
+    )
+    """,
     """
     CREATE TABLE paper_accounts (
         account_id TEXT PRIMARY KEY,

@@ -47,8 +47,8 @@ def _behaviour(draw: st.DrawFn) -> object:
         "stops": lambda: reply(draw(st.text(max_size=300)), finish_reason=draw(_STOPS), delay=delay),
         "refuses": lambda: reply(None, refusal=draw(st.text(min_size=1, max_size=50)), delay=delay),
         "errs": lambda: http_error(draw(_STATUSES), headers=draw(_HEADERS), delay=delay),
-        "dies": lambda: connection_error(),
-        "hangs": lambda: never(),
+        "dies": connection_error,
+        "hangs": never,
         "body": lambda: http_body(draw(st.text(max_size=300)), delay=delay),
     }[kind]()
 

@@ -1,14 +1,12 @@
-"""Nodes: one call each into the stages, for the graphs to wire.
+"""Nodes of the review graph: one call each into the stages.
 
 Two kinds: the advisors (brief, analysts, fund manager, advisory) may say anything and stop nothing; the trade (size,
 execute) sees the candidate and never a word of the advice.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, Protocol, TypedDict, TypeVar
-
-from langgraph.runtime import Runtime
+from collections.abc import Callable, Sequence
+from typing import Literal, TypedDict, TypeVar
 
 from mahler_agents.advisory import advise
 from mahler_agents.analysts import fund_manager as manager
@@ -18,6 +16,7 @@ from mahler_agents.llm.client import Answer, ChatClient
 from mahler_agents.llm.failures import Failure, FailureKind, failure
 from mahler_agents.llm.transport import CallContext
 from mahler_agents.market.snapshot import Exposure
+from mahler_agents.nodes.tracing import Node, Update, traced
 from mahler_agents.progress import Stage
 from mahler_agents.review import Decision, ReviewContext, ReviewState
 from mahler_agents.risk import Sizing, size
@@ -26,16 +25,6 @@ from mahler_agents.types import Reason
 
 R = TypeVar("R", bound=Reply)
 T = TypeVar("T")
-S_contra = TypeVar("S_contra", contravariant=True)
-Update = dict[str, Any]
-
-
-class Node(Protocol[S_contra]):
-    """A graph's node: part of the state in, an update of it out."""
-
-    def __call__(self, state: S_contra, *, runtime: Runtime[ReviewContext]) -> Awaitable[Update]:
-        """Run the node."""
-        ...
 
 
 class SizeInput(TypedDict):
@@ -48,35 +37,6 @@ class ExecuteInput(TypedDict):
     """All that execution gets of the state: no advice, by construction."""
 
     ticket: OrderTicket
-
-
-def traced(name: str, stage: Callable[[S_contra, ReviewContext], Awaitable[Update]]) -> Node[S_contra]:
-    """Return a node that runs `stage` and records a span of it, whether it returns or raises."""
-
-    async def node(state: S_contra, *, runtime: Runtime[ReviewContext]) -> Update:
-        context = runtime.context
-        started, since = context.clock.now(), context.clock.seconds()
-        status, detail = "error", ""
-        try:
-            update = await stage(state, context)
-            failed = [one for one in update.get("failures", ()) if one.role == name]
-            status, detail = ("failed", failed[0].kind.value) if failed else ("ok", "")
-        except BaseException as error:
-            detail = f"{type(error).__name__}: {error}"
-            raise
-        else:
-            return update
-        finally:
-            context.recording.span(
-                context.candidate_id,
-                name,
-                started=started,
-                milliseconds=1000 * (context.clock.seconds() - since),
-                status=status,
-                detail=detail,
-            )
-
-    return node
 
 
 def brief(analysts: Sequence[Analyst]) -> Node[ReviewState]:

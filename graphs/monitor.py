@@ -1,0 +1,24 @@
+"""The monitor graph: one pass over the open positions; nodes and edges, nothing else."""
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from mahler_agents.monitor import MonitorContext, MonitorInput, MonitorState
+from mahler_agents.nodes import monitor as nodes
+
+MonitorGraph = CompiledStateGraph[MonitorState, MonitorContext, MonitorInput, MonitorState]
+
+
+def build() -> MonitorGraph:
+    """Return the compiled graph: input `MonitorInput`, context `MonitorContext`, output `MonitorState`."""
+    graph = StateGraph(MonitorState, context_schema=MonitorContext, input_schema=MonitorInput)
+    graph.add_node("mark", nodes.mark)
+    graph.add_node("exits", nodes.exits)
+    graph.add_node("close", nodes.close)
+    graph.add_node("record", nodes.record)
+    graph.add_edge(START, "mark")
+    graph.add_edge("mark", "exits")
+    graph.add_edge("exits", "close")
+    graph.add_edge("close", "record")
+    graph.add_edge("record", END)
+    return graph.compile()

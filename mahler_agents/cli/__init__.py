@@ -1,0 +1,100 @@
+"""Command line: the `mahler` verbs, and the one place where an error becomes a line and an exit code.
+
+Verbs are imported when they are called, so that `mahler --help` starts at once.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from mahler_agents import __version__
+from mahler_agents.cli.outlet import outlets
+from mahler_agents.cli.text import plain
+from mahler_agents.errors import JobError, MahlerError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+VERBS = {
+    "scan": "Screen the market, hear the analysts, trade what the rules allow.",
+    "trace list": "List the recorded runs, newest first.",
+    "trace show": "Show what happened in one run: nodes, opinions, failures, orders.",
+    "model install": "Put the embedded model where a scan finds it.",
+    "model path": "Print the embedded model's file.",
+}
+"""Verb to the line that `mahler --help` shows; its first word is a module here and the command in it."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when one is called, not when they are listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands, in the order in which a newcomer meets them."""
+        del ctx
+        return list(dict.fromkeys(verb.split()[0] for verb in VERBS))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's module and return it, None if there is no such command."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        return getattr(import_module(f"mahler_agents.cli.{cmd_name}"), cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write every verb with its line, without importing one."""
+        del ctx
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExit codes: 0 done; 1 the job failed; 2 bad input or unknown id; 3 halted; 130 interrupted.\n"
+    "Environment: MAHLER_ENVIRONMENT (paper or live), MAHLER_DB, MAHLER_MODEL, MAHLER_MODELS,\n"
+    "OPENAI_API_KEY, OPENAI_BASE_URL, NO_COLOR.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def mahler() -> None:
+    """A desk for option credit spreads: LLM analysts advise, rules trade, everything is recorded."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 failed, 2 bad input, 3 halted, 130 interrupted.
+
+    Every error that is meant for the user is one line on stderr; any other keeps its traceback.
+    """
+    with outlets() as out:
+        code = _run(arguments)
+        out.flush()
+        if out.error is not None and not isinstance(out.error, BrokenPipeError):
+            return _refuse(f"cannot write the output: {out.error.strerror}", JobError.exit_code)
+        return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        returned = mahler.main(args=arguments, prog_name="mahler", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        return _refuse(_usage(error), error.exit_code)
+    except MahlerError as error:
+        return _refuse(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _refuse("interrupted", INTERRUPTED)
+    # Click hands back the code of an early exit, such as that of --help, or what the verb returned: nothing.
+    return returned if isinstance(returned, int) else 0
+
+
+def _usage(error: click.ClickException) -> str:
+    """Return what is wrong with the command line and where help is."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    where = f" (see `{context.command_path} --help`)" if context else ""
+    return f"{error.format_message().rstrip('.')}{where}"
+
+
+def _refuse(message: str, code: int) -> int:
+    click.echo(f"mahler: {plain(message)}", err=True)
+    return code

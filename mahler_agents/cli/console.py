@@ -1,0 +1,25 @@
+"""Command line: the one way to make a rich console, so that nothing that a model wrote is read as markup."""
+
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+_UNWRAPPED = 100_000
+"""Off a terminal a line is as long as it is: it will be searched and cut, not read at some width."""
+_LEAST = 24
+
+
+def make_console(stream: TextIO) -> Console:
+    """Return a console that prints what it is given: no markup, no emoji codes, no guessed highlights."""
+    width = None if stream.isatty() else _UNWRAPPED
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_noted(console: Console, note: str, body: Text | str, *, margin: int, style: str = "") -> None:
+    """Print `body` wrapped beside a left margin of `margin` columns, with `note` in it."""
+    text = Text(body, style=style) if isinstance(body, str) else body
+    lines = text.wrap(console, max(_LEAST, console.width - margin))
+    for index, line in enumerate(lines):
+        head = Text((note if index == 0 else "").ljust(margin), style="bold" if note and not note[0].isspace() else "")
+        console.print(Text.assemble(head, line), soft_wrap=True)

@@ -1,0 +1,80 @@
+"""Command line: values in, words for people out. Nothing here is heavy to import."""
+
+import datetime as dt
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+_LINE_CATEGORIES = frozenset({"Zl", "Zp", "Zs"})
+
+
+def plain(text: str) -> str:
+    """Return text that a model, a headline, a file or a provider wrote as one line that is safe to print.
+
+    Control, escape, format (bidirectional, zero-width), surrogate, private and unassigned characters are dropped, and
+    every run of white space is one space: the text can neither move the cursor nor pose as another line.
+    """
+    kept: list[str] = []
+    for char in text:
+        category = unicodedata.category(char)
+        if char.isspace() or category in _LINE_CATEGORIES:
+            kept.append(" ")
+        elif not category.startswith("C"):
+            kept.append(char)
+    return " ".join("".join(kept).split())
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return safe text of at most `limit` characters."""
+    line = plain(text)
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def words(code: str) -> str:
+    """Return a code as words: `not_out_of_the_money` -> `not out of the money`."""
+    return plain(code).replace("_", " ")
+
+
+def dollars(amount: float) -> str:
+    """Return whole dollars, e.g. `$2,000`, `-$45`."""
+    return f"{'-' if round(amount) < 0 else ''}${abs(amount):,.0f}"
+
+
+def cents(amount: float) -> str:
+    """Return dollars and cents, e.g. `$99,956.00`."""
+    return f"{'-' if round(amount, 2) < 0 else ''}${abs(amount):,.2f}"
+
+
+def per_share(amount: float) -> str:
+    """Return a price per share: cents, and tenths of a cent where a mid has them, e.g. `0.29`, `0.295`."""
+    text = f"{amount:.3f}"
+    return text.removesuffix("0")
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share as percent, e.g. `72 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """Return a number and its noun: `1 pair`, `1,540 contracts`."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def counts(by_reason: Mapping[str, int]) -> str:
+    """Return counts by reason, most frequent first, e.g. `6 dte, 3 not out of the money`."""
+    ordered = sorted(by_reason.items(), key=lambda item: -item[1])
+    return ", ".join(f"{number:,} {words(reason)}" for reason, number in ordered)
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return words as a list: `a, b and c`."""
+    *first, last = list(items) or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def instant(moment: dt.datetime | str) -> str:
+    """Return an instant (aware, or as the record writes it) in New York's time, e.g. `2021-02-09 16:00`."""
+    from mahler_agents.clock import NEW_YORK  # it imports asyncio, which `mahler --help` would wait for
+
+    aware = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return f"{aware.astimezone(NEW_YORK):%Y-%m-%d %H:%M}"

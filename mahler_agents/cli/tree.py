@@ -1,0 +1,203 @@
+"""Command line, `mahler trace show`: a recorded run in, a tree of what happened in it out."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+from rich.tree import Tree
+
+from mahler_agents.cli import phrases
+from mahler_agents.cli.text import count, counts, instant, per_share, plain, shortened
+from mahler_agents.llm.failures import ACTIONS
+from mahler_agents.record.rows import (
+    CallRow,
+    CandidateTrace,
+    EventRow,
+    FailureRow,
+    OrderRow,
+    RunRow,
+    RunTrace,
+    SizingRow,
+    SpanRow,
+)
+
+_REPLY_SHOWN = 300
+_STYLES = {"ok": "", "failed": "yellow", "error": "red", "unfinished": "red", "running": "yellow", "warning": "yellow"}
+_ACTIONS: Mapping[str, str] = {kind.value: action for kind, action in ACTIONS.items()}
+
+
+def run_tree(trace: RunTrace) -> Tree:
+    """Return the tree: run, candidates, nodes, and under each node what it said, failed at or did."""
+    run = trace.run
+    tree = Tree(Text.assemble(("run ", "bold"), (run.id, "bold"), "  ", (run.status, _style(run.status))))
+    for line in _run_lines(run):
+        tree.add(line)
+    reviewed = [candidate for candidate in trace.candidates if candidate.reviewed]
+    for candidate in reviewed:
+        _add_candidate(tree, candidate)
+    if ranked_out := len(trace.candidates) - len(reviewed):
+        tree.add(Text(f"{count(ranked_out, 'candidate')} more passed the screen: ranked_out", style="dim"))
+    if trace.events:
+        events = tree.add(Text("events", style="bold"))
+        for event in trace.events:
+            events.add(_event(event, run.id))
+    return tree
+
+
+def _run_lines(run: RunRow) -> list[Text]:
+    synthetic = ", SYNTHETIC" if run.synthetic else ""
+    toy = f" ({phrases.TOY})" if run.toy_model else ""
+    took = f", took {_seconds(run.started_at, run.ended_at)}" if run.ended_at else ""
+    lines = [
+        f"market: {plain(run.market)}{synthetic}: {plain(run.source)}",
+        f"as of {instant(run.as_of)} New York, orders decided at {instant(run.decision_at)}",
+        f"started {instant(run.started_at)} New York{took}, version {plain(run.version)}",
+        f"broker: {plain(run.broker)} ({run.environment} trading), account {plain(run.account_id)}",
+        f"model: {plain(run.model)}{toy}",
+    ]
+    if run.screen is not None:
+        lines.append(f"screen: {_screen(run.screen)}")
+    shown = [Text(line) for line in lines]
+    if run.error:
+        shown.append(Text(f"error: {plain(run.error)}", style="red"))
+    return shown
+
+
+def _screen(screen: Mapping[str, Any]) -> str:
+    found = phrases.screened(
+        contracts=screen["contracts"],
+        eligible=screen["eligible_contracts"],
+        pairs=screen["pairs"],
+        passed=screen["passed"],
+    )
+    rejected = counts({**screen["rejected_contracts"], **screen["rejected_pairs"]})
+    return f"{found}; rejected: {rejected}" if rejected else found
+
+
+def _add_candidate(tree: Tree, candidate: CandidateTrace) -> None:
+    ended = f"{candidate.decision} ({candidate.reason})" if candidate.decision else "unfinished"
+    facts = f"credit {per_share(candidate.credit)}, {candidate.dte} DTE, score {candidate.score:.2f}"
+    branch = tree.add(Text.assemble((f"{candidate.rank}  {candidate.label}", "bold"), f"  {facts}: ", ended))
+    said = _said(candidate)
+    for span in candidate.spans:
+        node = branch.add(_span(span))
+        for call in _troubled(span.calls):
+            node.add(_call(call))
+        for line in said.pop(span.name, ()):
+            node.add(line)
+    # What is recorded of a node that never wrote its span: the process died in it.
+    for lines in said.values():
+        for line in lines:
+            branch.add(line)
+
+
+def _said(candidate: CandidateTrace) -> dict[str, list[Text]]:
+    """Return what each node left behind, by the node's name."""
+    said: dict[str, list[Text]] = {}
+    for opinion in candidate.opinions:
+        line = phrases.opinion(
+            stance=opinion.stance,
+            confidence=opinion.confidence,
+            p_profit=opinion.p_profit,
+            summary=opinion.summary,
+        )
+        details = [Text(f"{plain(name)}: {plain(value)}", style="dim") for name, value in opinion.details.items()]
+        said[opinion.analyst] = [Text(line), *details]
+    for failed in candidate.failures:
+        said[failed.role] = _failure(failed)
+    if (verdict := candidate.verdict) is not None:
+        line = phrases.verdict(
+            approved=verdict.approved,
+            contracts=verdict.contracts,
+            confidence=verdict.confidence,
+            p_profit=verdict.p_profit,
+            summary=verdict.summary,
+        )
+        said["fund_manager"] = [Text(line)]
+    if (advice := candidate.advice) is not None:
+        veto = ["would have been vetoed in live trading"] if advice.would_veto else []
+        said["advisory"] = [Text(line) for line in (f"{advice.code}: {plain(advice.message)}", *veto)]
+    if candidate.sizing is not None:
+        said["size"] = [Text(_sizing(candidate.sizing))]
+    if candidate.orders:
+        said["execute"] = [line for order in candidate.orders for line in _order(order)]
+    return said
+
+
+def _failure(failed: FailureRow) -> list[Text]:
+    line = phrases.failure(kind=failed.kind, detail=failed.detail, action=_ACTIONS.get(failed.kind))
+    lines = [Text(line, style="yellow")]
+    if failed.raw_reply:
+        lines.append(Text(f"reply: {shortened(failed.raw_reply, _REPLY_SHOWN)}", style="dim"))
+    return lines
+
+
+def _sizing(sizing: SizingRow) -> str:
+    binding = next((one for one in sizing.constraints if one["code"] == sizing.binding), {})
+    return phrases.sizing(
+        contracts=sizing.contracts,
+        binding=sizing.binding,
+        max_loss_dollars=sizing.max_loss_dollars,
+        constraint=binding,
+    )
+
+
+def _order(order: OrderRow) -> list[Text]:
+    lines = [
+        phrases.order(
+            state=order.state, reason=order.reason, contracts=order.contracts, limit_credit=order.limit_credit
+        )
+    ]
+    lines += [phrases.fill(contracts=fill.contracts, credit=fill.credit, fees=fill.fees) for fill in order.fills]
+    if order.short_bid is not None and order.long_bid is not None:
+        short, long = f"{order.short_bid:g}/{order.short_ask:g}", f"{order.long_bid:g}/{order.long_ask:g}"
+        lines.append(f"quotes at {instant(order.decided_at)}: short {short}, long {long}")
+    lines.append(f"client order id {plain(order.client_order_id)}")
+    return [Text(line) for line in lines]
+
+
+def _span(span: SpanRow) -> Text:
+    took = "" if span.milliseconds is None else f"  {span.milliseconds:,.1f} ms"
+    parts = [took]
+    if span.calls:
+        prompt, completion = (
+            sum(tokens or 0 for tokens in column)
+            for column in zip(*((call.prompt_tokens, call.completion_tokens) for call in span.calls), strict=True)
+        )
+        parts.append(f"{count(len(span.calls), 'attempt')}, {prompt:,} + {completion:,} tokens")
+    if span.status != "ok":
+        parts.append(f"{span.status}{f': {plain(span.detail)}' if span.detail else ''}")
+    return Text.assemble((span.name, "bold"), (", ".join(parts), _style(span.status) or "dim"))
+
+
+def _troubled(calls: Sequence[CallRow]) -> Sequence[CallRow]:
+    """Return the attempts worth a line each: all, unless there was one and it went well."""
+    return calls if len(calls) > 1 or any(call.outcome != "replied" for call in calls) else ()
+
+
+def _call(call: CallRow) -> Text:
+    outcome = plain(call.outcome or "no reply recorded")
+    facts = [
+        f"HTTP {call.http_status}" if call.http_status else "",
+        f"finish reason {plain(call.finish_reason)}" if call.finish_reason else "",
+        _seconds(call.started_at, call.ended_at) if call.ended_at else "",
+        plain(call.error) if call.error else "",
+    ]
+    return Text(", ".join([f"attempt {call.attempt}: {outcome}", *filter(None, facts)]), style="dim")
+
+
+def _event(event: EventRow, run_id: str) -> Text:
+    rank = event.candidate_id.removeprefix(f"{run_id}.") if event.candidate_id else ""
+    where = f"[{rank}] " if rank else ""
+    line = f"{plain(event.at)}  {event.level:<7}  {where}{plain(event.code)}: {plain(event.message)}"
+    return Text(line, style=_style(event.level))
+
+
+def _seconds(since: str, until: str) -> str:
+    took = dt.datetime.fromisoformat(until) - dt.datetime.fromisoformat(since)
+    return f"{took.total_seconds():.1f} s"
+
+
+def _style(status: str) -> str:
+    return _STYLES.get(status, "")

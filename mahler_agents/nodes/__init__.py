@@ -1,0 +1,1 @@
+"""Nodes: one call each into the stages, for the graphs to wire."""

@@ -1,0 +1,48 @@
+"""Nodes: what makes a stage a node of the review graph, and leaves a span of each run."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from langgraph.runtime import Runtime
+
+from mahler_agents.review import ReviewContext
+
+S_contra = TypeVar("S_contra", contravariant=True)
+Update = dict[str, Any]
+
+
+class Node(Protocol[S_contra]):
+    """A graph's node: part of the state in, an update of it out."""
+
+    def __call__(self, state: S_contra, *, runtime: Runtime[ReviewContext]) -> Awaitable[Update]:
+        """Run the node."""
+        ...
+
+
+def traced(name: str, stage: Callable[[S_contra, ReviewContext], Awaitable[Update]]) -> Node[S_contra]:
+    """Return a node that runs `stage` and records a span of it, whether it returns or raises."""
+
+    async def node(state: S_contra, *, runtime: Runtime[ReviewContext]) -> Update:
+        context = runtime.context
+        started, since = context.clock.now(), context.clock.seconds()
+        status, detail = "error", ""
+        try:
+            update = await stage(state, context)
+            failed = [one for one in update.get("failures", ()) if one.role == name]
+            status, detail = ("failed", failed[0].kind.value) if failed else ("ok", "")
+        except BaseException as error:
+            detail = f"{type(error).__name__}: {error}"
+            raise
+        else:
+            return update
+        finally:
+            context.recording.span(
+                context.candidate_id,
+                name,
+                started=started,
+                milliseconds=1000 * (context.clock.seconds() - since),
+                status=status,
+                detail=detail,
+            )
+
+    return node

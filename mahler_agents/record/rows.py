@@ -1,0 +1,229 @@
+"""Record: what the queries return, frozen rows.
+
+Instants are text in UTC, ISO 8601 with milliseconds, and dates are ISO text, as the record keeps them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """One run as a list shows it."""
+
+    id: str
+    as_of: str
+    started_at: str
+    market: str
+    synthetic: bool
+    model: str
+    status: str
+    candidates: int
+    """Candidates reviewed."""
+    traded: int
+    llm_calls: int
+    """HTTP attempts, retries included."""
+    failures: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One run's own row; `screen` and `config` are parsed, `screen` is None if the run ended before it."""
+
+    id: str
+    kind: str
+    slot: str
+    status: str
+    as_of: str
+    decision_at: str
+    started_at: str
+    ended_at: str | None
+    environment: str
+    market: str
+    source: str
+    synthetic: bool
+    broker: str
+    account_id: str
+    model: str
+    toy_model: bool
+    version: str
+    error: str | None
+    screen: Mapping[str, Any] | None
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallRow:
+    """One HTTP attempt of a role."""
+
+    id: str
+    attempt: int
+    model: str
+    resolved_model: str | None
+    started_at: str
+    ended_at: str | None
+    outcome: str | None
+    """None: the process ended before the reply came."""
+    http_status: int | None
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    error: str | None
+    request: str
+    response: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanRow:
+    """One node's run, with the LLM calls that it made."""
+
+    id: str
+    name: str
+    status: str
+    """`ok`, `failed`, `error`, or `unfinished`: at work, or its process died."""
+    started_at: str
+    milliseconds: float | None
+    detail: str | None
+    calls: tuple[CallRow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpinionRow:
+    """One analyst's opinion."""
+
+    analyst: str
+    stance: str
+    confidence: float
+    p_profit: float
+    summary: str
+    details: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureRow:
+    """A role that gave no opinion or verdict."""
+
+    role: str
+    kind: str
+    detail: str
+    retryable: bool
+    raw_reply: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictRow:
+    """The fund manager's verdict."""
+
+    approved: bool
+    contracts: int
+    confidence: float
+    p_profit: float
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdviceRow:
+    """What the advisory edge made of it."""
+
+    level: str
+    would_veto: bool
+    rejected: bool
+    proceed: bool
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizingRow:
+    """How many contracts the limits allowed; `constraints` are parsed."""
+
+    contracts: int
+    binding: str
+    limit_credit: float
+    max_loss_dollars: float
+    constraints: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillRow:
+    """Contracts that traded at one credit per share; fees in dollars."""
+
+    at: str
+    contracts: int
+    credit: float
+    fees: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRow:
+    """An order for a candidate, with its fills; credits and quotes per share."""
+
+    client_order_id: str
+    purpose: str
+    state: str
+    reason: str | None
+    contracts: int
+    limit_credit: float
+    decided_at: str
+    broker_order_id: str | None
+    short_bid: float | None
+    short_ask: float | None
+    long_bid: float | None
+    long_ask: float | None
+    fills: tuple[FillRow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRow:
+    """Something that a reader of the run should see."""
+
+    at: str
+    level: str
+    code: str
+    message: str
+    candidate_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateTrace:
+    """One candidate and all that became of it; what did not happen is None or empty."""
+
+    id: str
+    rank: int
+    underlying: str
+    spread_type: str
+    expiration: str
+    short_strike: float
+    long_strike: float
+    dte: int
+    credit: float
+    score: float
+    reviewed: bool
+    decision: str | None
+    reason: str | None
+    spans: tuple[SpanRow, ...] = ()
+    opinions: tuple[OpinionRow, ...] = ()
+    failures: tuple[FailureRow, ...] = ()
+    verdict: VerdictRow | None = None
+    advice: AdviceRow | None = None
+    sizing: SizingRow | None = None
+    orders: tuple[OrderRow, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The spread as a trader says it, e.g. `SPY 540/535 put spread, 2026-04-17`."""
+        right = "put" if self.spread_type == "bull_put" else "call"
+        return f"{self.underlying} {self.short_strike:g}/{self.long_strike:g} {right} spread, {self.expiration}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTrace:
+    """A run and everything under it."""
+
+    run: RunRow
+    candidates: tuple[CandidateTrace, ...]
+    """In rank order."""
+    events: tuple[EventRow, ...]
