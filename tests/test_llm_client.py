@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from mahler_agents.testing.scripted import (
     never,
     reply,
 )
+from mahler_agents.testing.virtual_time import VirtualTimeLoop
 
 LIMITS = CallLimits(attempt_seconds=10, max_attempts=3, backoff_seconds=1, max_retry_after_seconds=20)
 GOOD_TEXT = json.dumps(GOOD)
@@ -441,15 +442,47 @@ def any_reply() -> st.SearchStrategy[str]:
     return st.text(st.characters()) | values.map(json.dumps) | mutated | cut
 
 
+class Standing:
+    """One open client, asked again and again: opening one costs more than a question."""
+
+    def __init__(self, runner: asyncio.Runner) -> None:
+        self._runner = runner
+        self._number = 0
+        self._script: Callable[[ScriptedRequest], ScriptedReply | Exception] = favourable
+        model = ScriptedModel(self._behave)
+        self.client = ChatClient(model.endpoint, clock=SimulatedClock(START), limits=CallLimits(max_attempts=1))
+
+    def ask(self, script: Callable[[ScriptedRequest], ScriptedReply | Exception]) -> Answer[MacroReply] | Failure:
+        """Put a new question to the script."""
+        self._script = script
+        self._number += 1
+        return self._runner.run(question(self.client, rate=self._number))
+
+    def _behave(self, request: ScriptedRequest) -> ScriptedReply | Exception:
+        return self._script(request)
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Standing]:
+    """A client that stays open for the module."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        standing = Standing(runner)
+        runner.run(standing.client.__aenter__())
+        yield standing
+        runner.run(standing.client.__aexit__(None, None, None))
+
+
 @settings(max_examples=at_scale(10_000))
 @given(text=any_reply(), again=any_reply() | st.none())
-def test_any_text_is_an_answer_or_a_failure_and_never_an_exception(text: str, again: str | None) -> None:
+def test_any_text_is_an_answer_or_a_failure_and_never_an_exception(
+    standing: Standing, text: str, again: str | None
+) -> None:
     def script(one: ScriptedRequest) -> ScriptedReply:
         if again is None:  # the text is the whole body, rather than what the model wrote
             return http_body(text)
         return reply(text if one.attempt == 1 else again)
 
-    result = ask(script, limits=CallLimits(max_attempts=1)).result
+    result = standing.ask(script)
     if isinstance(result, Answer):
         assert 0 <= result.reply.confidence <= 1
         assert 0 <= result.reply.p_profit <= 1

@@ -18,7 +18,7 @@ import jinja2
 import yaml
 from jinja2 import meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mahler_agents.errors import ConfigError
 from mahler_agents.llm.replies import explain
@@ -40,6 +40,15 @@ class Example(BaseModel):
 
     brief: dict[str, Any]
     reply: dict[str, Any]
+
+    @field_validator("reply")
+    @classmethod
+    def _is_json(cls, reply: dict[str, Any]) -> dict[str, Any]:
+        try:
+            canonical_json(reply)
+        except (TypeError, ValueError) as error:  # YAML has NaN, sets and bytes
+            raise ValueError(f"cannot be written as JSON: {error}") from error
+        return reply
 
 
 class FrontMatter(BaseModel):
