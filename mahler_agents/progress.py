@@ -34,7 +34,7 @@ class Progress:
     stage: Stage
     result: Any
     rank: int | None = None
-    """Rank of the candidate; None for the scan's own stages."""
+    """Place of the candidate among those reviewed, from 1; None for the scan's own stages."""
 
 
 Watcher = Callable[[Progress], None]

@@ -1,51 +1,57 @@
-"""Command line: how the parts of a review are said, the same from a scan's result and from the record."""
+"""Command line: how the parts of a review are said, in the same words from a scan's result and from the record."""
 
-from collections.abc import Mapping
-
+from mahler_agents.analysts.base import Opinion
+from mahler_agents.analysts.fund_manager import Verdict
 from mahler_agents.cli.text import cents, count, dollars, per_share, percent, plain
+from mahler_agents.execution.orders import Fill
+from mahler_agents.llm.failures import ACTIONS, Failure, FailureKind
+from mahler_agents.record.rows import FailureRow, FillRow, OpinionRow, SizingRow, VerdictRow
+from mahler_agents.risk import Sizing
 from mahler_agents.types import CONTRACT_MULTIPLIER
 
 TOY = "the embedded model is a toy; its opinions are for show"
 
 
-def opinion(*, stance: str, confidence: float, p_profit: float, summary: str) -> str:
+def opinion(said: Opinion | OpinionRow) -> str:
     """Return an analyst's opinion on one line."""
-    return f"{stance}, {_numbers(confidence, p_profit)}: {plain(summary)}"
+    return f"{said.stance}, {_numbers(said)}: {plain(said.summary)}"
 
 
-def verdict(*, approved: bool, contracts: int, confidence: float, p_profit: float, summary: str) -> str:
+def verdict(said: Verdict | VerdictRow) -> str:
     """Return the fund manager's verdict on one line; its contracts are advice, which sizes nothing."""
-    judgement = "approves" if approved else "does not approve"
-    advised = f"advises {count(contracts, 'contract')}"
-    return f"{judgement}, {_numbers(confidence, p_profit)}, {advised}: {plain(summary)}"
+    judgement = "approves" if said.approved else "does not approve"
+    return f"{judgement}, {_numbers(said)}, advises {count(said.contracts, 'contract')}: {plain(said.summary)}"
 
 
-def failure(*, kind: str, detail: str, action: str | None) -> str:
+def failure(failed: Failure | FailureRow) -> str:
     """Return why a role said nothing, and what to do about it."""
-    to_do = f"; {action}" if action else ""
-    return f"failed ({plain(kind)}): {plain(detail)}{to_do}"
+    known = failed.kind in FailureKind  # a newer version may have written kinds that this one does not know
+    to_do = f"; {ACTIONS[FailureKind(failed.kind)]}" if known else ""
+    return f"failed ({plain(failed.kind)}): {plain(failed.detail)}{to_do}"
 
 
-def sizing(*, contracts: int, binding: str, max_loss_dollars: float, constraint: Mapping[str, float | None]) -> str:
-    """Return the contracts and the limit that binds them, in dollars of risk; `constraint` is that limit's."""
-    limit, used = constraint.get("limit_dollars"), constraint.get("used_dollars") or 0.0
-    sized = count(contracts, "contract") if contracts else "no contracts"
-    if limit is None:
-        return f"{sized}, bound by {plain(binding)}"
+def sizing(sized: Sizing | SizingRow) -> str:
+    """Return the contracts and the limit that binds them, in dollars of risk."""
+    number = count(sized.contracts, "contract") if sized.contracts else "no contracts"
+    binding = next((one for one in sized.constraints if one.code == sized.binding), None)
+    if binding is None or binding.limit_dollars is None:
+        return f"{number}, bound by {plain(sized.binding)}"
+    limit, used = binding.limit_dollars, binding.used_dollars or 0.0
     left = f"limit {dollars(limit)}, used {dollars(used)}, left {dollars(max(0.0, limit - used))}"
-    return f"{sized}, bound by {plain(binding)}: {left}; one contract risks {dollars(max_loss_dollars)}"
+    return f"{number}, bound by {plain(sized.binding)}: {left}; one contract risks {dollars(sized.max_loss_dollars)}"
 
 
 def order(*, state: str, reason: str | None, contracts: int, limit_credit: float) -> str:
-    """Return what an order without a fill asked for and how it stands."""
+    """Return what an order asked for and how it stands."""
     why = f" ({plain(reason)})" if reason and reason != state else ""
     return f"{plain(state)}{why}: sell {count(contracts, 'spread')} at {per_share(limit_credit)} or more"
 
 
-def fill(*, contracts: int, credit: float, fees: float) -> str:
+def fill(traded: Fill | FillRow) -> str:
     """Return what traded: credit per share and for all contracts, and the fees."""
-    received = cents(credit * CONTRACT_MULTIPLIER * contracts)
-    return f"filled: sold {count(contracts, 'spread')} at {per_share(credit)}, {received} received, fees {cents(fees)}"
+    received = cents(traded.credit * CONTRACT_MULTIPLIER * traded.contracts)
+    sold = f"sold {count(traded.contracts, 'spread')} at {per_share(traded.credit)}"
+    return f"{sold}, {received} received, fees {cents(traded.fees)}"
 
 
 def screened(*, contracts: int, eligible: int, pairs: int, passed: int) -> str:
@@ -54,5 +60,5 @@ def screened(*, contracts: int, eligible: int, pairs: int, passed: int) -> str:
     return f"{looked}, {count(pairs, 'pair')} in the ranges, {passed:,} passed"
 
 
-def _numbers(confidence: float, p_profit: float) -> str:
-    return f"confidence {percent(confidence)}, p_profit {percent(p_profit)}"
+def _numbers(said: Opinion | OpinionRow | Verdict | VerdictRow) -> str:
+    return f"confidence {percent(said.confidence)}, p_profit {percent(said.p_profit)}"

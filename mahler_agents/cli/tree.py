@@ -9,7 +9,6 @@ from rich.tree import Tree
 
 from mahler_agents.cli import phrases
 from mahler_agents.cli.text import count, counts, instant, per_share, plain, shortened
-from mahler_agents.llm.failures import ACTIONS
 from mahler_agents.record.rows import (
     CallRow,
     CandidateTrace,
@@ -18,13 +17,11 @@ from mahler_agents.record.rows import (
     OrderRow,
     RunRow,
     RunTrace,
-    SizingRow,
     SpanRow,
 )
 
 _REPLY_SHOWN = 300
 _STYLES = {"ok": "", "failed": "yellow", "error": "red", "unfinished": "red", "running": "yellow", "warning": "yellow"}
-_ACTIONS: Mapping[str, str] = {kind.value: action for kind, action in ACTIONS.items()}
 
 
 def run_tree(trace: RunTrace) -> Tree:
@@ -39,7 +36,7 @@ def run_tree(trace: RunTrace) -> Tree:
     if ranked_out := len(trace.candidates) - len(reviewed):
         tree.add(Text(f"{count(ranked_out, 'candidate')} more passed the screen: ranked_out", style="dim"))
     if trace.events:
-        events = tree.add(Text("events", style="bold"))
+        events = tree.add(Text("events, in UTC", style="bold"))
         for event in trace.events:
             events.add(_event(event, run.id))
     return tree
@@ -96,51 +93,27 @@ def _said(candidate: CandidateTrace) -> dict[str, list[Text]]:
     """Return what each node left behind, by the node's name."""
     said: dict[str, list[Text]] = {}
     for opinion in candidate.opinions:
-        line = phrases.opinion(
-            stance=opinion.stance,
-            confidence=opinion.confidence,
-            p_profit=opinion.p_profit,
-            summary=opinion.summary,
-        )
         details = [Text(f"{plain(name)}: {plain(value)}", style="dim") for name, value in opinion.details.items()]
-        said[opinion.analyst] = [Text(line), *details]
+        said[opinion.analyst] = [Text(phrases.opinion(opinion)), *details]
     for failed in candidate.failures:
         said[failed.role] = _failure(failed)
-    if (verdict := candidate.verdict) is not None:
-        line = phrases.verdict(
-            approved=verdict.approved,
-            contracts=verdict.contracts,
-            confidence=verdict.confidence,
-            p_profit=verdict.p_profit,
-            summary=verdict.summary,
-        )
-        said["fund_manager"] = [Text(line)]
+    if candidate.verdict is not None:
+        said["fund_manager"] = [Text(phrases.verdict(candidate.verdict))]
     if (advice := candidate.advice) is not None:
         veto = ["would have been vetoed in live trading"] if advice.would_veto else []
         said["advisory"] = [Text(line) for line in (f"{advice.code}: {plain(advice.message)}", *veto)]
     if candidate.sizing is not None:
-        said["size"] = [Text(_sizing(candidate.sizing))]
+        said["size"] = [Text(phrases.sizing(candidate.sizing))]
     if candidate.orders:
         said["execute"] = [line for order in candidate.orders for line in _order(order)]
     return said
 
 
 def _failure(failed: FailureRow) -> list[Text]:
-    line = phrases.failure(kind=failed.kind, detail=failed.detail, action=_ACTIONS.get(failed.kind))
-    lines = [Text(line, style="yellow")]
+    lines = [Text(phrases.failure(failed), style="yellow")]
     if failed.raw_reply:
         lines.append(Text(f"reply: {shortened(failed.raw_reply, _REPLY_SHOWN)}", style="dim"))
     return lines
-
-
-def _sizing(sizing: SizingRow) -> str:
-    binding = next((one for one in sizing.constraints if one["code"] == sizing.binding), {})
-    return phrases.sizing(
-        contracts=sizing.contracts,
-        binding=sizing.binding,
-        max_loss_dollars=sizing.max_loss_dollars,
-        constraint=binding,
-    )
 
 
 def _order(order: OrderRow) -> list[Text]:
@@ -149,7 +122,7 @@ def _order(order: OrderRow) -> list[Text]:
             state=order.state, reason=order.reason, contracts=order.contracts, limit_credit=order.limit_credit
         )
     ]
-    lines += [phrases.fill(contracts=fill.contracts, credit=fill.credit, fees=fill.fees) for fill in order.fills]
+    lines += [phrases.fill(fill) for fill in order.fills]
     if order.short_bid is not None and order.long_bid is not None:
         short, long = f"{order.short_bid:g}/{order.short_ask:g}", f"{order.long_bid:g}/{order.long_ask:g}"
         lines.append(f"quotes at {instant(order.decided_at)}: short {short}, long {long}")

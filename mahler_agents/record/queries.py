@@ -16,6 +16,7 @@ from mahler_agents.record.rows import (
     AdviceRow,
     CallRow,
     CandidateTrace,
+    ConstraintRow,
     EventRow,
     FailureRow,
     FillRow,
@@ -142,7 +143,7 @@ class Reader:
     def _sizings(self, run_id: str) -> Mapping[str, list[SizingRow]]:
         sizings: dict[str, list[SizingRow]] = defaultdict(list)
         for row in self._rows(f"SELECT * FROM sizings WHERE {_OF_RUN}", run_id):
-            constraints = tuple(json.loads(row["constraints"]))
+            constraints = tuple(ConstraintRow(**one) for one in json.loads(row["constraints"]))
             sizings[row["candidate_id"]].append(_read(SizingRow, row, constraints=constraints))
         return sizings
 

@@ -137,14 +137,24 @@ class AdviceRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConstraintRow:
+    """One limit: the contracts that it allows and its dollars of risk; None where it has none."""
+
+    code: str
+    contracts: int | None
+    limit_dollars: float | None
+    used_dollars: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SizingRow:
-    """How many contracts the limits allowed; `constraints` are parsed."""
+    """How many contracts the limits allowed."""
 
     contracts: int
     binding: str
     limit_credit: float
     max_loss_dollars: float
-    constraints: tuple[Mapping[str, Any], ...]
+    constraints: tuple[ConstraintRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +226,8 @@ class CandidateTrace:
     def label(self) -> str:
         """The spread as a trader says it, e.g. `SPY 540/535 put spread, 2026-04-17`."""
         right = "put" if self.spread_type == "bull_put" else "call"
-        return f"{self.underlying} {self.short_strike:g}/{self.long_strike:g} {right} spread, {self.expiration}"
+        short, long = (f"{strike:.3f}".rstrip("0").rstrip(".") for strike in (self.short_strike, self.long_strike))
+        return f"{self.underlying} {short}/{long} {right} spread, {self.expiration}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,135 @@
+"""Command line, `mahler scan`: a finished scan in, its report on the console out."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from mahler_agents.cli import phrases
+from mahler_agents.cli.console import print_noted
+from mahler_agents.cli.text import cents, count, counts, instant, listed, per_share, percent, plain, words
+from mahler_agents.market.snapshot import Account
+from mahler_agents.review import Review
+from mahler_agents.scan import ScanResult
+from mahler_agents.screen import ScreenReport
+
+_MARGIN = 14
+_INDENT = "   "
+
+_Lines = Iterator[tuple[str, str | Text]]
+"""A note for the margin, and what it is a note of."""
+
+
+def print_report(console: Console, result: ScanResult, *, hint: str | None, next_command: str) -> None:
+    """Print what a scan found, heard, decided and did, and the command that shows more."""
+    if result.synthetic:
+        console.print(Text("SYNTHETIC MARKET: every price, quote and headline is made up", style="bold yellow"))
+    _print(console, _setting(result, hint))
+    _print(console, _screening(result.report, reviewed=len(result.reviews), ranked_out=result.ranked_out))
+    for review in result.reviews:
+        console.print()
+        title, facts = _heading(review)
+        console.print(Text.assemble((title, "bold"), f"  {facts}"), soft_wrap=not console.is_terminal)
+        _print(console, _reviewed(review), indent=_INDENT)
+    console.print()
+    _print(console, _ending(result, next_command))
+
+
+def _print(console: Console, lines: _Lines, *, indent: str = "") -> None:
+    for note, body in lines:
+        print_noted(console, f"{indent}{note}", body, margin=_MARGIN + len(indent))
+
+
+def _setting(result: ScanResult, hint: str | None) -> _Lines:
+    yield "market", f"{plain(result.market)}: {plain(result.source)}"
+    decided = instant(result.decision_at)
+    yield "as of", f"{instant(result.as_of)} New York; orders decided at {decided}"
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for part, why in result.missing.items():
+        by_reason[plain(why)].append(plain(part))
+    for why, parts in by_reason.items():
+        yield "missing", f"{listed(parts)}: {why}"
+    toy = f" ({phrases.TOY})" if result.toy_model else ""
+    yield "model", f"{plain(result.model)}{toy}" if result.model != "none" else "none: rules only"
+    if hint:
+        yield "hint", plain(hint)
+    yield "broker", f"{plain(result.broker)}, {result.environment} trading, account {plain(_account_id(result))}"
+
+
+def _screening(report: ScreenReport, *, reviewed: int, ranked_out: int) -> _Lines:
+    found = phrases.screened(
+        contracts=report.contracts, eligible=report.eligible_contracts, pairs=report.pairs, passed=report.passed
+    )
+    ranked = f"; {reviewed:,} reviewed, {ranked_out:,} ranked out" if reviewed else ""
+    yield "screen", f"{found}{ranked}"
+    if report.rejected_contracts:
+        yield "rejected", f"contracts: {counts(report.rejected_contracts)}"
+    if report.rejected_pairs:
+        yield "" if report.rejected_contracts else "rejected", f"pairs: {counts(report.rejected_pairs)}"
+    for index, miss in enumerate(report.nearest_misses):
+        yield "" if index else "nearest miss", f"{plain(miss.what)}: {plain(miss.text)}"
+    if not reviewed:
+        yield "candidates", Text("none: nothing passed the screen (no_opportunities)", style="yellow")
+
+
+def _heading(review: Review) -> tuple[str, str]:
+    candidate = review.candidate
+    share = percent(candidate.credit / candidate.spread.width, 1)
+    facts = f"credit {per_share(candidate.credit)} ({share} of width), {candidate.dte} DTE, score {candidate.score:.2f}"
+    return f"{candidate.rank}  {candidate.spread.label}", facts
+
+
+def _reviewed(review: Review) -> _Lines:
+    for opinion in review.opinions:
+        yield words(opinion.analyst), phrases.opinion(opinion)
+    for failed in review.failures:
+        yield words(failed.role), Text(phrases.failure(failed), style="yellow")
+    if review.verdict is not None:
+        yield "fund manager", phrases.verdict(review.verdict)
+    if review.advice is not None:
+        yield "advice", plain(review.advice.message)
+    if review.sizing is not None:
+        yield "size", phrases.sizing(review.sizing)
+    yield "order", _order(review)
+
+
+def _order(review: Review) -> Text:
+    execution = review.execution
+    if execution is None:
+        return Text(f"none: {review.decision.reason}", style="yellow")
+    if execution.fill is not None:
+        return Text(f"filled: {phrases.fill(execution.fill)}", style="green")
+    asked = phrases.order(
+        state=execution.state,
+        reason=execution.reason,
+        contracts=execution.ticket.contracts,
+        limit_credit=execution.ticket.limit_credit,
+    )
+    quote = execution.quote
+    offered = f"; mid {per_share(quote.mid_credit)}, natural {per_share(quote.natural_credit)}" if quote else ""
+    return Text(f"{asked}{offered}", style="yellow")
+
+
+def _ending(result: ScanResult, next_command: str) -> _Lines:
+    yield "before", _account(result.account_before)
+    yield "after", _account(result.account_after)
+    for symbol, since in result.account_after.stale_marks.items():
+        yield "old mark", Text(f"{plain(symbol)} has no quote: marked as of {instant(since)}", style="yellow")
+    failures = [failed for review in result.reviews for failed in review.failures]
+    if failures:
+        kinds = Counter(f"{failed.role} ({failed.kind})" for failed in failures)
+        what = listed(f"{kind}{f' x{number}' if number > 1 else ''}" for kind, number in kinds.items())
+        yield "failures", Text(plain(what), style="yellow")
+    yield "run", f"{result.run_id}, recorded in {plain(str(result.database))}"
+    yield "next", plain(next_command)
+
+
+def _account(account: Account) -> str:
+    heat = percent(account.heat_dollars / account.equity, 1) if account.equity > 0 else "unknown"
+    positions = count(len(account.exposures), "position")
+    return f"equity {cents(account.equity)}, cash {cents(account.cash)}, heat {heat} ({positions})"
+
+
+def _account_id(result: ScanResult) -> str:
+    return result.account_before.account_id

@@ -1,0 +1,124 @@
+"""Command line, `mahler scan`: one morning scan, shown as it happens and reported when it is done."""
+
+import asyncio
+import datetime as dt
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mahler_agents.clock import NEW_YORK
+
+if TYPE_CHECKING:
+    from mahler_agents.cli.lines import PlainLines
+    from mahler_agents.cli.live import LiveTable
+    from mahler_agents.desk import Desk
+    from mahler_agents.scan import ScanResult
+
+
+class AsOf(click.ParamType[dt.date]):
+    """A date, or an ISO time: New York's unless it names a zone."""
+
+    name = "as-of"
+
+    def convert(self, value: str | dt.date, param: click.Parameter | None, ctx: click.Context | None) -> dt.date:
+        """Return the date, or the aware instant."""
+        if isinstance(value, dt.date):
+            return value
+        try:
+            if len(value) == len("2026-03-16"):
+                return dt.date.fromisoformat(value)
+            instant = dt.datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a date such as 2026-03-16 nor a time such as 2026-03-16T10:00", param, ctx)
+        return instant if instant.tzinfo else instant.replace(tzinfo=NEW_YORK)
+
+
+@click.command()
+@click.option("--market", default="sample", show_default=True, metavar="sample|csv:PATH", help="Where quotes are from.")
+@click.option("--broker", default="paper", show_default=True, metavar="paper", help="Where orders go.")
+@click.option(
+    "--model",
+    default="auto",
+    show_default=True,
+    metavar="MODEL",
+    help="auto, local, local:PATH.gguf, openai:NAME or none; auto is MAHLER_MODEL, else local.",
+)
+@click.option("--seed", type=int, help="Of the sample market: another seed is another world.")
+@click.option(
+    "--as-of",
+    type=AsOf(),
+    metavar="DATE|TIME",
+    help="When; a date is 10:00 New York, or the close in a csv file. By default the market's own date.",
+)
+@click.option(
+    "--db",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The record; else MAHLER_DB, else mahler-MARKET-BROKER.db.",
+)
+@click.option(
+    "--prompts",
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Prompts to use instead of the package's.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def scan(
+    *,
+    market: str,
+    broker: str,
+    model: str,
+    seed: int | None,
+    as_of: dt.date | None,
+    db: Path | None,
+    prompts: Path | None,
+    as_json: bool,
+) -> None:
+    """Screen the market, hear the analysts, trade what the rules allow, and record it all.
+
+    The analysts advise; rules decide size and orders. MAHLER_ENVIRONMENT is paper unless it says live.
+    """
+    with _view(as_json=as_json) as view:
+        from mahler_agents.desk import Desk  # seconds of imports: only once something shows that work has begun
+
+        desk = Desk(market=market, broker=broker, model=model, database=db, prompts=prompts, seed=seed)
+        view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])
+        result = asyncio.run(_scan(desk, as_of and _instant(as_of), view))
+    if as_json:
+        click.echo(result.model_dump_json())
+        return
+    from mahler_agents.cli.console import make_console
+    from mahler_agents.cli.report import print_report
+
+    next_command = f"mahler trace show {result.run_id}" + (f" --db {shlex.quote(str(db))}" if db else "")
+    print_report(make_console(sys.stdout), result, hint=desk.model.hint, next_command=next_command)
+
+
+async def _scan(desk: "Desk", as_of: dt.datetime | None, view: "LiveTable | PlainLines") -> "ScanResult":
+    async with desk:
+        return await desk.scan(as_of=as_of, watch=view)
+
+
+def _instant(as_of: dt.date) -> dt.datetime:
+    """Return an instant as it is, and for a date the time of its scan."""
+    from mahler_agents.simulate import SCAN_TIME
+
+    return as_of if isinstance(as_of, dt.datetime) else dt.datetime.combine(as_of, SCAN_TIME, NEW_YORK)
+
+
+def _view(*, as_json: bool) -> "LiveTable | PlainLines":
+    """Return what shows progress: a table on a terminal, else lines; with JSON on stdout, a table on stderr or nothing.
+
+    Only a terminal that can move its cursor gets a table, whatever colours are asked for.
+    """
+    stream = sys.stderr if as_json else sys.stdout
+    if stream.isatty():
+        from mahler_agents.cli.live import LiveTable
+
+        return LiveTable(stream, keep=not as_json)
+    from mahler_agents.cli.lines import PlainLines
+
+    return PlainLines(None if as_json else stream)
