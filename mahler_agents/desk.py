@@ -21,6 +21,7 @@ from mahler_agents.errors import InputError
 from mahler_agents.execution import Ledger, PaperBroker
 from mahler_agents.exits import ExitParams
 from mahler_agents.graphs import monitor, review
+from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.client import ChatClient
 from mahler_agents.llm.models import SCRIPTED, Endpoint, open_endpoint, parse_model
 from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
@@ -54,6 +55,7 @@ class Desk:
         limits: RiskLimits | None = None,
         screen_params: ScreenParams | None = None,
         exit_params: ExitParams | None = None,
+        call_limits: CallLimits | None = None,
         analysts: Sequence[Analyst] = ANALYSTS,
         seed: int | None = None,
         clock: Clock | None = None,
@@ -64,7 +66,8 @@ class Desk:
 
         `market` is `sample`, `csv:PATH` or a `Market`; `model` is what `--model` takes, or an endpoint such as that of
         a `ScriptedModel`; `prompts` is a folder to read prompts from instead of the package's; `seed` is the sample
-        market's. Raises `InputError` for a choice that does not exist.
+        market's; `call_limits` is what one LLM call may cost in time and requests. Raises `InputError` for a choice
+        that does not exist.
         """
         if broker not in BROKERS:
             raise InputError(f"unknown broker `{broker}`; use one of: {', '.join(BROKERS)}")
@@ -80,6 +83,7 @@ class Desk:
         self.limits = limits or (RiskLimits.live() if live else RiskLimits())
         self.screen_params = screen_params or ScreenParams()
         self.exit_params = exit_params or ExitParams()
+        self.call_limits = call_limits
         self.analysts = tuple(analysts)
         self.prompts = self._load_prompts(prompts) if self.model.kind != "none" else {}
         self._clock = clock or SystemClock()
@@ -127,7 +131,8 @@ class Desk:
             recording = Recording(writer, run_id, self._clock)
             llm = None
             if self._endpoint is not None:
-                llm = await stack.enter_async_context(ChatClient(self._endpoint, clock=self._clock, log=recording))
+                client = ChatClient(self._endpoint, clock=self._clock, log=recording, limits=self.call_limits)
+                llm = await stack.enter_async_context(client)
             parts = ScanParts(
                 config=self.config,
                 limits=self.limits,

@@ -1,0 +1,58 @@
+"""`make bench`: every measurement with its target, met or not, in one run of a few minutes."""
+
+import os
+import platform
+from dataclasses import dataclass
+
+from bench import many_calls, review_graph, screen_chain, start_up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A figure and the most it should be."""
+
+    figure: str
+    at_most: float
+    unit: str
+
+
+def _show(title: str, figures: dict[str, float], *targets: Target) -> None:
+    print(f"\n{title}")
+    for name, value in figures.items():
+        print(f"  {name:<22} {value:>10,g}")
+    for target in targets:
+        value = figures[target.figure]
+        verdict = "met" if value <= target.at_most else "NOT MET"
+        print(f"  target: {target.figure} at most {target.at_most:g} {target.unit}: {value:g}, {verdict}")
+
+
+def main() -> None:
+    """Measure and print."""
+    cores, load = os.cpu_count(), os.getloadavg()[0]
+    print(f"Python {platform.python_version()}, {cores} cores, load {load:.1f} before the run")
+    _show(
+        "(a) one review with instant models, medians: recorded, unrecorded in LangGraph, bare asyncio.gather",
+        review_graph.run(),
+        Target(figure="recorded_to_plain", at_most=2.5, unit="times"),
+    )
+    _show(
+        "(b) 200 candidates x 5 LLM calls of 1 s, 50 in flight, recorded",
+        many_calls.run(),
+        Target(figure="to_ideal", at_most=1.15, unit="times"),
+    )
+    _show(
+        "(c) screening a chain of 10,000 contracts",
+        screen_chain.run(),
+        Target(figure="given_greeks_ms", at_most=10, unit="ms"),
+        Target(figure="computed_greeks_ms", at_most=10, unit="ms"),
+    )
+    _show(
+        "(d) start-up as whole processes",
+        start_up.run(),
+        Target(figure="help_ms", at_most=150, unit="ms"),
+        Target(figure="trace_list_ms", at_most=250, unit="ms"),
+    )
+
+
+if __name__ == "__main__":
+    main()

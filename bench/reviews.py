@@ -1,0 +1,163 @@
+"""Reviews for measuring: contexts on the sample market's snapshot, with or without a record behind them."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from mahler_agents.clock import SystemClock
+from mahler_agents.config import DeskConfig
+from mahler_agents.desk import Desk
+from mahler_agents.execution import Fill, Ledger, OrderState, OrderTicket, OrderUpdate, PaperBroker
+from mahler_agents.llm.client import ChatClient
+from mahler_agents.llm.prompts import Prompt
+from mahler_agents.market.sample import SampleMarket
+from mahler_agents.market.snapshot import Account, Exposure, Snapshot
+from mahler_agents.progress import unwatched
+from mahler_agents.record import Writer, open_database
+from mahler_agents.recording import Recording
+from mahler_agents.review import ReviewContext, Turns
+from mahler_agents.risk import RiskLimits
+from mahler_agents.screen import Candidate, screen, select_for_review
+
+RUN_ID = "bench"
+
+
+class NoRecording:
+    """Records nothing: what is left is the graph and the nodes."""
+
+    async def flush(self) -> None:
+        """Return at once."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Return a method that does nothing."""
+        return _nothing
+
+
+class NoLedger:
+    """Reserves in memory: no file, no commit."""
+
+    account_id = "bench"
+
+    def reserve(self, decide: Callable[..., Any], *, slot: str) -> Any:  # noqa: ARG002 - as the real one
+        """Return what `decide` says of an empty account."""
+        empty: tuple[Exposure, ...] = ()
+        return decide(empty, 0)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Return a method that does nothing."""
+        return _nothing
+
+
+class InstantBroker:
+    """Fills everything at the last step, and keeps no books."""
+
+    name = "instant"
+    account_id = "bench"
+
+    async def submit(self, ticket: OrderTicket, steps: tuple[float, ...]) -> OrderUpdate:
+        """Return a fill."""
+        fill = Fill(
+            client_order_id=ticket.client_order_id,
+            contracts=ticket.contracts,
+            credit=steps[-1],
+            fees=0.0,
+            at=ticket.decided_at,
+        )
+        return OrderUpdate(state=OrderState.FILLED, broker_order_id="bench", fill=fill)
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Do nothing, whatever is asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What every measured review starts from."""
+
+    market: SampleMarket
+    snapshot: Snapshot
+    account: Account
+    candidates: tuple[Candidate, ...]
+    prompts: Mapping[str, Prompt]
+
+
+async def ground() -> Ground:
+    """Return the sample market's default snapshot and its reviewed candidates."""
+    market = SampleMarket()
+    account = Account(account_id="bench", equity=100_000.0, cash=100_000.0, buying_power=100_000.0)
+    snapshot = replace(await market.snapshot(market.default_as_of(), DeskConfig().universe), account=account)
+    candidates, _ = select_for_review(screen(snapshot)[0])
+    prompts = Desk(model="local", environ={}).prompts
+    return Ground(market=market, snapshot=snapshot, account=account, candidates=candidates, prompts=prompts)
+
+
+class Recorded:
+    """A record, a ledger and an embedded broker in a file, as a scan has them; a context manager."""
+
+    def __init__(self, path: Path, on: Ground) -> None:
+        self._path, self._ground, self._stack = path, on, ExitStack()
+
+    def __enter__(self) -> Self:
+        """Open the file and enter the run that the rows belong to."""
+        open_database(self._path, create=True)
+        self._writer = self._stack.enter_context(Writer(self._path))
+        self.recording = Recording(self._writer, RUN_ID, SystemClock())
+        shared = {"as_of": "2026-01-01T00:00:00.000Z", "market": "sample", "synthetic": True}
+        texts = ("slot", "decision_at", "source", "broker", "account_id", "model", "snapshot_hash", "version", "config")
+        row = dict.fromkeys(texts, "bench")
+        self.recording.run_started(
+            {"kind": "scan", "environment": "paper", "toy_model": False, **row, **shared},
+            {"hash": "bench", "content": b"", **shared},
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commit and close."""
+        self._stack.close()
+
+    def books(self, account_id: str) -> tuple[Ledger, PaperBroker]:
+        """Return a ledger and a broker of one account."""
+        market = self._ground.market
+        broker = PaperBroker(self._path, market, concession=0.66, commission=1.0, account_id=account_id)
+        ledger = Ledger(self._path, account_id)
+        self._stack.enter_context(broker)
+        self._stack.enter_context(ledger)
+        return ledger, broker
+
+    def candidate(self, candidate: Candidate, rank: int) -> str:
+        """Enter a candidate and return its id."""
+        ranked = candidate.model_copy(update={"rank": rank})
+        self.recording.candidate(f"{RUN_ID}.{rank}", ranked, reviewed=True)
+        return f"{RUN_ID}.{rank}"
+
+
+def context(
+    on: Ground, llm: ChatClient, *, recording: Any, ledger: Any, broker: Any, candidate_id: str, index: int = 0
+) -> ReviewContext:
+    """Return the context of one review."""
+    return ReviewContext(
+        run_id=RUN_ID,
+        slot=f"bench-{index}",
+        candidate_id=candidate_id,
+        index=0,
+        snapshot=on.snapshot,
+        account=on.account,
+        decision_at=on.snapshot.as_of + dt.timedelta(minutes=3),
+        config=DeskConfig(),
+        limits=RiskLimits(),
+        prompts=on.prompts,
+        llm=llm,
+        market=on.market,
+        broker=broker,
+        ledger=ledger,
+        recording=recording,
+        turns=Turns(1),
+        clock=SystemClock(),
+        watch=unwatched,
+    )
