@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from mahler_agents.errors import ConfigError, RecordError
@@ -14,10 +14,15 @@ BUSY_SECONDS = 30.0
 
 @contextmanager
 def database_errors(path: Path) -> Generator[None]:
-    """Turn what sqlite3 raises inside the block into `RecordError`, naming the file."""
+    """Turn what sqlite3 raises inside the block into `RecordError`, naming the file.
+
+    `ConfigError` for a file that is no database: the user named the wrong one.
+    """
     try:
         yield
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise _not_a_record(path) from error
         raise RecordError(f"{path}: {error}") from error
 
 
@@ -44,39 +49,46 @@ def connect(path: Path, *, durable: bool = False, read_only: bool = False) -> sq
 def open_database(path: Path, *, create: bool = False) -> Path:
     """Make sure that `path` is a record of this version's schema, and return it.
 
-    With `create` a missing file is made and an older schema is migrated, in one transaction. Raises `ConfigError` for a
-    missing file or folder and for a newer schema, `RecordError` for a file that is no SQLite database.
+    An older schema is migrated, in one transaction; with `create` a missing file is made. Raises `ConfigError` for a
+    missing file or folder, a newer schema and a file that is something else, `RecordError` if it cannot be used.
     """
+    _check_place(path, create=create)
+    with closing(connect(path)) as connection, database_errors(path):
+        tables, applied = _contents(connection)
+        known = [name for name, _ in MIGRATIONS]
+        if newer := [name for name in applied if name not in known]:
+            raise ConfigError(f"{path} was written by a newer version (schema {newer[-1]}): upgrade mahler-agents")
+        if applied == known:
+            return path
+        if not applied and (tables or not create):
+            raise _not_a_record(path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        _migrate(connection)
+    return path
+
+
+def _check_place(path: Path, *, create: bool) -> None:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: name a file with --db")
     if not path.exists() and not create:
         raise ConfigError(f"{path} does not exist: run `mahler scan` first, or name the file with --db")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path}: the folder {path.absolute().parent} does not exist; make it first")
-    connection = connect(path)
-    try:
-        with database_errors(path):
-            applied = _applied(connection)
-            known = [name for name, _ in MIGRATIONS]
-            if newer := [name for name in applied if name not in known]:
-                raise ConfigError(f"{path} was written by a newer version (schema {newer[-1]}): upgrade mahler-agents")
-            if applied == known:
-                return path
-            if not create and not applied:
-                raise ConfigError(f"{path} is not a record of mahler-agents: name another file with --db")
-            connection.execute("PRAGMA journal_mode = WAL")
-            _migrate(connection)
-    finally:
-        connection.close()
-    return path
 
 
-def _applied(connection: sqlite3.Connection) -> list[str]:
+def _not_a_record(path: Path) -> ConfigError:
+    return ConfigError(f"{path} is not a record of mahler-agents: name another file with --db")
+
+
+def _contents(connection: sqlite3.Connection) -> tuple[set[str], list[str]]:
+    """Return the tables of the file, and the names of our migrations that made them, in order."""
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "_sqlite_migrations" not in tables:
-        return []
+        return tables, []
     rows = connection.execute(
         "SELECT name FROM _sqlite_migrations WHERE migration_set = ? ORDER BY rowid", (MIGRATION_SET,)
     )
-    return [row[0] for row in rows]
+    return tables, [row[0] for row in rows]
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
@@ -95,7 +107,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         migrations.apply(Database(connection))
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")

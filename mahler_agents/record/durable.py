@@ -23,9 +23,12 @@ class DurableConnection:
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
-        """Give the connection for reading."""
-        with self._lock, database_errors(self.path):
-            yield self._connection
+        """Give the connection inside a read transaction: everything read in it is of one moment.
+
+        Without one, an order that another process fills between two queries could be in neither of their answers.
+        """
+        with self._within("BEGIN") as connection:
+            yield connection
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
@@ -33,14 +36,20 @@ class DurableConnection:
 
         IMMEDIATE takes the write lock at once and waits for it; a read that upgrades later would fail instead.
         """
+        with self._within("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def _within(self, begin: str) -> Generator[sqlite3.Connection]:
         with self._lock, database_errors(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(begin)
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite itself has rolled back where the disk is full
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
 
 def insert(connection: sqlite3.Connection, table: str, row: dict[str, object]) -> None:

@@ -6,16 +6,22 @@ import sqlite3
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from mahler_agents.errors import RecordError
 from mahler_agents.record.database import connect
 
-_Statement = tuple[str, tuple[Any, ...]]
+
+class _Statement(NamedTuple):
+    sql: str
+    parameters: tuple[Any, ...]
+    must_match: bool = False
+    """True for an update, which would change nothing in silence if the row is not there."""
 
 
 def as_json(value: Any) -> str:
@@ -26,14 +32,17 @@ def as_json(value: Any) -> str:
 class Writer:
     """Writes rows to the record in the order in which they are given; `flush` waits until they are committed.
 
-    Use it as a context manager: leaving it commits what is queued. Any failure of the database surfaces as
-    `RecordError` at the next call, at `flush` and on leaving, never silently.
+    Use it as a context manager: leaving it commits what is queued. A row that cannot be written ends the writing: what
+    was queued before it is kept, and the failure surfaces as `RecordError` at the next call, at `flush` and on leaving
+    (as a note if another exception is on its way).
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._queue: SimpleQueue[_Statement | Future[None] | None] = SimpleQueue()
-        self._error: sqlite3.Error | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        self._error: Exception | None = None
         self._connection = connect(path)
         self._thread = threading.Thread(target=self._work, name="record-writer", daemon=True)
 
@@ -44,33 +53,41 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._queue.put(None)
+        with self._lock:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
         if error is None:
             self._raise_if_broken()
+        elif self._error is not None:
+            error.add_note(f"and the record is incomplete: {self._path}: {self._error}")
 
     def insert(self, table: str, row: Mapping[str, Any]) -> None:
         """Queue one new row."""
-        self._put(_insert_sql(table, tuple(row), ignore=False), tuple(row.values()))
+        self._put(_Statement(_insert_sql(table, tuple(row), ignore=False), tuple(row.values())))
 
     def insert_once(self, table: str, row: Mapping[str, Any]) -> None:
         """Queue one row that may already be there under the same key: content-addressed blobs."""
-        self._put(_insert_sql(table, tuple(row), ignore=True), tuple(row.values()))
+        self._put(_Statement(_insert_sql(table, tuple(row), ignore=True), tuple(row.values())))
 
     def update(self, table: str, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        """Queue a change of the rows that match `key`."""
-        self._put(_update_sql(table, tuple(key), tuple(values)), (*values.values(), *key.values()))
+        """Queue a change of the rows that match `key`; it is a failure if there is none."""
+        sql = _update_sql(table, tuple(key), tuple(values))
+        self._put(_Statement(sql, (*values.values(), *key.values()), must_match=True))
 
     async def flush(self) -> None:
         """Return once everything queued so far is committed. Raises `RecordError` if it could not be."""
         committed: Future[None] = Future()
-        self._queue.put(committed)
+        self._put(committed)
         await asyncio.to_thread(committed.result)
         self._raise_if_broken()
 
-    def _put(self, sql: str, parameters: tuple[Any, ...]) -> None:
+    def _put(self, item: _Statement | Future[None]) -> None:
         self._raise_if_broken()
-        self._queue.put((sql, parameters))
+        with self._lock:
+            if self._closed:  # nobody would write it
+                raise RecordError(f"{self._path}: the writer is closed")
+            self._queue.put(item)
 
     def _raise_if_broken(self) -> None:
         if self._error is not None:
@@ -83,7 +100,7 @@ class Writer:
             while not self._queue.empty():
                 batch.append(self._queue.get())
             running = None not in batch
-            self._commit([item for item in batch if isinstance(item, tuple)])
+            self._commit([item for item in batch if isinstance(item, _Statement)])
             for item in batch:
                 if isinstance(item, Future):
                     item.set_result(None)
@@ -95,13 +112,33 @@ class Writer:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for sql, parameters in statements:
-                connection.execute(sql, parameters)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
+            try:
+                for statement in statements:
+                    _run(connection, statement)
+            finally:
+                # Also after a failure: what came before it is the evidence of how it came about.
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - the thread's edge: it is raised where the next row is given
             self._error = error
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):
+                connection.rollback()
+
+
+def _run(connection: sqlite3.Connection, statement: _Statement) -> None:
+    try:
+        cursor = connection.execute(statement.sql, statement.parameters)
+    except (UnicodeEncodeError, OverflowError):
+        cursor = connection.execute(statement.sql, tuple(map(_storable, statement.parameters)))
+    if statement.must_match and cursor.rowcount == 0:
+        raise RecordError(f"no row to change: {statement.sql} with {statement.parameters[-1]!r}")
+
+
+def _storable(value: Any) -> Any:
+    """Return as text what a model or provider wrote and SQLite cannot hold: half a surrogate pair, a huge number."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return str(value) if isinstance(value, int) and value.bit_length() > 63 else value
 
 
 @cache
