@@ -12,14 +12,46 @@ from rich.table import Table
 from rich.text import Text
 
 from mahler_agents.cli.console import make_console
-from mahler_agents.cli.text import count, per_share, percent, plain
+from mahler_agents.cli.text import count, per_share, plain
 from mahler_agents.progress import Progress, Stage
 
-_ROOMY = 100
-"""Columns of a terminal that has room for full headings and the advice."""
 _REFRESHES_PER_SECOND = 5
 _SIGNS = {"favourable": ("+", "green"), "neutral": ("=", "yellow"), "unfavourable": ("-", "red")}
-_LEGEND = "+ favourable, = neutral, - unfavourable, with the confidence; the manager approves (+) or does not (-)"
+_LEGEND = "+ favourable, = neutral, - unfavourable; manager: + approves, - does not"
+_SHORTEST = len("+99%")
+_LEAST_ORDER = len("filled 0.205")
+_LONGEST_ORDER = len("max_positions_per_equity_class")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """How much of a candidate a terminal has room for."""
+
+    gap: int
+    """Spaces between columns."""
+    heading_width: int
+    """Characters of an analyst's heading; 0 leaves the analysts out."""
+    credit: bool = False
+    advice: bool = False
+
+
+_LAYOUTS = (
+    _Layout(gap=2, heading_width=12, credit=True, advice=True),
+    _Layout(gap=1, heading_width=6, credit=True),
+    _Layout(gap=1, heading_width=4),
+    _Layout(gap=1, heading_width=0),
+)
+"""Roomiest first: the first that fits is used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Column:
+    """One column of the table; its width is fixed, so that the table does not jump about as it fills."""
+
+    heading: str
+    width: int
+    cell: Callable[["_Row"], Text]
+    right: bool = False
 
 
 @dataclass(kw_only=True)
@@ -133,24 +165,62 @@ class LiveTable:
         self._live.update(shown)
 
     def _table(self) -> Table:
-        roomy = self._console.width >= _ROOMY
-        table = Table(box=None, pad_edge=False, padding=(0, 2 if roomy else 1, 0, 0))
-        for heading in ("#", "spread", "credit"):
-            table.add_column(heading, justify="right" if heading != "spread" else "left", no_wrap=True)
-        for analyst in self._analysts:
-            table.add_column(plain(analyst) if roomy else f"{plain(analyst)[:4]}.", justify="right", no_wrap=True)
-        if self._analysts:
-            table.add_column("manager" if roomy else "mgr.", justify="right", no_wrap=True)
-        if roomy:
-            table.add_column("advice", no_wrap=True)
-        table.add_column("size", justify="right", no_wrap=True)
-        table.add_column("order", overflow="ellipsis", no_wrap=True)
+        layout, columns = self._fitting()
+        table = Table(box=None, pad_edge=False, padding=(0, layout.gap, 0, 0))
+        for column in columns:
+            table.add_column(
+                column.heading,
+                width=column.width,
+                justify="right" if column.right else "left",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+        taken = sum(column.width + layout.gap for column in columns)
+        left = max(_SHORTEST, self._console.width - taken)
+        table.add_column("order", width=min(left, _LONGEST_ORDER), no_wrap=True, overflow="ellipsis")
         for row in self._rows:
-            said = [row.opinions.get(analyst, Text("·", style="dim")) for analyst in self._analysts]
-            manager = [row.manager] if self._analysts else []
-            advice = [row.advice] if roomy else []
-            table.add_row(f"{row.rank}", row.spread, row.credit, *said, *manager, *advice, row.size, row.order)
+            table.add_row(*(column.cell(row) for column in columns), row.order)
         return table
+
+    def _fitting(self) -> tuple[_Layout, list[_Column]]:
+        """Return the roomiest layout that fits the terminal, with its columns but the last."""
+        for layout in _LAYOUTS[:-1]:
+            columns = self._columns(layout)
+            if sum(column.width + layout.gap for column in columns) + _LEAST_ORDER <= self._console.width:
+                return layout, columns
+        return _LAYOUTS[-1], self._columns(_LAYOUTS[-1])
+
+    def _columns(self, layout: _Layout) -> list[_Column]:
+        columns = [
+            _Column(heading="#", width=2, cell=lambda row: Text(f"{row.rank}"), right=True),
+            _Column(
+                heading="spread", width=max(len(row.spread) for row in self._rows), cell=lambda row: Text(row.spread)
+            ),
+        ]
+        if layout.credit:
+            columns.append(_Column(heading="credit", width=6, cell=lambda row: Text(row.credit), right=True))
+        if layout.heading_width:
+            columns.extend(self._opinion_column(_abbreviated(analyst, layout), analyst) for analyst in self._analysts)
+        if self._analysts:
+            heading = _abbreviated("manager", layout)
+            width = max(len(heading), _SHORTEST)
+            columns.append(_Column(heading=heading, width=width, cell=lambda row: row.manager, right=True))
+        if layout.advice:
+            columns.append(_Column(heading="advice", width=6, cell=lambda row: row.advice))
+        columns.append(_Column(heading="size", width=4, cell=lambda row: row.size, right=True))
+        return columns
+
+    def _opinion_column(self, heading: str, analyst: str) -> _Column:
+        def cell(row: _Row) -> Text:
+            return row.opinions.get(analyst, Text("·", style="dim"))
+
+        return _Column(heading=heading, width=max(len(heading), _SHORTEST), cell=cell, right=True)
+
+
+def _abbreviated(name: str, layout: _Layout) -> str:
+    heading = plain(name)
+    width = layout.heading_width or _LAYOUTS[-2].heading_width
+    return heading if len(heading) <= width else f"{heading[: width - 1]}."
 
 
 def _short_label(spread: Any) -> str:
@@ -160,8 +230,8 @@ def _short_label(spread: Any) -> str:
 
 
 def _signed(sign: str, style: str, confidence: float) -> Text:
-    return Text(f"{sign}{percent(confidence).replace(' ', '')}", style=style)
+    return Text(f"{sign}{100 * confidence:.0f}%", style=style)
 
 
 def _failed() -> Text:
-    return Text("failed", style="magenta")
+    return Text("fail", style="magenta")

@@ -29,8 +29,7 @@ def print_report(console: Console, result: ScanResult, *, hint: str | None, next
     _print(console, _screening(result.report, reviewed=len(result.reviews), ranked_out=result.ranked_out))
     for review in result.reviews:
         console.print()
-        title, facts = _heading(review)
-        console.print(Text.assemble((title, "bold"), f"  {facts}"), soft_wrap=not console.is_terminal)
+        print_noted(console, f"{review.candidate.rank}", _heading(review), margin=len(_INDENT))
         _print(console, _reviewed(review), indent=_INDENT)
     console.print()
     _print(console, _ending(result, next_command))
@@ -54,7 +53,10 @@ def _setting(result: ScanResult, hint: str | None) -> _Lines:
     yield "model", f"{plain(result.model)}{toy}" if result.model != "none" else "none: rules only"
     if hint:
         yield "hint", plain(hint)
-    yield "broker", f"{plain(result.broker)}, {result.environment} trading, account {plain(_account_id(result))}"
+    yield (
+        "broker",
+        f"{plain(result.broker)}, {result.environment} trading, account {plain(result.account_before.account_id)}",
+    )
 
 
 def _screening(report: ScreenReport, *, reviewed: int, ranked_out: int) -> _Lines:
@@ -73,11 +75,11 @@ def _screening(report: ScreenReport, *, reviewed: int, ranked_out: int) -> _Line
         yield "candidates", Text("none: nothing passed the screen (no_opportunities)", style="yellow")
 
 
-def _heading(review: Review) -> tuple[str, str]:
+def _heading(review: Review) -> Text:
     candidate = review.candidate
     share = percent(candidate.credit / candidate.spread.width, 1)
     facts = f"credit {per_share(candidate.credit)} ({share} of width), {candidate.dte} DTE, score {candidate.score:.2f}"
-    return f"{candidate.rank}  {candidate.spread.label}", facts
+    return Text.assemble((candidate.spread.label, "bold"), f"  {facts}")
 
 
 def _reviewed(review: Review) -> _Lines:
@@ -129,7 +131,3 @@ def _account(account: Account) -> str:
     heat = percent(account.heat_dollars / account.equity, 1) if account.equity > 0 else "unknown"
     positions = count(len(account.exposures), "position")
     return f"equity {cents(account.equity)}, cash {cents(account.cash)}, heat {heat} ({positions})"
-
-
-def _account_id(result: ScanResult) -> str:
-    return result.account_before.account_id
