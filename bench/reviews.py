@@ -8,10 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mahler_agents.analysts import Terms
 from mahler_agents.clock import SystemClock
 from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
 from mahler_agents.execution import Fill, Ledger, OrderState, OrderTicket, OrderUpdate, PaperBroker
+from mahler_agents.exits import ExitParams
 from mahler_agents.llm.client import ChatClient
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.market.sample import SampleMarket
@@ -150,6 +152,7 @@ def context(
         account=on.account,
         decision_at=on.snapshot.as_of + dt.timedelta(minutes=3),
         config=DeskConfig(),
+        terms=Terms(exits=ExitParams(), commission_per_contract_and_leg=1.0),
         limits=RiskLimits(),
         prompts=on.prompts,
         llm=llm,

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mahler_agents.analysts import ANALYSTS, Analyst
+from mahler_agents.analysts import ANALYSTS, Analyst, Terms
 from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.clock import Clock, Ids, SystemClock, utc_text
 from mahler_agents.config import DeskConfig, environment_from
@@ -135,6 +135,10 @@ class Desk:
                 llm = await stack.enter_async_context(client)
             parts = ScanParts(
                 config=self.config,
+                terms=Terms(
+                    exits=self.exit_params,
+                    commission_per_contract_and_leg=self.config.commission_per_contract_and_leg,
+                ),
                 limits=self.limits,
                 screen_params=self.screen_params,
                 market=self.market,

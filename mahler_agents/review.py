@@ -8,7 +8,7 @@ from operator import add
 from typing import Annotated, Literal, TypedDict
 
 from mahler_agents.advisory import Advice
-from mahler_agents.analysts.base import Brief, Opinion
+from mahler_agents.analysts.base import Brief, Opinion, Terms
 from mahler_agents.analysts.fund_manager import Verdict
 from mahler_agents.clock import Clock
 from mahler_agents.config import DeskConfig
@@ -108,6 +108,7 @@ class ReviewContext:
     """The snapshot's account, which sizing needs."""
     decision_at: dt.datetime
     config: DeskConfig
+    terms: Terms
     limits: RiskLimits
     prompts: Mapping[str, Prompt]
     """Role to prompt; empty if the LLM is off."""

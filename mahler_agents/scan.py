@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mahler_agents.analysts import Terms
 from mahler_agents.clock import Clock, utc_text
 from mahler_agents.config import DeskConfig
 from mahler_agents.errors import InputError, JobError, MahlerError
@@ -35,6 +36,7 @@ class ScanParts:
     """What a scan works with; the desk puts them together."""
 
     config: DeskConfig
+    terms: Terms
     limits: RiskLimits
     screen_params: ScreenParams
     market: Market
@@ -199,6 +201,7 @@ class Scan:
             account=account,
             decision_at=decision_at,
             config=parts.config,
+            terms=parts.terms,
             limits=parts.limits,
             prompts=parts.prompts,
             llm=parts.llm,
@@ -234,6 +237,7 @@ class Scan:
         packed = pack(snapshot)
         config: dict[str, Any] = {
             "desk": parts.config.model_dump(mode="json"),
+            "terms": parts.terms.model_dump(mode="json"),
             "limits": parts.limits.model_dump(mode="json"),
             "screen": parts.screen_params.model_dump(mode="json"),
             "prompts": {name: prompt.content_hash for name, prompt in parts.prompts.items()},

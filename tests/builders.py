@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from mahler_agents import pricing
+from mahler_agents.analysts import Terms
+from mahler_agents.exits import ExitParams
 from mahler_agents.market.snapshot import (
     Account,
     Bars,
@@ -28,6 +30,8 @@ EXPIRATION = dt.date(2026, 4, 17)
 SPOT = 560.0
 RATE = 0.04
 HALF_SPREAD = 0.02
+TERMS = Terms(exits=ExitParams(), commission_per_contract_and_leg=1.0)
+"""The house's own exit policy and fees."""
 
 
 def occ_symbol(underlying: str, expiration: dt.date, strike: float, *, is_put: bool) -> str:

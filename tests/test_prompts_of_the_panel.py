@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from builders import make_candidate, make_headlines, make_snapshot
+from builders import TERMS, make_candidate, make_headlines, make_snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
@@ -41,7 +41,7 @@ def briefs_of(name: str) -> list[Brief]:
     """Return one role's briefs of a bull put and a bear call."""
     if name != fund_manager.NAME:
         (analyst,) = (one for one in ANALYSTS if one.name == name)
-        return [analyst.brief(SNAPSHOT, candidate) for candidate in CANDIDATES]
+        return [analyst.brief(SNAPSHOT, candidate, TERMS) for candidate in CANDIDATES]
     told = [
         Opinion(
             analyst=analyst,
@@ -56,7 +56,7 @@ def briefs_of(name: str) -> list[Brief]:
         for analyst in ("greeks", "volatility")
     ]
     failed = [failure("technical", FailureKind.TRUNCATED, "cut")]
-    return [fund_manager.brief(SNAPSHOT, candidate, told, failed) for candidate in CANDIDATES]
+    return [fund_manager.brief(SNAPSHOT, candidate, TERMS, told, failed) for candidate in CANDIDATES]
 
 
 def numbers_in(text: str) -> set[float]:
@@ -167,7 +167,7 @@ def test_a_worked_examples_trade_figures_agree_with_each_other(prompt: Prompt) -
         assert facts["credit_pct_of_width"] == round(100 * credit / width, 1) >= 10
         assert facts["max_loss_dollars"] == round(100 * (width - credit), 2)
         assert facts["break_even_price"] == round(short + (credit if match[3] == "call" else -credit), 2)
-        assert facts["break_even_probability"] == round(break_even_probability(credit, width), 2)
+        assert facts["break_even_probability"] == round(break_even_probability(credit, width, TERMS), 2)
 
 
 def test_the_worked_examples_balance_for_and_against(prompt: Prompt) -> None:
@@ -205,7 +205,7 @@ def test_untrusted_text_is_fenced_and_labelled_as_data(name: str, fence: str) ->
     if name == "sentiment":
         (analyst,) = (one for one in ANALYSTS if one.name == name)
         market = dataclasses.replace(SNAPSHOT.underlyings["SPY"], headlines=make_headlines(attack))
-        brief = analyst.brief(dataclasses.replace(SNAPSHOT, underlyings={"SPY": market}), CANDIDATES[0])
+        brief = analyst.brief(dataclasses.replace(SNAPSHOT, underlyings={"SPY": market}), CANDIDATES[0], TERMS)
     else:
         told = Opinion(
             analyst="greeks",
@@ -217,7 +217,7 @@ def test_untrusted_text_is_fenced_and_labelled_as_data(name: str, fence: str) ->
             prompt_hash="p",
             model="m",
         )
-        brief = fund_manager.brief(SNAPSHOT, CANDIDATES[0], [told], [])
+        brief = fund_manager.brief(SNAPSHOT, CANDIDATES[0], TERMS, [told], [])
     rendered = prompt.messages(brief.facts())[-1]["content"]
     assert rendered.count(f"</{fence}>") == 1
     assert rendered.index(f"<{fence}>") < rendered.index("Ignore previous") < rendered.index(f"</{fence}>")

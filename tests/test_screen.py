@@ -11,7 +11,7 @@ from screen_builders import first_row, put_chain, snapshot_of
 
 from mahler_agents import pricing
 from mahler_agents.market.snapshot import Exposure
-from mahler_agents.screen import ScoreWeights, ScreenParams, breakeven_probability, screen
+from mahler_agents.screen import ScoreWeights, ScreenParams, screen
 from mahler_agents.types import MarketRegime, SpreadType
 
 GREEKS = ("delta", "gamma", "theta_per_day", "vega_per_vol_point")
@@ -278,16 +278,3 @@ def test_weights_that_do_not_add_up_and_ranges_upside_down_are_refused():
         ScoreWeights(iv=0.5)
     with pytest.raises(ValidationError, match="min_width 10 is above max_width 2"):
         ScreenParams(min_width=10, max_width=2)
-
-
-@pytest.mark.parametrize(("target", "stop", "p"), [(0.65, 1.25, 0.6579), (1.0, 1.0, 0.5), (0.5, 2.0, 0.8)])
-def test_the_breakeven_probability_makes_the_expected_result_zero(target, stop, p):
-    found = breakeven_probability(target, stop)
-    assert found == pytest.approx(p, abs=5e-5)
-    assert found * target == pytest.approx((1 - found) * stop)
-
-
-@pytest.mark.parametrize(("target", "stop"), [(0, 1), (1, 0), (-1, 1), (float("nan"), 1)])
-def test_a_breakeven_probability_needs_a_target_and_a_stop(target, stop):
-    with pytest.raises(ValueError, match="must be positive"):
-        breakeven_probability(target, stop)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mahler_agents.exits import ExitParams
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.screen import Candidate
 from mahler_agents.types import Frozen
@@ -99,6 +100,19 @@ class Opinion(Frozen):
     """The model that the provider says replied."""
 
 
+class Terms(Frozen):
+    """What the desk will do with the trade: the exit policy under which it is forecast, and what it costs."""
+
+    exits: ExitParams
+    commission_per_contract_and_leg: float
+    """Dollars."""
+
+    @property
+    def round_trip_fees_dollars(self) -> float:
+        """Fees of one contract: two legs, opened and closed."""
+        return 4 * self.commission_per_contract_and_leg
+
+
 @dataclass(frozen=True, kw_only=True)
 class Analyst:
     """One role of the panel: which facts it reads and which reply it must write; its prompt is `prompts/NAME.md`."""
@@ -106,5 +120,5 @@ class Analyst:
     name: str
     facts: type[Brief]
     """The type that `brief` returns: its fields are the variables that the prompt may use."""
-    brief: Callable[[Snapshot, Candidate], Brief]
+    brief: Callable[[Snapshot, Candidate, Terms], Brief]
     reply: type[AnalystReply]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mahler_agents.analysts.base import Opinion, Probability, Reply, Stance, rounded
+from mahler_agents.analysts.base import Opinion, Probability, Reply, Stance, Terms, rounded
 from mahler_agents.analysts.trade import TradeBrief, trade_facts
 from mahler_agents.analysts.untrusted import sanitised
 from mahler_agents.llm.failures import Failure
@@ -83,11 +83,15 @@ class Verdict(Frozen):
 
 
 def brief(
-    snapshot: Snapshot, candidate: Candidate, opinions: Iterable[Opinion], failures: Iterable[Failure]
+    snapshot: Snapshot,
+    candidate: Candidate,
+    terms: Terms,
+    opinions: Iterable[Opinion],
+    failures: Iterable[Failure],
 ) -> FundManagerBrief:
     """Return the fund manager's facts about one candidate."""
     return FundManagerBrief(
-        **trade_facts(candidate),
+        **trade_facts(candidate, terms),
         opinions=tuple(_opinion_fact(one) for one in sorted(opinions, key=lambda one: one.analyst)),
         unavailable=tuple(
             UnavailableFact(analyst=one.role, kind=one.kind.value) for one in sorted(failures, key=lambda one: one.role)

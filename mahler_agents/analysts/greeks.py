@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from mahler_agents.analysts.base import Analyst, AnalystReply, rounded
+from mahler_agents.analysts.base import Analyst, AnalystReply, Terms, rounded
 from mahler_agents.analysts.trade import TradeBrief, trade_facts
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.screen import Candidate
@@ -45,11 +45,11 @@ class GreeksReply(AnalystReply):
     dominant_risk: Annotated[DominantRisk, Field(strict=False)]
 
 
-def brief(snapshot: Snapshot, candidate: Candidate) -> GreeksBrief:  # noqa: ARG001 - the registry's signature
+def brief(snapshot: Snapshot, candidate: Candidate, terms: Terms) -> GreeksBrief:  # noqa: ARG001 - the registry's signature
     """Return the greeks analyst's facts about one candidate."""
     net, short = candidate.greeks, candidate.short_leg
     return GreeksBrief(
-        **trade_facts(candidate),
+        **trade_facts(candidate, terms),
         net_delta=rounded(net.delta, 2),
         net_gamma=rounded(net.gamma, 3),
         net_theta_per_day=rounded(net.theta_per_day, 2),

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from mahler_agents.analysts.base import Analyst, AnalystReply
+from mahler_agents.analysts.base import Analyst, AnalystReply, Terms
 from mahler_agents.analysts.trade import TradeBrief, trade_facts
 from mahler_agents.analysts.untrusted import sanitised
 from mahler_agents.market.snapshot import Headline, Snapshot
@@ -67,11 +67,11 @@ def newest(headlines: Sequence[Headline], as_of: dt.datetime) -> tuple[HeadlineF
     return tuple(fact for fact in facts if fact.text)[:MAX_HEADLINES]
 
 
-def brief(snapshot: Snapshot, candidate: Candidate) -> SentimentBrief:
+def brief(snapshot: Snapshot, candidate: Candidate, terms: Terms) -> SentimentBrief:
     """Return the sentiment analyst's facts about one candidate."""
     headlines = snapshot.underlyings[candidate.spread.underlying].headlines
     return SentimentBrief(
-        **trade_facts(candidate),
+        **trade_facts(candidate, terms),
         headlines=None if headlines is None else newest(headlines, snapshot.as_of),
     )
 

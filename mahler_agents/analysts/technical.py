@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from mahler_agents import indicators
-from mahler_agents.analysts.base import Analyst, AnalystReply, rounded, side_of
+from mahler_agents.analysts.base import Analyst, AnalystReply, Terms, rounded, side_of
 from mahler_agents.analysts.trade import TradeBrief, share_of_spot, trade_facts
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.pricing import DAYS_PER_YEAR
@@ -74,14 +74,14 @@ def momentum_side(change: float | None, spread_type: SpreadType) -> str | None:
     return "towards" if (change < 0) is falls_on_it else "away from"
 
 
-def brief(snapshot: Snapshot, candidate: Candidate) -> TechnicalBrief:
+def brief(snapshot: Snapshot, candidate: Candidate, terms: Terms) -> TechnicalBrief:
     """Return the technical analyst's facts about one candidate."""
     bars = snapshot.underlyings[candidate.spread.underlying].bars
     distance = share_of_spot(candidate)
     spot, sma_20 = rounded(candidate.spot, 2), rounded(indicators.simple_moving_average(bars.close, 20), 2)
     momentum = rounded(100 * indicators.momentum(bars.close, 20), 1)
     return TechnicalBrief(
-        **trade_facts(candidate),
+        **trade_facts(candidate, terms),
         spot=spot,
         short_strike_distance_pct=rounded(100 * distance, 1),
         short_strike_distance_sigmas=rounded(

@@ -3,18 +3,9 @@
 import datetime as dt
 from typing import Any
 
-from mahler_agents.analysts.base import Brief, rounded
-from mahler_agents.config import DeskConfig
-from mahler_agents.exits import ExitParams
+from mahler_agents.analysts.base import Brief, Terms, rounded
 from mahler_agents.screen import Candidate
 from mahler_agents.types import CONTRACT_MULTIPLIER
-
-PROFIT_TARGET = ExitParams().profit_target
-"""Share of the credit that the exit policy takes as profit."""
-STOP_LOSS = ExitParams().stop_loss
-"""Loss, as a share of the credit, at which the exit policy stops."""
-ROUND_TRIP_FEES_DOLLARS = 4 * DeskConfig().commission_per_contract_and_leg
-"""Fees of one contract: two legs, opened and closed."""
 
 
 class TradeBrief(Brief):
@@ -47,18 +38,19 @@ class TradeBrief(Brief):
     """Share of trades that must reach the target, the rest being stopped, for P&L after fees to average zero."""
 
 
-def break_even_probability(credit: float, width: float) -> float:
+def break_even_probability(credit: float, width: float, terms: Terms) -> float:
     """Return loss / (profit + loss), each of one contract after fees, at the exit policy's target and stop.
 
     `credit` and `width` in dollars per share. The stop never costs more than the max loss. 1.0 if the target does not
     pay the fees. Time exits, which end between target and stop, are left out.
     """
-    profit = PROFIT_TARGET * credit * CONTRACT_MULTIPLIER - ROUND_TRIP_FEES_DOLLARS
-    loss = min(STOP_LOSS * credit, width - credit) * CONTRACT_MULTIPLIER + ROUND_TRIP_FEES_DOLLARS
+    exits, fees = terms.exits, terms.round_trip_fees_dollars
+    profit = exits.profit_target * credit * CONTRACT_MULTIPLIER - fees
+    loss = min(exits.stop_loss * credit, width - credit) * CONTRACT_MULTIPLIER + fees
     return loss / (profit + loss) if profit > 0 else 1.0
 
 
-def trade_facts(candidate: Candidate) -> dict[str, Any]:
+def trade_facts(candidate: Candidate, terms: Terms) -> dict[str, Any]:
     """Return the fields of `TradeBrief` for a candidate."""
     spread, credit = candidate.spread, candidate.credit
     return {
@@ -74,9 +66,9 @@ def trade_facts(candidate: Candidate) -> dict[str, Any]:
         "credit_pct_of_width": rounded(100 * credit / spread.width, 1),
         "max_loss_dollars": rounded(spread.max_loss_dollars(credit), 2),
         "break_even_price": rounded(spread.breakeven(credit), 2),
-        "profit_target_pct": 100 * PROFIT_TARGET,
-        "stop_loss_pct": 100 * STOP_LOSS,
-        "break_even_probability": rounded(break_even_probability(credit, spread.width), 2),
+        "profit_target_pct": rounded(100 * terms.exits.profit_target, 1),
+        "stop_loss_pct": rounded(100 * terms.exits.stop_loss, 1),
+        "break_even_probability": rounded(break_even_probability(credit, spread.width, terms), 2),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from mahler_agents import indicators
-from mahler_agents.analysts.base import Analyst, AnalystReply, rounded, side_of
+from mahler_agents.analysts.base import Analyst, AnalystReply, Terms, rounded, side_of
 from mahler_agents.analysts.trade import TradeBrief, trade_facts
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.market.snapshot import Snapshot
@@ -75,7 +75,7 @@ def term_structure(ratio: float | None) -> str | None:
     return "backwardation" if ratio > BACKWARDATION_ABOVE else "flat"
 
 
-def brief(snapshot: Snapshot, candidate: Candidate) -> VolatilityBrief:
+def brief(snapshot: Snapshot, candidate: Candidate, terms: Terms) -> VolatilityBrief:
     """Return the volatility analyst's facts about one candidate."""
     market = snapshot.underlyings[candidate.spread.underlying]
     at_the_money = at_the_money_volatility(market.chain, snapshot.as_of, days=TERM_DAYS, rate=snapshot.risk_free_rate)
@@ -84,7 +84,7 @@ def brief(snapshot: Snapshot, candidate: Candidate) -> VolatilityBrief:
     realised = rounded(100 * indicators.realised_volatility(market.bars.close), 1)
     ratio = rounded(term_structure_ratio(snapshot.vix, snapshot.vix_3_month), 2)
     return VolatilityBrief(
-        **trade_facts(candidate),
+        **trade_facts(candidate, terms),
         short_leg_iv_pct=rounded(100 * candidate.short_leg.implied_volatility, 1),
         atm_iv_30_day_pct=implied,
         iv_rank=None if year is None else rounded(year.rank, 1),

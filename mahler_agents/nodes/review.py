@@ -46,7 +46,9 @@ def brief(analysts: Sequence[Analyst]) -> Node[ReviewState]:
         briefs: dict[str, Brief] = {}
         failures: list[Failure] = []
         for analyst in analysts:
-            written = _walled(analyst.name, lambda a=analyst: a.brief(context.snapshot, state["candidate"]))
+            written = _walled(
+                analyst.name, lambda a=analyst: a.brief(context.snapshot, state["candidate"], context.terms)
+            )
             if isinstance(written, Failure):
                 failures.append(written)
                 _note_failure(context, written)
@@ -113,7 +115,9 @@ async def _verdict(llm: ChatClient, state: ReviewState, context: ReviewContext) 
         return failure(
             manager.NAME, FailureKind.NO_QUORUM, f"{len(opinions)} opinions, needs {manager.QUORUM}: not asked"
         )
-    written = _walled(manager.NAME, lambda: manager.brief(context.snapshot, state["candidate"], opinions, failures))
+    written = _walled(
+        manager.NAME, lambda: manager.brief(context.snapshot, state["candidate"], context.terms, opinions, failures)
+    )
     if isinstance(written, Failure):
         return written
     context.recording.brief(manager.NAME, written)

@@ -1,6 +1,5 @@
 """Stage 2, screen: a `Snapshot` in, ranked `Candidate`s and a `ScreenReport` out; pure and vectorised."""
 
-from mahler_agents.screen.pairs import breakeven_probability
 from mahler_agents.screen.ranking import screen, select_for_review
 from mahler_agents.screen.types import (
     REGIME_WEIGHTS,
@@ -28,7 +27,6 @@ __all__ = [
     "ScreenParams",
     "ScreenReport",
     "SpreadGreeks",
-    "breakeven_probability",
     "screen",
     "select_for_review",
 ]

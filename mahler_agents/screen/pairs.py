@@ -112,14 +112,3 @@ def score_pairs(legs: Legs, pairs: Pairs, weights: ScoreWeights, iv: float | Non
     if iv is not None:
         total, present = total + weights.iv * iv, present + weights.iv
     return Scores(score=np.round(total / present, 9), delta=delta_part, credit=credit_part, ev=ev_part)
-
-
-def breakeven_probability(profit_target: float, stop_loss: float) -> float:
-    """Return the win rate at which the expected P&L before fees is zero, if each trade ends at its target or its stop.
-
-    Both are multiples of the filled credit. p x target = (1 - p) x stop, hence p = stop / (stop + target): with a
-    target of 0.65 and a stop of 1.25, p = 0.658. Raises `ValueError` unless both are positive.
-    """
-    if not (profit_target > 0 and stop_loss > 0):
-        raise ValueError(f"profit_target {profit_target} and stop_loss {stop_loss} must be positive")
-    return stop_loss / (stop_loss + profit_target)
