@@ -18,8 +18,9 @@ INTERRUPTED = 130
 
 VERBS = {
     "scan": "Screen the market, hear the analysts, trade what the rules allow.",
+    "simulate": "Drive scans and monitor passes over a span of the sample market.",
     "trace list": "List the recorded runs, newest first.",
-    "trace show": "Show what happened in one run: nodes, opinions, failures, orders.",
+    "trace show": "Show one run: its nodes, opinions, failures and orders.",
     "model install": "Put the embedded model where a scan finds it.",
     "model path": "Print the embedded model's file.",
 }

@@ -1,0 +1,125 @@
+"""End to end: a month of the sample market through the real graphs, scans and monitor passes."""
+
+import datetime as dt
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desks import rows
+
+from mahler_agents.clock import Ids, SimulatedClock
+from mahler_agents.desk import Desk
+from mahler_agents.errors import InputError
+from mahler_agents.market.sample import SampleMarket
+from mahler_agents.simulate import SimulationResult, simulate
+from mahler_agents.testing import virtual_time
+from mahler_agents.types import Quote
+
+FIRST, LAST = dt.date(2026, 1, 2), dt.date(2026, 1, 30)
+EVERYTHING = (
+    "candidates",
+    "advice",
+    "sizings",
+    "orders",
+    "fills",
+    "positions",
+    "marks",
+    "outcomes",
+    "equity",
+    "events",
+)
+
+
+def run(database: Path, market: SampleMarket, first: dt.date = FIRST, last: dt.date = LAST) -> SimulationResult:
+    async def simulated() -> SimulationResult:
+        clock = SimulatedClock(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+        async with Desk(market=market, model="none", database=database, clock=clock, ids=Ids(0), environ={}) as desk:
+            return await simulate(desk, clock, first, last)
+
+    return virtual_time.run(simulated())
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulationResult]:
+    database = tmp_path_factory.mktemp("month") / "month.db"
+    return database, run(database, SampleMarket())
+
+
+def query(database: Path, sql: str) -> list[dict[str, Any]]:
+    connection = sqlite3.connect(database)
+    connection.row_factory = sqlite3.Row
+    found = [dict(row) for row in connection.execute(sql)]
+    connection.close()
+    return found
+
+
+def test_trades_open_and_every_exit_rule_closes_some(month: tuple[Path, SimulationResult]) -> None:
+    _, result = month
+    assert result.synthetic
+    assert result.opened >= 5
+    assert set(result.closed) == {"profit_target", "stop_loss", "time_exit"}
+
+
+def test_cash_is_the_start_plus_every_fill_less_every_fee_to_the_cent(month: tuple[Path, SimulationResult]) -> None:
+    database, _ = month
+    [account] = query(database, "SELECT cash_cents FROM paper_accounts")
+    fills = query(database, "SELECT credit, contracts, fees FROM fills")
+    received = sum(round(fill["credit"] * 100) * 100 * fill["contracts"] - round(fill["fees"] * 100) for fill in fills)
+    assert account["cash_cents"] == 10_000_000 + received
+
+
+def test_with_nothing_open_the_equity_is_the_start_plus_the_outcomes(month: tuple[Path, SimulationResult]) -> None:
+    database, result = month
+    outcomes = query(database, "SELECT pnl_dollars FROM outcomes")
+    flat = [day for day in result.days if day.open_positions == 0 and day.date > FIRST]
+    assert flat[-1].date == LAST
+    assert flat[-1].equity == pytest.approx(100_000 + sum(one["pnl_dollars"] for one in outcomes), abs=0.005)
+
+
+def test_no_exit_comes_before_the_mark_that_its_rule_asks_for(month: tuple[Path, SimulationResult]) -> None:
+    database, _ = month
+    closed = query(
+        database,
+        "SELECT outcomes.rule, outcomes.closed_at, positions.entry_credit, positions.expiration, marks.at,"
+        " marks.mid_cost FROM outcomes JOIN positions USING (entry_order_id) JOIN marks USING (entry_order_id)",
+    )
+    assert closed
+    for row in closed:
+        stop, target = 2.25 * row["entry_credit"], 0.35 * row["entry_credit"]
+        dte = (dt.date.fromisoformat(row["expiration"]) - dt.date.fromisoformat(row["at"][:10])).days
+        breached = row["mid_cost"] >= stop or row["mid_cost"] <= target or dte <= 21
+        assert breached == (row["at"] == row["closed_at"])
+
+
+def test_the_same_seed_leaves_the_same_record(tmp_path: Path) -> None:
+    once, again = tmp_path / "once.db", tmp_path / "again.db"
+    for database in (once, again):
+        run(database, SampleMarket(), FIRST, dt.date(2026, 1, 7))
+    for table in EVERYTHING:
+        assert rows(once, table) == rows(again, table)
+    assert rows(once, "fills")
+
+
+def test_a_position_without_a_quote_is_neither_stopped_nor_taken_but_told(tmp_path: Path) -> None:
+    class Unquoted(SampleMarket):
+        """Stops quoting anything after the first day."""
+
+        async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
+            return await super().quotes(symbols, at) if at.date() <= dt.date(2026, 1, 6) else {}
+
+    database = tmp_path / "desk.db"
+    result = run(database, Unquoted(), dt.date(2026, 1, 6), dt.date(2026, 1, 7))
+    assert result.days[0].open_positions > 0
+    assert result.days[1].unmarked == 79 * result.days[0].open_positions
+    assert result.closed == {}
+    told = query(database, "SELECT COUNT(*) AS count FROM events WHERE code = 'no_mark'")
+    assert told == [{"count": result.days[1].unmarked}]
+    [empty] = query(database, "SELECT COUNT(*) AS count FROM marks WHERE mid_cost IS NULL")
+    assert empty["count"] == result.days[1].unmarked
+
+
+def test_a_span_without_a_session_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no session of the New York exchange from 2026-01-10 to 2026-01-11"):
+        run(tmp_path / "desk.db", SampleMarket(), dt.date(2026, 1, 10), dt.date(2026, 1, 11))
