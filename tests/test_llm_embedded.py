@@ -1,0 +1,76 @@
+"""The embedded model for real: one call to llama.cpp on loopback, and a server that starts and stops quietly."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from asking import START, question
+
+from mahler_agents.clock import SimulatedClock
+from mahler_agents.errors import ConfigError
+from mahler_agents.llm.client import Answer, ChatClient
+from mahler_agents.llm.install import embedded_model_path
+from mahler_agents.llm.local import EmbeddedServer
+from mahler_agents.llm.models import Endpoint, ModelSpec, open_endpoint
+from mahler_agents.testing.scripted import CallList
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Endpoint]:
+    """The embedded model, served."""
+    pytest.importorskip("xllamacpp", reason="needs `pip install 'mahler-agents[local]'`")
+    try:
+        embedded_model_path()
+    except ConfigError as error:
+        pytest.skip(str(error))
+    with open_endpoint(ModelSpec(kind="local"), ["macro", "fund_manager"], os.environ) as endpoint:
+        yield endpoint
+
+
+@pytest.mark.model
+def test_the_embedded_model_answers_on_the_first_attempt_within_the_schema(
+    endpoint: Endpoint, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def once() -> None:
+        async with ChatClient(endpoint, clock=SimulatedClock(START), log=log) as client:
+            result = await question(client)
+            assert isinstance(result, Answer), result
+            assert (result.attempts, result.repaired) == (1, False)
+
+    log = CallList()
+    asyncio.run(once())
+    (call,) = log.finished
+    assert (call.outcome, call.finish_reason, call.resolved_model) == ("replied", "stop", endpoint.model)
+    assert '"id_slot":0' in log.started[0].request_json
+    assert "/" not in endpoint.model
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.model
+def test_a_file_that_is_no_model_is_an_error_that_names_it_and_prints_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("xllamacpp", reason="needs `pip install 'mahler-agents[local]'`")
+    path = tmp_path / "garbage.gguf"
+    path.write_text("no model")
+    with pytest.raises(ConfigError, match=r"garbage\.gguf: llama\.cpp cannot load"), EmbeddedServer(path, ["macro"]):
+        pass
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_missing_server_is_an_error_that_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    (tmp_path / "any.gguf").touch()
+    with (
+        pytest.raises(ConfigError, match=r"pip install 'mahler-agents\[local\]'"),
+        EmbeddedServer(tmp_path / "any.gguf", ["macro"]),
+    ):
+        pass
+
+
+def test_a_missing_model_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.gguf: no such model file"):
+        EmbeddedServer(tmp_path / "absent.gguf", ["macro"])
