@@ -182,12 +182,18 @@ def _strike_text(strike: float) -> str:
 
 
 class Quote(Frozen):
-    """Bid and ask of one option, dollars per share; a bid of zero with a positive ask is a quote."""
+    """Bid and ask of one option, dollars per share; a zero bid with a positive ask is a quote, a crossed one is not."""
 
     bid: Annotated[float, Field(ge=0)]
     ask: Annotated[float, Field(gt=0)]
     at: AwareDatetime
     """When the quote was made."""
+
+    @model_validator(mode="after")
+    def _is_not_crossed(self) -> Self:
+        if self.bid > self.ask:
+            raise ValueError(f"bid {self.bid} is above ask {self.ask}: a crossed quote is no quote")
+        return self
 
     @property
     def mid(self) -> float:

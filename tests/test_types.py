@@ -92,7 +92,14 @@ def test_a_zero_bid_with_a_positive_ask_is_a_quote() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"bid": -0.01}, {"ask": 0}, {"ask": float("nan")}, {"bid": float("inf")}, {"at": AT.replace(tzinfo=None)}],
+    [
+        {"bid": -0.01},
+        {"bid": 1.11},
+        {"ask": 0},
+        {"ask": float("nan")},
+        {"bid": float("inf")},
+        {"at": AT.replace(tzinfo=None)},
+    ],
     ids=str,
 )
 def test_a_quote_of_impossible_figures_is_refused(changes: dict[str, object]) -> None:

@@ -6,11 +6,20 @@ Nothing here imports the LLM side: no number that a model wrote can reach an ord
 from mahler_agents.execution.broker import Broker
 from mahler_agents.execution.execute import close_position, execute, lowest_credit
 from mahler_agents.execution.ledger import Ledger, Position
-from mahler_agents.execution.orders import Execution, Fill, OrderState, OrderTicket, OrderUpdate, client_order_id
+from mahler_agents.execution.orders import (
+    ClosingTicket,
+    Execution,
+    Fill,
+    OrderState,
+    OrderTicket,
+    OrderUpdate,
+    client_order_id,
+)
 from mahler_agents.execution.paper import PaperBroker
 
 __all__ = [
     "Broker",
+    "ClosingTicket",
     "Execution",
     "Fill",
     "Ledger",

@@ -37,7 +37,7 @@ async def execute(
     if short is None or long is None:
         return await _not_sent(ticket, ledger, Reason.NO_QUOTE, None)
     quote = SpreadQuote(short=short, long=long)
-    if quote.mid_credit < ticket.limit_credit or quote.mid_credit >= spread.width:
+    if round_down_to_cent(quote.mid_credit) < ticket.limit_credit or quote.mid_credit >= spread.width:
         return await _not_sent(ticket, ledger, Reason.QUOTE_MOVED, quote)
     await asyncio.to_thread(ledger.mark_sent, ticket.client_order_id, quote)
     update = await broker.submit(ticket, concession_steps(quote, concession=concession, floor=ticket.limit_credit))
@@ -103,5 +103,4 @@ async def _not_sent(ticket: OrderTicket, ledger: Ledger, reason: Reason, quote: 
 
 
 def _execution(ticket: OrderTicket, update: OrderUpdate, quote: SpreadQuote) -> Execution:
-    reason = Reason.FILLED if update.fill is not None else update.reason or Reason.UNFILLED
-    return Execution(ticket=ticket, state=update.state, reason=reason, quote=quote, fill=update.fill)
+    return Execution(ticket=ticket, state=update.state, reason=update.outcome, quote=quote, fill=update.fill)

@@ -156,11 +156,19 @@ class Ledger:
             insert(connection, "orders", row)
 
     def book_close(self, ticket: ClosingTicket, position: Position, update: OrderUpdate) -> None:
-        """Book what the broker said about a sent exit; a fill closes the position and makes its outcome."""
+        """Book what the broker said about a sent exit; a fill closes the position and makes its outcome.
+
+        Raises `RecordError` if only a part was closed: the order then stays pending, and what is left stays open.
+        """
         with self._books.transaction() as connection:
             self._end(connection, ticket.client_order_id, update)
             if (fill := update.fill) is None:
                 return
+            if fill.contracts != position.contracts:
+                raise RecordError(
+                    f"{self._books.path}: order {ticket.client_order_id} closed {fill.contracts} of"
+                    f" {position.contracts} contracts: close the rest at the broker"
+                )
             _insert_fill(connection, fill)
             connection.execute(
                 "UPDATE positions SET state = 'closed' WHERE entry_order_id = ?", (position.entry_order_id,)
@@ -191,10 +199,11 @@ class Ledger:
         return tuple(_exposure(row) for row in (*positions, *orders))
 
     def _entries(self, connection: sqlite3.Connection, slot: str) -> int:
+        # By reason, not by state: what was canceled after a part had traded is an entry too.
         row = connection.execute(
             "SELECT COUNT(*) FROM orders WHERE account_id = ? AND slot = ? AND purpose = 'entry'"
-            f" AND state IN ('filled', {_PENDING})",
-            (self.account_id, slot),
+            f" AND (state IN ({_PENDING}) OR reason = ?)",
+            (self.account_id, slot, Reason.FILLED.value),
         ).fetchone()
         return row[0]
 
@@ -219,7 +228,7 @@ class Ledger:
         }
 
     def _end(self, connection: sqlite3.Connection, client_order_id: str, update: OrderUpdate) -> None:
-        reason = Reason.FILLED if update.fill is not None else update.reason
+        reason = None if update.state in PENDING_STATES else update.outcome
         self._move(connection, client_order_id, OrderState.SENT, update.state, reason)
         connection.execute(
             "UPDATE orders SET broker_order_id = ? WHERE client_order_id = ?",

@@ -3,9 +3,9 @@
 import hashlib
 import math
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from mahler_agents.types import Frozen, Reason, Spread, SpreadQuote
 
@@ -88,7 +88,20 @@ class OrderUpdate(Frozen):
     broker_order_id: str
     fill: Fill | None = None
     reason: Reason | None = None
-    """Why it ended without a fill."""
+    """Why it ended without a fill, where the broker says so."""
+
+    @model_validator(mode="after")
+    def _filled_has_a_fill(self) -> Self:
+        if self.state is OrderState.FILLED and self.fill is None:
+            raise ValueError(f"order {self.broker_order_id} is filled, but has no fill")
+        return self
+
+    @property
+    def outcome(self) -> Reason:
+        """How the order ended; contracts that traded before it was canceled are a fill."""
+        if self.fill is not None:
+            return Reason.FILLED
+        return self.reason or (Reason.REJECTED if self.state is OrderState.REJECTED else Reason.UNFILLED)
 
 
 class Execution(Frozen):

@@ -144,18 +144,29 @@ class PaperBroker:
         return cash["cash_cents"], legs
 
     def _note_marks(self, quotes: Mapping[str, Quote]) -> None:
+        if not quotes:
+            return
         with self._books.transaction() as connection:
             connection.executemany(
-                "UPDATE paper_positions SET last_mid = ?, last_quoted_at = ? WHERE account_id = ? AND symbol = ?",
-                [(quote.mid, utc_text(quote.at), self.account_id, symbol) for symbol, quote in quotes.items()],
+                "UPDATE paper_positions SET last_mid = ?, last_quoted_at = ?"
+                " WHERE account_id = ? AND symbol = ? AND last_quoted_at < ?",
+                [
+                    (quote.mid, utc_text(quote.at), self.account_id, symbol, utc_text(quote.at))
+                    for symbol, quote in quotes.items()
+                ],
             )
 
     def _known(self, order: _Order) -> OrderUpdate | None:
         with self._books.reading() as connection:
             row = connection.execute(
-                "SELECT credit, fees FROM paper_orders WHERE client_order_id = ?", (order.client_order_id,)
+                "SELECT contracts, credit, fees, at FROM paper_orders WHERE client_order_id = ?",
+                (order.client_order_id,),
             ).fetchone()
-        return None if row is None else _update(order, row["credit"], row["fees"])
+        if row is None:
+            return None
+        # What became of the first sending, even if the second asks for something else under the same id.
+        first = order._replace(contracts=row["contracts"], at=dt.datetime.fromisoformat(row["at"]))
+        return _update(first, row["credit"], row["fees"])
 
     def _cancel(self, order: _Order) -> OrderUpdate:
         with self._books.transaction() as connection:

@@ -88,8 +88,8 @@ class CsvMarket:
     async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
         """Return the end-of-day quotes of the New York date of `at`: a later instant of that day has no others.
 
-        Left out are symbols that the file does not hold on that date, and rows without a bid, or without a positive
-        ask. Raises `InputError` if the file has no usable rows of that date.
+        Left out are symbols that the file does not hold on that date, and rows without a bid, without a positive ask,
+        or with a bid above it. Raises `InputError` if the file has no usable rows of that date.
         """
         date, day = self._day(at)
         close = calendar.session_close(date)
@@ -100,7 +100,7 @@ class CsvMarket:
                 continue
             chain, row = rows[symbol]
             bid, ask = float(chain.columns["bid"][row]), float(chain.columns["ask"][row])
-            if bid >= 0 and ask > 0:
+            if 0 <= bid <= ask and ask > 0:
                 quotes[symbol] = Quote(bid=bid, ask=ask, at=close)
         return quotes
 

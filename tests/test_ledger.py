@@ -1,0 +1,475 @@
+"""The order ledger: states, risk that no two sizings can both take, fills, positions and outcomes."""
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import make_account
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from trading_builders import (
+    DECIDED_AT,
+    LATER,
+    a_closing_ticket,
+    a_spread,
+    a_spread_quote,
+    a_ticket,
+    record_candidates,
+)
+
+from mahler_agents.errors import RecordError
+from mahler_agents.execution import (
+    Fill,
+    Ledger,
+    OrderState,
+    OrderTicket,
+    OrderUpdate,
+    Position,
+    client_order_id,
+)
+from mahler_agents.market.snapshot import Exposure
+from mahler_agents.record import connect, open_database
+from mahler_agents.risk import RiskLimits, Sizing, size
+from mahler_agents.types import Reason, Spread, SpreadType
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+ACCOUNT = "paper-quoted-test"
+QUOTE = a_spread_quote((1.00, 1.10), (0.10, 0.14))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = open_database(tmp_path / "mahler.db", create=True)
+    record_candidates(path, *(f"run.{rank}" for rank in range(1, 10)))
+    return path
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    with Ledger(path, ACCOUNT) as ledger:
+        yield ledger
+
+
+def reserved(ledger: Ledger, ticket: OrderTicket) -> OrderTicket:
+    _, reserved_ticket = ledger.reserve(lambda *_: (None, ticket), slot=ticket.slot)
+    assert reserved_ticket == ticket
+    return ticket
+
+
+def sent(ledger: Ledger, ticket: OrderTicket | None = None) -> OrderTicket:
+    ticket = reserved(ledger, ticket or a_ticket())
+    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    return ticket
+
+
+def filled(ticket: OrderTicket, *, credit: float = 0.88, contracts: int | None = None) -> OrderUpdate:
+    contracts = contracts or ticket.contracts
+    fill = Fill(
+        client_order_id=ticket.client_order_id, contracts=contracts, credit=credit, fees=2.0 * contracts, at=DECIDED_AT
+    )
+    return OrderUpdate(state=OrderState.FILLED, broker_order_id="b-1", fill=fill)
+
+
+def opened(ledger: Ledger, ticket: OrderTicket | None = None, *, credit: float = 0.88) -> Position:
+    ticket = sent(ledger, ticket)
+    ledger.book(ticket, filled(ticket, credit=credit))
+    return next(one for one in ledger.open_positions() if one.entry_order_id == ticket.client_order_id)
+
+
+def one_row(path: Path, sql: str) -> dict[str, Any]:
+    with closing(connect(path)) as connection:
+        return dict(connection.execute(sql).fetchone())
+
+
+def count(path: Path, table: str) -> int:
+    return one_row(path, f"SELECT COUNT(*) AS count FROM {table}")["count"]
+
+
+def order_state(path: Path) -> tuple[str, str | None]:
+    row = one_row(path, "SELECT state, reason FROM orders")
+    return row["state"], row["reason"]
+
+
+# --- Entries ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_intent_is_on_disk_with_all_that_it_says_before_anything_is_sent(path: Path, ledger: Ledger) -> None:
+    ticket = reserved(ledger, a_ticket())
+    row = one_row(path, "SELECT * FROM orders")
+    assert row == row | {
+        "client_order_id": ticket.client_order_id,
+        "account_id": ACCOUNT,
+        "slot": "scan-1",
+        "candidate_id": "run.1",
+        "purpose": "entry",
+        "state": "intent",
+        "reason": None,
+        "underlying": "SPY",
+        "spread_type": "bull_put",
+        "expiration": "2026-04-17",
+        "short_strike": 540.0,
+        "long_strike": 535.0,
+        "short_symbol": "SPY260417P00540000",
+        "long_symbol": "SPY260417P00535000",
+        "contracts": 4,
+        "limit_credit": 0.80,
+        "decided_at": "2026-03-16T14:03:00.000Z",
+        "broker_order_id": None,
+        "short_bid": None,
+    }
+
+
+def test_an_order_goes_from_intent_to_sent_to_filled_and_keeps_the_quotes_it_was_decided_on(
+    path: Path, ledger: Ledger
+) -> None:
+    ticket = reserved(ledger, a_ticket())
+    assert order_state(path) == ("intent", None)
+    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    assert order_state(path) == ("sent", None)
+    ledger.book(ticket, filled(ticket))
+    assert order_state(path) == ("filled", "filled")
+    row = one_row(path, "SELECT * FROM orders")
+    assert [row[name] for name in ("short_bid", "short_ask", "long_bid", "long_ask")] == [1.00, 1.10, 0.10, 0.14]
+    assert row["broker_order_id"] == "b-1"
+
+
+def test_an_intent_that_is_not_sent_is_canceled_with_its_reason(path: Path, ledger: Ledger) -> None:
+    ticket = reserved(ledger, a_ticket())
+    ledger.cancel(ticket.client_order_id, Reason.QUOTE_MOVED, QUOTE)
+    assert order_state(path) == ("canceled", "quote_moved")
+    assert one_row(path, "SELECT short_bid FROM orders") == {"short_bid": 1.00}
+    assert ledger.exposures() == ()
+
+
+@pytest.mark.parametrize(
+    ("update", "reason"),
+    [
+        (OrderUpdate(state=OrderState.CANCELED, broker_order_id="b", reason=Reason.UNFILLED), "unfilled"),
+        (OrderUpdate(state=OrderState.CANCELED, broker_order_id="b"), "unfilled"),
+        (OrderUpdate(state=OrderState.REJECTED, broker_order_id="b"), "rejected"),
+        (OrderUpdate(state=OrderState.REJECTED, broker_order_id="b", reason=Reason.BUYING_POWER), "buying_power"),
+    ],
+)
+def test_an_order_that_ends_without_a_fill_opens_nothing_and_frees_its_risk(
+    path: Path, ledger: Ledger, update: OrderUpdate, reason: str
+) -> None:
+    ledger.book(sent(ledger), update)
+    assert order_state(path) == (update.state.value, reason)
+    assert update.outcome == reason
+    assert (ledger.exposures(), ledger.open_positions(), count(path, "fills")) == ((), (), 0)
+
+
+def test_a_fill_opens_the_position_once_with_what_was_filled(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger)
+    ledger.book(ticket, filled(ticket, credit=0.88))
+    assert ledger.open_positions() == (
+        Position(
+            entry_order_id=ticket.client_order_id,
+            spread=ticket.spread,
+            contracts=4,
+            entry_credit=0.88,
+            fees=8.0,
+            opened_at=DECIDED_AT,
+        ),
+    )
+    assert one_row(path, "SELECT contracts, credit, fees, at FROM fills") == {
+        "contracts": 4,
+        "credit": 0.88,
+        "fees": 8.0,
+        "at": "2026-03-16T14:03:00.000Z",
+    }
+
+
+def test_booking_an_order_twice_is_refused_and_changes_nothing(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger)
+    ledger.book(ticket, filled(ticket))
+    for update in (filled(ticket), OrderUpdate(state=OrderState.CANCELED, broker_order_id="b-2")):
+        with pytest.raises(RecordError, match=f"order {ticket.client_order_id} is not in state sent"):
+            ledger.book(ticket, update)
+    assert (count(path, "fills"), count(path, "positions"), order_state(path)) == (1, 1, ("filled", "filled"))
+
+
+def test_contracts_that_traded_before_the_rest_was_canceled_are_a_position(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger)
+    partly = filled(ticket, contracts=3).model_copy(update={"state": OrderState.CANCELED})
+    ledger.book(ticket, partly)
+    assert order_state(path) == ("canceled", "filled")
+    assert [position.contracts for position in ledger.open_positions()] == [3]
+    assert ledger.reserve(lambda _, entries: (entries, None), slot=ticket.slot)[0] == 1
+
+
+def test_a_filled_order_without_a_fill_cannot_be_said() -> None:
+    with pytest.raises(ValidationError, match="is filled, but has no fill"):
+        OrderUpdate(state=OrderState.FILLED, broker_order_id="b")
+
+
+@pytest.mark.parametrize("state", ["unknown", "intent", "sent", "filled", "canceled"])
+def test_every_step_out_of_order_is_refused(path: Path, ledger: Ledger, state: str) -> None:
+    ticket = a_ticket()
+    if state != "unknown":
+        reserved(ledger, ticket)
+    if state in {"sent", "filled"}:
+        ledger.mark_sent(ticket.client_order_id, QUOTE)
+    if state == "filled":
+        ledger.book(ticket, filled(ticket))
+    if state == "canceled":
+        ledger.cancel(ticket.client_order_id, Reason.NO_QUOTE, None)
+    steps = {
+        "mark_sent": lambda: ledger.mark_sent(ticket.client_order_id, QUOTE),
+        "cancel": lambda: ledger.cancel(ticket.client_order_id, Reason.NO_QUOTE, None),
+        "book": lambda: ledger.book(ticket, filled(ticket)),
+    }
+    allowed = {"intent": {"mark_sent", "cancel"}, "sent": {"book"}}.get(state, set())
+    for name in steps.keys() - allowed:
+        with pytest.raises(RecordError, match="is not in state"):
+            steps[name]()
+    assert count(path, "positions") == (state == "filled")
+
+
+def test_the_same_order_cannot_be_reserved_twice(path: Path, ledger: Ledger) -> None:
+    reserved(ledger, a_ticket())
+    with pytest.raises(RecordError, match=r"orders\.client_order_id"):
+        reserved(ledger, a_ticket(contracts=1))
+    assert one_row(path, "SELECT COUNT(*) AS orders, SUM(contracts) AS contracts FROM orders") == {
+        "orders": 1,
+        "contracts": 4,
+    }
+
+
+def test_an_order_for_a_candidate_that_is_not_recorded_is_refused(path: Path, ledger: Ledger) -> None:
+    with pytest.raises(RecordError, match="FOREIGN KEY"):
+        reserved(ledger, a_ticket(candidate_id="run.99"))
+    assert count(path, "orders") == 0
+
+
+# --- Exposures --------------------------------------------------------------------------------------------------------
+
+
+def test_a_pending_order_counts_at_its_worst_limit_and_a_position_at_its_filled_credit(ledger: Ledger) -> None:
+    ticket = reserved(ledger, a_ticket(limit_credit=0.80))
+    pending = Exposure(
+        underlying="SPY",
+        spread_type=SpreadType.BULL_PUT,
+        expiration=ticket.spread.expiration,
+        contracts=4,
+        max_loss_dollars=ticket.spread.max_loss_dollars(0.80),
+        pending=True,
+    )
+    assert pending.risk_dollars == pytest.approx(1_680)
+    assert ledger.exposures() == (pending,)
+    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    assert ledger.exposures() == (pending,)
+    ledger.book(ticket, filled(ticket, credit=0.88))
+    held = {"max_loss_dollars": ticket.spread.max_loss_dollars(0.88), "pending": False}
+    assert ledger.exposures() == (pending.model_copy(update=held),)
+
+
+def test_another_account_in_the_same_file_is_another_book(path: Path, ledger: Ledger) -> None:
+    opened(ledger)
+    reserved(ledger, a_ticket(a_spread("QQQ"), candidate_id="run.2"))
+    with Ledger(path, "another") as other:
+        assert (other.exposures(), other.open_positions()) == ((), ())
+        assert other.last_traded_as_of() is None
+        assert other.reserve(lambda exposures, entries: ((exposures, entries), None), slot="scan-1")[0] == ((), 0)
+    assert len(ledger.exposures()) == 2
+
+
+def test_entries_of_a_slot_are_those_pending_or_filled(ledger: Ledger) -> None:
+    def entries(slot: str) -> int:
+        return ledger.reserve(lambda _, entries: (entries, None), slot=slot)[0]
+
+    assert entries("scan-1") == 0
+    first = reserved(ledger, a_ticket())
+    assert entries("scan-1") == 1
+    opened(ledger, a_ticket(a_spread("QQQ")))
+    assert entries("scan-1") == 2
+    ledger.cancel(first.client_order_id, Reason.NO_QUOTE, None)
+    assert (entries("scan-1"), entries("scan-2")) == (1, 0)
+
+
+def test_the_last_snapshot_that_the_account_traded_on_is_known(path: Path, ledger: Ledger) -> None:
+    assert ledger.last_traded_as_of() is None
+    record_candidates(path, "late.1", run_id="late", as_of="2026-03-17")
+    record_candidates(path, "untraded.1", run_id="untraded", as_of="2026-03-18")
+    reserved(ledger, a_ticket(candidate_id="late.1", slot="late"))
+    reserved(ledger, a_ticket(candidate_id="run.1"))
+    latest = ledger.last_traded_as_of()
+    assert latest is not None
+    assert latest.isoformat() == "2026-03-17T14:00:00+00:00"
+
+
+# --- Reserving --------------------------------------------------------------------------------------------------------
+
+
+def sized_ticket(spread: Spread, rank: int, exposures: tuple[Exposure, ...]) -> tuple[Sizing, OrderTicket | None]:
+    sizing = size(
+        spread=spread,
+        limit_credit=0.80,
+        account=make_account(),
+        exposures=exposures,
+        limits=RiskLimits(max_risk_per_trade_pct=0.05),  # 11 contracts: four of them are 18,480 dollars
+        trades_left=99,
+    )
+    ticket = a_ticket(spread, contracts=sizing.contracts, candidate_id=f"run.{rank}") if sizing.contracts else None
+    return sizing, ticket
+
+
+SPREADS = [
+    a_spread(underlying, spread_type=spread_type)
+    for underlying in ("SPY", "QQQ", "TLT", "GLD")
+    for spread_type in SpreadType
+]
+
+
+def test_a_reservation_is_decided_on_the_risk_of_that_moment(ledger: Ledger) -> None:
+    contracts = []
+    for rank, spread in enumerate(SPREADS, 1):
+        sizing, _ = ledger.reserve(lambda exposures, _, s=spread, r=rank: sized_ticket(s, r, exposures), slot="scan-1")
+        contracts.append((sizing.contracts, sizing.binding))
+    full = (0, Reason.MAX_PORTFOLIO_HEAT)
+    assert contracts[:4] == [(11, Reason.MAX_RISK_PER_TRADE)] * 4
+    assert contracts[4:] == [(3, Reason.MAX_PORTFOLIO_HEAT), full, full, full]
+
+
+def test_a_decision_that_raises_reserves_nothing_and_lets_the_next_one_in(path: Path, ledger: Ledger) -> None:
+    def decide(*_: object) -> tuple[None, OrderTicket]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ledger.reserve(decide, slot="scan-1")
+    assert count(path, "orders") == 0
+    with Ledger(path, ACCOUNT) as other:
+        reserved(other, a_ticket())
+    reserved(ledger, a_ticket(a_spread("QQQ")))
+
+
+def test_ledgers_in_threads_cannot_exceed_the_heat_together(path: Path) -> None:
+    barrier = threading.Barrier(len(SPREADS))
+
+    def reserve(rank: int) -> None:
+        with Ledger(path, ACCOUNT) as mine:
+            barrier.wait()
+            mine.reserve(lambda exposures, _: sized_ticket(SPREADS[rank - 1], rank, exposures), slot="scan-1")
+
+    with ThreadPoolExecutor(len(SPREADS)) as pool:
+        list(pool.map(reserve, range(1, len(SPREADS) + 1)))
+    assert_full_but_not_over(path)
+
+
+def test_ledgers_in_processes_cannot_exceed_the_heat_together(path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    barrier = fork.Barrier(len(SPREADS))
+
+    def reserve(rank: int) -> None:
+        with Ledger(path, ACCOUNT) as mine:
+            barrier.wait()
+            mine.reserve(lambda exposures, _: sized_ticket(SPREADS[rank - 1], rank, exposures), slot="scan-1")
+
+    processes = [fork.Process(target=reserve, args=(rank,)) for rank in range(1, len(SPREADS) + 1)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * len(SPREADS)
+    assert_full_but_not_over(path)
+
+
+def assert_full_but_not_over(path: Path) -> None:
+    """Assert that 20,000 dollars of heat hold 47 contracts of 420 dollars and that they are all taken."""
+    with Ledger(path, ACCOUNT) as ledger:
+        exposures = ledger.exposures()
+    assert sum(one.contracts for one in exposures) == 47
+    assert sum(one.risk_dollars for one in exposures) <= 20_000
+
+
+# --- Exits ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_filled_exit_closes_the_position_and_makes_its_outcome_from_fills_and_fees(
+    path: Path, ledger: Ledger
+) -> None:
+    position = opened(ledger, credit=0.88)
+    ticket = a_closing_ticket(position, limit_debit=0.40)
+    ledger.intend_close(ticket)
+    assert len(ledger.exposures()) == 1  # it is at risk until it is closed
+    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    fill = Fill(client_order_id=ticket.client_order_id, contracts=4, credit=-0.31, fees=8.0, at=LATER)
+    ledger.book_close(ticket, position, OrderUpdate(state=OrderState.FILLED, broker_order_id="b-2", fill=fill))
+    assert (ledger.open_positions(), ledger.exposures()) == ((), ())
+    assert one_row(path, "SELECT * FROM outcomes") == {
+        "entry_order_id": position.entry_order_id,
+        "exit_order_id": ticket.client_order_id,
+        "rule": "profit_target",
+        "closed_at": "2026-03-16T15:03:00.000Z",
+        "exit_debit": 0.31,
+        "fees": 16.0,
+        "pnl_dollars": 212.0,  # (0.88 - 0.31) x 100 x 4 - 16, and not the limit of 0.40
+    }
+
+
+def test_a_position_is_closed_by_one_order_at_a_time_and_only_once(path: Path, ledger: Ledger) -> None:
+    position = opened(ledger)
+    first = a_closing_ticket(position, limit_debit=0.40)
+    ledger.intend_close(first)
+    with pytest.raises(RecordError, match="cannot be closed now"):
+        ledger.intend_close(a_closing_ticket(position, limit_debit=0.40, slot="monitor-2"))
+    ledger.mark_sent(first.client_order_id, QUOTE)
+    ledger.book_close(first, position, OrderUpdate(state=OrderState.CANCELED, broker_order_id="b-2"))
+    assert len(ledger.open_positions()) == 1
+    second = a_closing_ticket(position, limit_debit=0.50, slot="monitor-2")
+    ledger.intend_close(second)
+    ledger.mark_sent(second.client_order_id, QUOTE)
+    fill = Fill(client_order_id=second.client_order_id, contracts=4, credit=-0.50, fees=8.0, at=LATER)
+    update = OrderUpdate(state=OrderState.FILLED, broker_order_id="b-3", fill=fill)
+    ledger.book_close(second, position, update)
+    with pytest.raises(RecordError, match="is not in state sent"):
+        ledger.book_close(second, position, update)
+    with pytest.raises(RecordError, match="cannot be closed now"):
+        ledger.intend_close(a_closing_ticket(position, limit_debit=0.40, slot="monitor-3"))
+    assert count(path, "outcomes") == 1
+
+
+def test_a_part_that_was_closed_is_not_booked_as_the_whole(path: Path, ledger: Ledger) -> None:
+    position = opened(ledger)
+    ticket = a_closing_ticket(position, limit_debit=0.40)
+    ledger.intend_close(ticket)
+    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    fill = Fill(client_order_id=ticket.client_order_id, contracts=1, credit=-0.31, fees=2.0, at=LATER)
+    update = OrderUpdate(state=OrderState.CANCELED, broker_order_id="b-2", fill=fill)
+    with pytest.raises(RecordError, match="closed 1 of 4 contracts"):
+        ledger.book_close(ticket, position, update)
+    assert len(ledger.open_positions()) == 1
+    assert count(path, "outcomes") == 0
+
+
+# --- Order ids --------------------------------------------------------------------------------------------------------
+
+
+@given(
+    account_id=st.text(max_size=60),
+    slot=st.text(max_size=60),
+    short=st.integers(20_000, 99_999_000).map(lambda thousandths: thousandths / 1000),
+    attempt=st.integers(1, 99),
+)
+def test_an_order_id_is_the_same_for_the_same_order_fits_the_broker_and_differs_for_any_other(
+    account_id: str, slot: str, short: float, attempt: int
+) -> None:
+    order = {"account_id": account_id, "slot": slot, "spread": a_spread(short=short), "purpose": "entry"}
+    first = client_order_id(**order, attempt=attempt)
+    assert first == client_order_id(**order, attempt=attempt)
+    assert len(first) <= 48
+    assert first.startswith("SPY-20260417-P-")
+    others = [
+        client_order_id(**order, attempt=attempt + 1),
+        client_order_id(**order | {"slot": slot + "x"}, attempt=attempt),
+        client_order_id(**order | {"account_id": account_id + "x"}, attempt=attempt),
+        client_order_id(**order | {"purpose": "exit"}, attempt=attempt),
+        client_order_id(**order | {"spread": a_spread(short=short + 0.001)}, attempt=attempt),
+    ]
+    assert len({first, *others}) == 6

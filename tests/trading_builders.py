@@ -1,0 +1,157 @@
+"""A market of chosen quotes, spreads on it and tickets for them: for tests of orders, ledger and embedded broker."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from builders import AS_OF, EXPIRATION, make_snapshot, occ_symbol
+
+from mahler_agents.errors import MarketError
+from mahler_agents.execution import ClosingTicket, OrderTicket, Position, client_order_id
+from mahler_agents.market.snapshot import Snapshot
+from mahler_agents.record import connect
+from mahler_agents.types import Quote, Spread, SpreadQuote, SpreadType
+
+DECIDED_AT = AS_OF + dt.timedelta(minutes=3)
+LATER = DECIDED_AT + dt.timedelta(hours=1)
+
+Side = tuple[float, float]
+"""Bid and ask, dollars per share."""
+
+
+class QuotedMarket:
+    """A market in which options are quoted as the test says, the same at every instant; what is not said is absent."""
+
+    name = "quoted"
+    world = "quoted-test"
+    live = False
+
+    def __init__(self, sides: Mapping[str, Side] | None = None) -> None:
+        self.sides = dict(sides or {})
+        self.asked: list[tuple[tuple[str, ...], dt.datetime]] = []
+        self.down = False
+
+    def default_as_of(self) -> dt.datetime:
+        return AS_OF
+
+    async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
+        return make_snapshot(underlyings, as_of=as_of)
+
+    async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
+        if self.down:
+            raise MarketError("the market is down")
+        self.asked.append((tuple(symbols), at))
+        return {
+            symbol: Quote(bid=self.sides[symbol][0], ask=self.sides[symbol][1], at=at)
+            for symbol in symbols
+            if symbol in self.sides
+        }
+
+    def quote(self, spread: Spread, *, short: Side, long: Side) -> None:
+        """Quote both legs of a spread from now on."""
+        self.sides[spread.short_symbol], self.sides[spread.long_symbol] = short, long
+
+    def unquote(self, *symbols: str) -> None:
+        """Quote these options no longer."""
+        for symbol in symbols:
+            del self.sides[symbol]
+
+
+def a_spread(
+    underlying: str = "SPY",
+    *,
+    spread_type: SpreadType = SpreadType.BULL_PUT,
+    short: float = 540.0,
+    width: float = 5.0,
+    expiration: dt.date = EXPIRATION,
+) -> Spread:
+    is_put = spread_type is SpreadType.BULL_PUT
+    long = short - width if is_put else short + width
+    return Spread(
+        underlying=underlying,
+        spread_type=spread_type,
+        expiration=expiration,
+        short_strike=short,
+        long_strike=long,
+        short_symbol=occ_symbol(underlying, expiration, short, is_put=is_put),
+        long_symbol=occ_symbol(underlying, expiration, long, is_put=is_put),
+    )
+
+
+def a_spread_quote(short: Side, long: Side) -> SpreadQuote:
+    short_quote, long_quote = (Quote(bid=bid, ask=ask, at=DECIDED_AT) for bid, ask in (short, long))
+    return SpreadQuote(short=short_quote, long=long_quote)
+
+
+def a_ticket(
+    spread: Spread | None = None,
+    *,
+    contracts: int = 4,
+    limit_credit: float = 0.80,
+    slot: str = "scan-1",
+    account_id: str = "paper-quoted-test",
+    candidate_id: str = "run.1",
+    attempt: int = 1,
+) -> OrderTicket:
+    spread = spread or a_spread()
+    order_id = client_order_id(account_id=account_id, slot=slot, spread=spread, purpose="entry", attempt=attempt)
+    return OrderTicket(
+        client_order_id=order_id,
+        account_id=account_id,
+        slot=slot,
+        candidate_id=candidate_id,
+        spread=spread,
+        contracts=contracts,
+        limit_credit=limit_credit,
+        decided_at=DECIDED_AT,
+    )
+
+
+def a_closing_ticket(position: Position, *, limit_debit: float, slot: str = "monitor-1") -> ClosingTicket:
+    order_id = client_order_id(
+        account_id="paper-quoted-test", slot=slot, spread=position.spread, purpose="exit", attempt=1
+    )
+    return ClosingTicket(
+        client_order_id=order_id,
+        account_id="paper-quoted-test",
+        slot=slot,
+        entry_order_id=position.entry_order_id,
+        spread=position.spread,
+        contracts=position.contracts,
+        limit_debit=limit_debit,
+        rule="profit_target",
+        decided_at=LATER,
+    )
+
+
+def record_candidates(database: Path, *candidate_ids: str, run_id: str = "run", as_of: str = "2026-03-16") -> None:
+    """Record a run and its candidates, so that orders have what they refer to."""
+    columns = {
+        "kind": "scan",
+        "slot": run_id,
+        "status": "done",
+        "as_of": f"{as_of}T14:00:00.000Z",
+        "decision_at": f"{as_of}T14:03:00.000Z",
+        "started_at": f"{as_of}T14:00:00.000Z",
+        "environment": "paper",
+        "market": "quoted",
+        "source": "hand-built",
+        "synthetic": 1,
+        "broker": "paper",
+        "account_id": "paper-quoted-test",
+        "model": "none",
+        "toy_model": 0,
+        "version": "0",
+        "config": "{}",
+    }
+    connection = connect(database)
+    names = ", ".join(columns)
+    connection.execute(f"INSERT INTO runs (id, {names}) VALUES (?{', ?' * len(columns)})", (run_id, *columns.values()))
+    for rank, candidate_id in enumerate(candidate_ids, 1):
+        connection.execute(
+            "INSERT INTO candidates (id, run_id, rank, underlying, spread_type, expiration, short_strike, long_strike,"
+            " dte, credit, score, reviewed, facts) VALUES (?, ?, ?, 'SPY', 'bull_put', '2026-04-17', 540, 535, 32, 1.0,"
+            " 0.5, 1, '{}')",
+            (candidate_id, run_id, rank),
+        )
+    connection.close()
