@@ -61,7 +61,7 @@ def test_a_dearer_mark_never_turns_a_stop_into_something_milder(
 
 @pytest.mark.parametrize("stop_loss", [0.2, 0.49, 5.01, 125.0])
 def test_a_stop_that_looks_like_a_percentage_is_refused(stop_loss: float) -> None:
-    with pytest.raises(ValidationError, match="0.20 means 20 %, not 200 %"):
+    with pytest.raises(ValidationError, match=r"0\.20 means 20 %, not 200 %"):
         ExitParams(stop_loss=stop_loss)
 
 
