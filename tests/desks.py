@@ -25,6 +25,7 @@ def scan(
     config: DeskConfig | None = None,
     slot: str = "test",
     seed_of_ids: int = 1,
+    as_of: dt.datetime | None = None,
     **choices: Any,
 ) -> ScanResult:
     """Run one scan with seeded ids and a standing clock, in virtual time."""
@@ -39,7 +40,7 @@ def scan(
             environ={},
             **choices,
         ) as desk:
-            return await desk.scan(slot=slot)
+            return await desk.scan(slot=slot, as_of=as_of)
 
     return virtual_time.run(run())
 
