@@ -57,8 +57,8 @@ def test_on_every_other_date_the_report_says_which_filter_binds(tmp_path: Path) 
         assert report.contracts == report.eligible_contracts + sum(report.rejected_contracts.values())
         assert report.nearest_misses
         for miss in report.nearest_misses:
-            assert miss.reason
-            assert "needs" in miss.text or miss.text.startswith("no eligible long leg 2-10 dollars")
+            assert miss.reason in {*report.rejected_contracts, *report.rejected_pairs, "short_delta", "width"}
+            assert miss.text
         with sqlite3.connect(tmp_path / f"{date}.db") as connection:
             told = connection.execute("SELECT code FROM events").fetchall()
         connection.close()
