@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from asking import START, question
 
 from mahler_agents.clock import SimulatedClock
 from mahler_agents.errors import ConfigError
+from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.client import Answer, ChatClient
+from mahler_agents.llm.failures import Failure, FailureKind
 from mahler_agents.llm.install import embedded_model_path
 from mahler_agents.llm.local import EmbeddedServer
 from mahler_agents.llm.models import Endpoint, ModelSpec, open_endpoint
@@ -32,8 +35,11 @@ def endpoint() -> Iterator[Endpoint]:
 
 @pytest.mark.model
 def test_the_embedded_model_answers_on_the_first_attempt_within_the_schema(
-    endpoint: Endpoint, capfd: pytest.CaptureFixture[str]
+    endpoint: Endpoint, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "OPENAI_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there, and loopback needs no proxy
+
     async def once() -> None:
         async with ChatClient(endpoint, clock=SimulatedClock(START), log=log) as client:
             result = await question(client)
@@ -47,6 +53,25 @@ def test_the_embedded_model_answers_on_the_first_attempt_within_the_schema(
     assert '"id_slot":0' in log.started[0].request_json
     assert "/" not in endpoint.model
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.model
+def test_the_server_stops_after_a_call_that_was_cancelled_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("xllamacpp", reason="needs `pip install 'mahler-agents[local]'`")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    async def impatient(endpoint: Endpoint) -> None:
+        limits = replace(CallLimits.embedded(), attempt_seconds=0.2, max_attempts=1)
+        async with ChatClient(endpoint, clock=SimulatedClock(START), limits=limits) as client:
+            result = await question(client, spread="SPY " * 400)
+            assert isinstance(result, Failure)
+            assert result.kind is FailureKind.TIMEOUT
+
+    try:
+        with open_endpoint(ModelSpec(kind="local"), ["macro"], os.environ) as endpoint:
+            asyncio.run(impatient(endpoint))
+    except ConfigError as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.model

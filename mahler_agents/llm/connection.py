@@ -63,6 +63,9 @@ class Connection:
             max_retries=0,
             timeout=self._limits.attempt_seconds,
             http_async_client=self._http,
+            # The transport is ours, so neither a proxy nor socket options of the environment are for LangChain to set.
+            openai_proxy=None,
+            http_socket_options=(),
         )
         self._loop = asyncio.get_running_loop()
         return self

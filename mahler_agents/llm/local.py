@@ -1,15 +1,16 @@
 """Stage 4, LLM calls: the embedded model, served by llama.cpp on loopback, so that it is called as any provider is."""
 
 import atexit
+import http.client
 import importlib
 import json
 import os
 import time
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from mahler_agents.errors import ConfigError
 
@@ -84,8 +85,13 @@ class EmbeddedServer:
         atexit.unregister(self.close)
 
     def _busy(self) -> bool:
-        with urllib.request.urlopen(f"{self._address}/slots", timeout=10) as reply:  # noqa: S310 - always http, loopback
-            return any(slot["is_processing"] for slot in json.load(reply))
+        # Not urllib, which would ask the proxy of the environment.
+        connection = http.client.HTTPConnection(urlsplit(self._address).netloc, timeout=10)
+        try:
+            connection.request("GET", "/slots")
+            return any(slot["is_processing"] for slot in json.load(connection.getresponse()))
+        finally:
+            connection.close()
 
     def _params(self, xllamacpp: Any) -> Any:
         params = xllamacpp.CommonParams()

@@ -1,6 +1,5 @@
 """Stage 4, LLM calls: what `--model` says comes in, the endpoint that answers goes out."""
 
-import ipaddress
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import httpx2
 from mahler_agents.errors import ConfigError, InputError
 from mahler_agents.llm.install import embedded_model_path, models_dir
 from mahler_agents.llm.local import EmbeddedServer
+from mahler_agents.llm.transport import is_loopback
 
 FORMS = "auto, local, local:PATH.gguf, openai:NAME, none"
 OPENAI_URL = "https://api.openai.com/v1"
@@ -95,7 +95,7 @@ def openai_endpoint(spec: ModelSpec, environ: Mapping[str, str]) -> Endpoint:
     key = environ.get("OPENAI_API_KEY", "").strip()
     if urlsplit(base_url).scheme not in {"http", "https"}:
         raise ConfigError(f"OPENAI_BASE_URL is `{base_url}`; it must begin with http:// or https://")
-    if not key and not _is_loopback(base_url):
+    if not key and not is_loopback(base_url):
         raise ConfigError(f"--model {spec} needs OPENAI_API_KEY; set it, or use --model local")
     return Endpoint(model=spec.name or "", base_url=base_url, api_key=key or "none")
 
@@ -114,11 +114,3 @@ def _named(text: str) -> ModelSpec:
             raise InputError(f"--model {text}: no such model file")
         return ModelSpec(kind="local", path=path)
     raise InputError(f"unknown model `{text}`; use one of: {FORMS}")
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

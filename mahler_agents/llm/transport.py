@@ -4,6 +4,7 @@ The record is made at the transport, below LangChain and the SDK, so that it hol
 and so that a crash in the middle of a call leaves the request behind. No header is recorded: one of them is the key.
 """
 
+import ipaddress
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -125,9 +126,17 @@ current_exchange: ContextVar[Exchange] = ContextVar("current_exchange")
 def network_transport(base_url: str) -> httpx2.AsyncBaseTransport:
     """Return the transport that really sends, through the proxy of the environment if it names one for this host."""
     url = urlsplit(base_url)
-    host = url.hostname or ""
-    proxy = None if proxy_bypass(host) else getproxies().get(url.scheme)
-    return httpx2.AsyncHTTPTransport(proxy=proxy)
+    direct = is_loopback(base_url) or proxy_bypass(url.hostname or "")
+    return httpx2.AsyncHTTPTransport(proxy=None if direct else getproxies().get(url.scheme))
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether a URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class RecordingTransport(httpx2.AsyncBaseTransport):
