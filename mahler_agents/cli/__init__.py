@@ -17,8 +17,8 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 VERBS = {
-    "scan": "Screen the market, hear the analysts, trade what the rules allow.",
-    "simulate": "Drive scans and monitor passes over a span of the sample market.",
+    "scan": "Screen the market, hear the analysts, trade by the rules.",
+    "simulate": "Scan and monitor over a span of the sample market.",
     "trace list": "List the recorded runs, newest first.",
     "trace show": "Show one run: its nodes, opinions, failures and orders.",
     "model install": "Put the embedded model where a scan finds it.",

@@ -7,7 +7,8 @@ from rich.text import Text
 
 _UNWRAPPED = 100_000
 """Off a terminal a line is as long as it is: it will be searched and cut, not read at some width."""
-_LEAST = 24
+_LEAST = 20
+"""Columns of text beside a margin, however narrow the terminal."""
 
 
 def make_console(stream: TextIO) -> Console:
@@ -16,10 +17,11 @@ def make_console(stream: TextIO) -> Console:
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
-def print_noted(console: Console, note: str, body: Text | str, *, margin: int, style: str = "") -> None:
+def print_noted(console: Console, note: str, body: Text | str, *, margin: int) -> None:
     """Print `body` wrapped beside a left margin of `margin` columns, with `note` in it."""
-    text = Text(body, style=style) if isinstance(body, str) else body
+    text = Text(body) if isinstance(body, str) else body
     lines = text.wrap(console, max(_LEAST, console.width - margin))
     for index, line in enumerate(lines):
-        head = Text((note if index == 0 else "").ljust(margin), style="bold" if note and not note[0].isspace() else "")
+        line.rstrip()
+        head = Text(note.ljust(margin), style="bold") if index == 0 else Text(" " * margin)
         console.print(Text.assemble(head, line), soft_wrap=True)

@@ -4,12 +4,13 @@ from mahler_agents.analysts.base import Opinion
 from mahler_agents.analysts.fund_manager import Verdict
 from mahler_agents.cli.text import cents, count, dollars, per_share, percent, plain
 from mahler_agents.execution.orders import Fill
-from mahler_agents.llm.failures import ACTIONS, Failure, FailureKind
+from mahler_agents.llm.failures import ACTIONS, Failure
 from mahler_agents.record.rows import FailureRow, FillRow, OpinionRow, SizingRow, VerdictRow
 from mahler_agents.risk import Sizing
 from mahler_agents.types import CONTRACT_MULTIPLIER
 
 TOY = "the embedded model is a toy; its opinions are for show"
+_ACTIONS = {kind.value: action for kind, action in ACTIONS.items()}
 
 
 def opinion(said: Opinion | OpinionRow) -> str:
@@ -25,8 +26,8 @@ def verdict(said: Verdict | VerdictRow) -> str:
 
 def failure(failed: Failure | FailureRow) -> str:
     """Return why a role said nothing, and what to do about it."""
-    known = failed.kind in FailureKind  # a newer version may have written kinds that this one does not know
-    to_do = f"; {ACTIONS[FailureKind(failed.kind)]}" if known else ""
+    # The record may be of a newer version, with kinds that this one does not know.
+    to_do = f"; {action}" if (action := _ACTIONS.get(str(failed.kind))) else ""
     return f"failed ({plain(failed.kind)}): {plain(failed.detail)}{to_do}"
 
 
