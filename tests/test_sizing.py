@@ -409,6 +409,19 @@ def test_one_more_contract_would_break_the_binding_limit(proposal, exposures, li
         assert binding.used_dollars + risk > binding.limit_dollars - TOLERANCE_DOLLARS
 
 
+@given(dollars=st.integers(100, 1_000_000), credit_cents=st.integers(1, 499))
+def test_binary_fractions_never_cost_a_contract(dollars: int, credit_cents: int) -> None:
+    sizing = sized(limit_credit=credit_cents / 100, account=make_account(equity=float(dollars)))
+    assert sizing.contracts == (2 * dollars) // (100 * (500 - credit_cents))  # 2 % of equity and max loss, in cents
+
+
+@given(credit_cents=st.integers(1, 499), contracts=st.integers(1, 50))
+def test_a_limit_of_exactly_so_many_contracts_allows_them(credit_cents: int, contracts: int) -> None:
+    equity = 50 * contracts * (500 - credit_cents)  # of which 2 % is so many times the max loss
+    sizing = sized(limit_credit=credit_cents / 100, account=make_account(equity=float(equity)))
+    assert sizing.contracts == contracts
+
+
 @given(proposals, any_exposures, any_limits)
 def test_the_order_of_exposures_changes_nothing(proposal, exposures, limits) -> None:
     account = make_account(equity=131_072.0)
