@@ -261,7 +261,7 @@ def test_after_the_deadline_no_request_is_sent() -> None:
     assert asked.model.requests == []
 
 
-def test_a_model_that_drips_is_cut_off_at_the_attempts_limit() -> None:
+def test_a_reply_that_comes_too_late_is_not_waited_for() -> None:
     asked = ask(lambda _: reply(GOOD, delay=10.5), limits=replace(LIMITS, max_attempts=1))
     assert isinstance(asked.result, Failure)
     assert (asked.result.kind, asked.seconds) == (FailureKind.TIMEOUT, 10)

@@ -63,7 +63,7 @@ def test_the_server_stops_after_a_call_that_was_cancelled_in_flight(monkeypatch:
     async def impatient(endpoint: Endpoint) -> None:
         limits = replace(CallLimits.embedded(), attempt_seconds=0.2, max_attempts=1)
         async with ChatClient(endpoint, clock=SimulatedClock(START), limits=limits) as client:
-            result = await question(client, spread="SPY " * 400)
+            result = await question(client, spread="SPY " * 60)
             assert isinstance(result, Failure)
             assert result.kind is FailureKind.TIMEOUT
 
