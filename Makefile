@@ -17,7 +17,7 @@ help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 scan: $(VENV)/.run ## one morning scan: embedded market, model and broker
-	$(BIN)/mahler scan $(ARGS)
+	@$(BIN)/mahler scan $(ARGS)
 
 test: check wheel-smoke ## everything that CI runs
 	$(BIN)/python -m pytest $(ARGS)
@@ -50,13 +50,15 @@ clean: ## remove the environment and what was built
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[local]'
-	$(BIN)/mahler model install
+	@echo "installing into $(VENV): a minute or two the first time"
+	@$(PIP) install -qq --constraint constraints.txt --editable '.[local]'
+	@$(BIN)/mahler model install
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[local,dev]'
+	@echo "installing the developers' tools into $(VENV)"
+	@$(PIP) install -qq --constraint constraints.txt --editable '.[local,dev]'
 	@touch $@
