@@ -27,14 +27,19 @@ class PlainLines:
     def expect(self, analysts: Sequence[str]) -> None:
         """Learn which analysts are asked: nothing to prepare."""
 
+    def stopping(self) -> None:
+        """Say that the scan was interrupted and is being ended."""
+        self._print(["stopping"])
+
     def __call__(self, progress: Progress) -> None:
         """Print the stage that ended."""
-        if self._stream is None:
-            return
         place = "" if progress.rank is None else f"[{progress.rank}] "
-        for line in _LINES[progress.stage](progress.result):
-            self._stream.write(f"{place}{line}\n")
-        self._stream.flush()
+        self._print([f"{place}{line}" for line in _LINES[progress.stage](progress.result)])
+
+    def _print(self, lines: Sequence[str]) -> None:
+        if self._stream is not None:
+            self._stream.write("".join(f"{line}\n" for line in lines))
+            self._stream.flush()
 
 
 def _snapshot(snapshot: Any) -> list[str]:

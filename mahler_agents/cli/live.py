@@ -112,6 +112,10 @@ class LiveTable:
         self._analysts = analysts
         self._refresh("reading the market")
 
+    def stopping(self) -> None:
+        """Say that the scan was interrupted and is being ended."""
+        self._refresh("stopping")
+
     def __call__(self, progress: Progress) -> None:
         """Fill in the cells of the stage that ended."""
         if progress.stage is Stage.SCREEN:

@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, TextIO, cast
 
 
@@ -30,6 +30,10 @@ class Outlet:
         with self._silenced():
             self._stream.write(text)
         return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write, or drop, all of the lines."""
+        self.write("".join(lines))
 
     def flush(self) -> None:
         """Pass on what is buffered, or drop it."""

@@ -1,6 +1,7 @@
 """Command line, `mahler scan`: one morning scan, shown as it happens and reported when it is done."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import shlex
 import sys
@@ -27,9 +28,9 @@ class AsOf(click.ParamType[dt.date]):
         """Return the date, or the aware instant."""
         if isinstance(value, dt.date):
             return value
+        with contextlib.suppress(ValueError):
+            return dt.date.fromisoformat(value)
         try:
-            if len(value) == len("2026-03-16"):
-                return dt.date.fromisoformat(value)
             instant = dt.datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is neither a date such as 2026-03-16 nor a time such as 2026-03-16T10:00", param, ctx)
@@ -99,7 +100,11 @@ def scan(
 
 async def _scan(desk: "Desk", as_of: dt.datetime | None, view: "LiveTable | PlainLines") -> "ScanResult":
     async with desk:
-        return await desk.scan(as_of=as_of, watch=view)
+        try:
+            return await desk.scan(as_of=as_of, watch=view)
+        except asyncio.CancelledError:
+            view.stopping()  # the embedded model ends what it is writing first, which takes seconds
+            raise
 
 
 def _instant(as_of: dt.date) -> dt.datetime:

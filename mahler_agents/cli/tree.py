@@ -45,7 +45,7 @@ def run_tree(trace: RunTrace) -> Tree:
 def _run_lines(run: RunRow) -> list[Text]:
     synthetic = ", SYNTHETIC" if run.synthetic else ""
     toy = f" ({phrases.TOY})" if run.toy_model else ""
-    took = f", took {_seconds(run.started_at, run.ended_at)}" if run.ended_at else ""
+    took = f", took {_seconds(run.started_at, run.ended_at):.1f} s" if run.ended_at else ""
     lines = [
         f"market: {plain(run.market)}{synthetic}: {plain(run.source)}",
         f"as of {instant(run.as_of)} New York, orders decided at {instant(run.decision_at)}",
@@ -131,17 +131,27 @@ def _order(order: OrderRow) -> list[Text]:
 
 
 def _span(span: SpanRow) -> Text:
-    took = "" if span.milliseconds is None else f"  {span.milliseconds:,.1f} ms"
-    parts = [took]
+    facts = [] if span.milliseconds is None else [f"{span.milliseconds:,.1f} ms"]
     if span.calls:
-        prompt, completion = (
-            sum(tokens or 0 for tokens in column)
-            for column in zip(*((call.prompt_tokens, call.completion_tokens) for call in span.calls), strict=True)
-        )
-        parts.append(f"{count(len(span.calls), 'attempt')}, {prompt:,} + {completion:,} tokens")
+        facts += [_attempts(span.calls), _tokens(span.calls)]
     if span.status != "ok":
-        parts.append(f"{span.status}{f': {plain(span.detail)}' if span.detail else ''}")
-    return Text.assemble((span.name, "bold"), (", ".join(parts), _style(span.status) or "dim"))
+        facts.append(f"{span.status}{f': {plain(span.detail)}' if span.detail else ''}")
+    return Text.assemble((span.name, "bold"), "  ", (", ".join(facts), _style(span.status) or "dim"))
+
+
+def _attempts(calls: Sequence[CallRow]) -> str:
+    """Return how often the model was asked, and how long that took: less than the node, which may have queued."""
+    ended = [call for call in calls if call.ended_at]
+    took = sum(_seconds(call.started_at, call.ended_at or "") for call in ended)
+    return count(len(calls), "attempt") + (f" of {took:.1f} s" if ended else "")
+
+
+def _tokens(calls: Sequence[CallRow]) -> str:
+    if all(call.prompt_tokens is None for call in calls):
+        return "tokens unknown"
+    prompt = sum(call.prompt_tokens or 0 for call in calls)
+    completion = sum(call.completion_tokens or 0 for call in calls)
+    return f"{prompt:,} + {completion:,} tokens"
 
 
 def _troubled(calls: Sequence[CallRow]) -> Sequence[CallRow]:
@@ -154,7 +164,7 @@ def _call(call: CallRow) -> Text:
     facts = [
         f"HTTP {call.http_status}" if call.http_status else "",
         f"finish reason {plain(call.finish_reason)}" if call.finish_reason else "",
-        _seconds(call.started_at, call.ended_at) if call.ended_at else "",
+        f"{_seconds(call.started_at, call.ended_at):.1f} s" if call.ended_at else "",
         plain(call.error) if call.error else "",
     ]
     return Text(", ".join([f"attempt {call.attempt}: {outcome}", *filter(None, facts)]), style="dim")
@@ -167,9 +177,8 @@ def _event(event: EventRow, run_id: str) -> Text:
     return Text(line, style=_style(event.level))
 
 
-def _seconds(since: str, until: str) -> str:
-    took = dt.datetime.fromisoformat(until) - dt.datetime.fromisoformat(since)
-    return f"{took.total_seconds():.1f} s"
+def _seconds(since: str, until: str) -> float:
+    return (dt.datetime.fromisoformat(until) - dt.datetime.fromisoformat(since)).total_seconds()
 
 
 def _style(status: str) -> str:
