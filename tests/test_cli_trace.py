@@ -3,6 +3,8 @@
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -178,3 +180,12 @@ def test_reading_an_unknown_run_by_its_id_is_refused(record: Path) -> None:
 
     with Reader(record) as reader, pytest.raises(UnknownIdError, match="no run `x`"):
         reader.trace("x")
+
+
+def test_a_run_is_shown_without_the_imports_of_a_scan(record: Path) -> None:
+    code = (
+        "import sys; from mahler_agents.cli import main; main(['trace', 'show', 'latest']);"
+        "print(sorted({'numpy', 'langgraph', 'openai', 'sqlite_utils'} & set(sys.modules)), file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=record.parent)
+    assert ended.stderr == "[]\n"

@@ -1,24 +1,28 @@
 """Command line: how the parts of a review are said, in the same words from a scan's result and from the record."""
 
-from mahler_agents.analysts.base import Opinion
-from mahler_agents.analysts.fund_manager import Verdict
+from typing import TYPE_CHECKING
+
 from mahler_agents.cli.text import cents, count, dollars, per_share, percent, plain
-from mahler_agents.execution.orders import Fill
 from mahler_agents.llm.failures import ACTIONS, Failure
 from mahler_agents.record.rows import FailureRow, FillRow, OpinionRow, SizingRow, VerdictRow
-from mahler_agents.risk import Sizing
 from mahler_agents.types import CONTRACT_MULTIPLIER
+
+if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show` has no use for
+    from mahler_agents.analysts.base import Opinion
+    from mahler_agents.analysts.fund_manager import Verdict
+    from mahler_agents.execution.orders import Fill
+    from mahler_agents.risk import Sizing
 
 TOY = "the embedded model is a toy; its opinions are for show"
 _ACTIONS = {kind.value: action for kind, action in ACTIONS.items()}
 
 
-def opinion(said: Opinion | OpinionRow) -> str:
+def opinion(said: "Opinion | OpinionRow") -> str:
     """Return an analyst's opinion on one line."""
     return f"{said.stance}, {_numbers(said)}: {plain(said.summary)}"
 
 
-def verdict(said: Verdict | VerdictRow) -> str:
+def verdict(said: "Verdict | VerdictRow") -> str:
     """Return the fund manager's verdict on one line; its contracts are advice, which sizes nothing."""
     judgement = "approves" if said.approved else "does not approve"
     return f"{judgement}, {_numbers(said)}, advises {count(said.contracts, 'contract')}: {plain(said.summary)}"
@@ -31,7 +35,7 @@ def failure(failed: Failure | FailureRow) -> str:
     return f"failed ({plain(failed.kind)}): {plain(failed.detail)}{to_do}"
 
 
-def sizing(sized: Sizing | SizingRow) -> str:
+def sizing(sized: "Sizing | SizingRow") -> str:
     """Return the contracts and the limit that binds them, in dollars of risk."""
     number = count(sized.contracts, "contract") if sized.contracts else "no contracts"
     binding = next((one for one in sized.constraints if one.code == sized.binding), None)
@@ -48,7 +52,7 @@ def order(*, state: str, reason: str | None, contracts: int, limit_credit: float
     return f"{plain(state)}{why}: sell {count(contracts, 'spread')} at {per_share(limit_credit)} or more"
 
 
-def fill(traded: Fill | FillRow) -> str:
+def fill(traded: "Fill | FillRow") -> str:
     """Return what traded: credit per share and for all contracts, and the fees."""
     received = cents(traded.credit * CONTRACT_MULTIPLIER * traded.contracts)
     sold = f"sold {count(traded.contracts, 'spread')} at {per_share(traded.credit)}"
@@ -61,5 +65,5 @@ def screened(*, contracts: int, eligible: int, pairs: int, passed: int) -> str:
     return f"{looked}, {count(pairs, 'pair')} in the ranges, {passed:,} passed"
 
 
-def _numbers(said: Opinion | OpinionRow | Verdict | VerdictRow) -> str:
+def _numbers(said: "Opinion | OpinionRow | Verdict | VerdictRow") -> str:
     return f"confidence {percent(said.confidence)}, p_profit {percent(said.p_profit)}"

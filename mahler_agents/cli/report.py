@@ -1,7 +1,7 @@
 """Command line, `mahler scan`: a finished scan in, its report on the console out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.text import Text
@@ -17,7 +17,7 @@ from mahler_agents.screen import ScreenReport
 _MARGIN = 14
 _INDENT = "   "
 
-_Lines = Iterator[tuple[str, str | Text]]
+_Lines = Iterable[tuple[str, str | Text]]
 """A note for the margin, and what it is a note of."""
 
 
@@ -26,6 +26,7 @@ def print_report(console: Console, result: ScanResult, *, hint: str | None, next
     if result.synthetic:
         console.print(Text("SYNTHETIC MARKET: every price, quote and headline is made up", style="bold yellow"))
     _print(console, _setting(result, hint))
+    _print(console, [("regime", plain(result.regime.text))])
     _print(console, _screening(result.report, reviewed=len(result.reviews), ranked_out=result.ranked_out))
     for review in result.reviews:
         console.print()
