@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mahler_agents import indicators, pricing
+from mahler_agents import pricing
 from mahler_agents.analysts import ANALYSTS, Analyst, fund_manager, greeks, sentiment, technical, volatility
 from mahler_agents.analysts.base import Brief, Opinion, Reply, Stance, rounded, side_of
 from mahler_agents.analysts.trade import break_even_probability
@@ -149,6 +149,11 @@ def test_the_technical_brief_describes_the_bars() -> None:
     assert brief.sma_200 == round(float(np.mean(close[-200:])), 2)
     assert brief.high_20 == round(float(np.max(close[-20:])) * 1.006, 2)
     assert brief.low_20 == round(float(np.min(close[-20:])) * 0.993, 2)
+    assert brief.bollinger_lower is not None
+    assert brief.bollinger_upper is not None
+    assert (brief.bollinger_lower + brief.bollinger_upper) / 2 == pytest.approx(brief.sma_20, abs=0.01)
+    assert brief.macd is not None
+    assert brief.macd < 0 < close[-50] - close[-1]  # a walk that fell
     assert brief.momentum_20_pct == round(100 * float(close[-1] / close[-21] - 1), 1)
     assert brief.spot_to_sma_20 == ("above" if brief.spot > brief.sma_20 else "below")
 
@@ -161,6 +166,17 @@ def test_the_short_strike_is_measured_outwards_on_both_sides() -> None:
         )
         assert brief.short_strike_distance_sigmas is not None
         assert 0.8 < brief.short_strike_distance_sigmas < 2.0  # |delta| 0.10 lies near 1.3 sigmas
+        assert brief.atr_14 is not None
+        assert brief.short_strike_distance_atrs == pytest.approx(
+            abs(candidate.spot - candidate.spread.short_strike) / brief.atr_14, abs=0.06
+        )
+
+
+def test_support_lies_below_the_spot_and_resistance_above_it() -> None:
+    turns = np.interp(np.arange(260), np.arange(0, 261, 20), np.resize([540.0, 575.0, 550.0, 570.0], 14))
+    bars = dataclasses.replace(make_bars(), high=turns + 1, low=turns - 1, close=turns)
+    brief = technical.brief(with_market(bars=bars), PUT, TERMS)
+    assert (brief.support, brief.spot, brief.resistance) == (549.0, 560.0, 571.0)
 
 
 @pytest.mark.parametrize(
@@ -180,60 +196,27 @@ def test_momentum_leads_towards_the_short_strike_or_away(
     assert technical.momentum_side(change, spread_type) == side
 
 
-def test_bars_with_closes_only_have_no_high_and_no_low() -> None:
+def test_bars_with_closes_only_have_nothing_that_needs_a_high_or_a_low() -> None:
     bars = make_bars()
     closes_only = dataclasses.replace(bars, high=np.full(len(bars), np.nan), low=np.full(len(bars), np.nan))
     brief = technical.brief(with_market(bars=closes_only), PUT, TERMS)
-    assert (brief.high_20, brief.low_20) == (None, None)
+    assert (brief.high_20, brief.low_20, brief.support, brief.resistance) == (None,) * 4
+    assert (brief.atr_14, brief.short_strike_distance_atrs) == (None, None)
+    assert None not in {brief.rsi_14, brief.macd, brief.bollinger_lower}
     assert brief.missing() == ()
+
+
+def test_what_still_depends_on_where_the_bars_begin_is_absent() -> None:
+    brief = technical.brief(with_market(bars=make_bars(250)), PUT, TERMS)
+    assert (brief.rsi_14, brief.macd, brief.macd_signal, brief.atr_14) == (None,) * 4
+    assert brief.short_strike_distance_atrs is None
+    assert None not in {brief.sma_200, brief.bollinger_upper, brief.high_20}
 
 
 def test_too_few_bars_are_missing_facts_and_not_zeros() -> None:
     brief = technical.brief(with_market(bars=make_bars(15)), PUT, TERMS)
     assert (brief.sma_20, brief.sma_200, brief.spot_to_sma_20, brief.momentum_side) == (None, None, None, None)
     assert brief.missing() == ("sma_20",)
-
-
-# Indicators
-
-
-def test_rsi_agrees_with_a_worked_example() -> None:
-    # Closes and result as in the well-known worked example of Wilder's method (StockCharts, 14 days).
-    close = np.array(
-        [44.3389, 44.0902, 44.1497, 43.6124, 44.3278, 44.8264, 45.0955, 45.4245, 45.8433, 46.0826, 45.8931]
-    )
-    close = np.append(close, [46.0328, 45.6140, 46.2820, 46.2820])
-    assert indicators.relative_strength_index(close) == pytest.approx(70.53, abs=0.01)
-    assert indicators.relative_strength_index(np.append(close, [46.0028, 46.0328])) == pytest.approx(66.55, abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("close", "rsi"), [(np.arange(1.0, 40), 100.0), (np.arange(40.0, 1, -1), 0.0), (np.ones(30), 50.0)]
-)
-def test_rsi_is_100_on_gains_0_on_losses_and_50_on_neither(close: np.ndarray, rsi: float) -> None:
-    assert indicators.relative_strength_index(close) == rsi
-
-
-def test_realised_volatility_of_alternating_one_percent_days() -> None:
-    close = 100 * np.exp(np.cumsum(np.tile([0.01, -0.01], 20)))
-    assert indicators.realised_volatility(close, 20) == pytest.approx(0.01 * np.sqrt(20 / 19 * 252))
-
-
-@pytest.mark.parametrize(
-    "indicator",
-    [
-        lambda bars: indicators.simple_moving_average(bars, 20),
-        lambda bars: indicators.relative_strength_index(bars, 20),
-        lambda bars: indicators.momentum(bars, 20),
-        lambda bars: indicators.realised_volatility(bars, 20),
-        lambda bars: indicators.highest(bars, 20),
-        lambda bars: indicators.lowest(bars, 20),
-    ],
-)
-def test_an_indicator_without_enough_bars_is_nan(indicator: Any) -> None:
-    assert np.isnan(indicator(np.arange(1.0, 20)))
-    assert np.isnan(indicator(np.empty(0)))
-    assert np.isfinite(indicator(np.arange(1.0, 40)))
 
 
 # Sentiment
@@ -311,6 +294,34 @@ def test_what_the_market_does_not_know_of_volatility_stays_absent() -> None:
 def test_a_chain_without_volatilities_is_a_missing_fact() -> None:
     unpriced = make_chain(implied_volatility=np.full(82, np.nan), bid=np.zeros(82), ask=np.full(82, np.nan))
     assert volatility.brief(with_market(chain=unpriced), PUT, TERMS).missing() == ("atm_iv_30_day_pct",)
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "ratio", "name"),
+    [(0.18, 0.20, 0.9, "contango"), (0.20, 0.20, 1.0, "flat"), (0.24, 0.20, 1.2, "backwardation")],
+)
+def test_the_underlyings_own_term_structure_is_that_of_its_chain(
+    near: float, far: float, ratio: float, name: str
+) -> None:
+    terms = [
+        make_chain(expirations=[AS_OF.date() + dt.timedelta(days=days)], volatility=level)
+        for days, level in ((30, near), (90, far))
+    ]
+    columns = {
+        one.name: np.concatenate([getattr(term, one.name) for term in terms])
+        for one in dataclasses.fields(terms[0])
+        if one.name not in {"underlying", "spot"}
+    }
+    chain = dataclasses.replace(terms[0], **columns)
+    brief = volatility.brief(with_market(chain=chain), PUT, TERMS)
+    assert brief.atm_iv_90_day_pct == pytest.approx(100 * far, abs=0.1)
+    assert (brief.iv_term_ratio, brief.iv_term_structure) == (ratio, name)
+    assert brief.term_structure == "contango"  # the market's, by VIX, is a fact of its own
+
+
+def test_a_chain_that_does_not_reach_90_days_has_no_term_structure_of_its_own() -> None:
+    brief = volatility.brief(SNAPSHOT, PUT, TERMS)
+    assert (brief.atm_iv_90_day_pct, brief.iv_term_ratio, brief.iv_term_structure) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -408,7 +419,7 @@ def test_every_field_of_every_brief_is_hashed(analyst: Analyst, data: st.DataObj
     assert analyst.brief(SNAPSHOT, PUT, TERMS).content_hash == brief.content_hash
     name = data.draw(st.sampled_from(sorted(type(brief).model_fields)))
     value = getattr(brief, name)
-    other = value + 1 if isinstance(value, int | float) else None
+    other = 1.0 if value is None else value + 1 if isinstance(value, int | float) else None
     assert brief.model_copy(update={name: other}).content_hash != brief.content_hash
 
 

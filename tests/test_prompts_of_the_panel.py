@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from mahler_agents.analysts import ANALYSTS, fund_manager
 from mahler_agents.analysts.base import Brief, Opinion, Stance
 from mahler_agents.analysts.trade import TradeBrief, break_even_probability
+from mahler_agents.analysts.volatility import term_structure
 from mahler_agents.llm.failures import FailureKind, failure
 from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
 from mahler_agents.types import SpreadType
@@ -138,7 +139,9 @@ def test_an_absent_fact_is_shown_as_absent_and_never_fails_the_template(data: st
     gone = data.draw(st.sets(st.sampled_from(optional), min_size=1))
     bare = type(brief)(**dict(brief) | dict.fromkeys(gone))
     rendered = prompt.messages(bare.facts())[-1]["content"]
-    assert rendered.count("not available") == len(gone)
+    absent = [field for field in prompt.used_variables if bare.facts()[field] is None]
+    assert gone <= set(absent)
+    assert rendered.count("not available") == len(absent)
     assert "None" not in rendered
 
 
@@ -168,6 +171,25 @@ def test_a_worked_examples_trade_figures_agree_with_each_other(prompt: Prompt) -
         assert facts["max_loss_dollars"] == round(100 * (width - credit), 2)
         assert facts["break_even_price"] == round(short + (credit if match[3] == "call" else -credit), 2)
         assert facts["break_even_probability"] == round(break_even_probability(credit, width, TERMS), 2)
+
+
+def test_a_worked_examples_indicators_agree_with_each_other() -> None:
+    for example in load_prompt("technical").front.examples:
+        facts = example.brief
+        short = float(facts["spread"].split()[1].partition("/")[0])
+        distance = abs(facts["spot"] - short)
+        assert facts["short_strike_distance_pct"] == round(100 * distance / facts["spot"], 1)
+        assert facts["short_strike_distance_atrs"] == round(distance / facts["atr_14"], 1)
+        assert facts["support"] < facts["spot"] < facts["resistance"]
+        middle = (facts["bollinger_lower"] + facts["bollinger_upper"]) / 2
+        assert middle == pytest.approx(facts["sma_20"], abs=0.01)
+    for example in load_prompt("volatility").front.examples:
+        facts = example.brief
+        ratio = facts["atm_iv_30_day_pct"] / facts["atm_iv_90_day_pct"]
+        assert facts["iv_term_ratio"] == round(ratio, 2)
+        assert facts["iv_term_structure"] == term_structure(facts["iv_term_ratio"])
+        assert facts["term_structure_ratio"] == round(facts["vix"] / facts["vix_3_month"], 2)
+        assert facts["term_structure"] == term_structure(facts["term_structure_ratio"])
 
 
 def test_the_worked_examples_balance_for_and_against(prompt: Prompt) -> None:

@@ -26,16 +26,31 @@ class TechnicalBrief(TradeBrief):
     """Percent of spot that the short strike is out of the money."""
     short_strike_distance_sigmas: float | None
     """The same distance in standard deviations to expiration, at the short contract's implied volatility."""
+    short_strike_distance_atrs: float | None
+    """The same distance in `atr_14`."""
     spot_to_sma_20: str | None
     """`above`, `below` or `at`."""
     sma_20: float | None
     sma_50: float | None
     sma_200: float | None
     rsi_14: float | None
-    """Wilder's, 0 to 100."""
+    """Wilder's, 0 to 100; like MACD and ATR absent with fewer than 251 bars, within which they still settle."""
+    macd: float | None
+    """12-day less 26-day exponential average, dollars."""
+    macd_signal: float | None
+    """9-day exponential average of `macd`, dollars."""
+    bollinger_lower: float | None
+    """SMA 20 less two standard deviations of the 20 closes."""
+    bollinger_upper: float | None
+    atr_14: float | None
+    """Wilder's average true range, dollars; None for a source that has closes only."""
     high_20: float | None
     """Highest high of 20 days; None for a source that has closes only."""
     low_20: float | None
+    support: float | None
+    """The nearest swing low below spot, of half a year; None if there is none: see `indicators.swing_levels`."""
+    resistance: float | None
+    """The nearest swing high above spot."""
     momentum_20_pct: float | None
     """Percent change of the close over 20 days."""
     momentum_side: str | None
@@ -80,6 +95,9 @@ def brief(snapshot: Snapshot, candidate: Candidate, terms: Terms) -> TechnicalBr
     distance = share_of_spot(candidate)
     spot, sma_20 = rounded(candidate.spot, 2), rounded(indicators.simple_moving_average(bars.close, 20), 2)
     momentum = rounded(100 * indicators.momentum(bars.close, 20), 1)
+    macd, bands = indicators.macd(bars.close), indicators.bollinger_bands(bars.close)
+    atr = indicators.average_true_range(bars.high, bars.low, bars.close)
+    levels = indicators.swing_levels(bars.high, bars.low, candidate.spot)
     return TechnicalBrief(
         **trade_facts(candidate, terms),
         spot=spot,
@@ -87,13 +105,21 @@ def brief(snapshot: Snapshot, candidate: Candidate, terms: Terms) -> TechnicalBr
         short_strike_distance_sigmas=rounded(
             sigmas(distance, candidate.short_leg.implied_volatility, candidate.dte), 2
         ),
+        short_strike_distance_atrs=rounded(distance * candidate.spot / atr if atr > 0 else math.nan, 1),
         spot_to_sma_20=side_of(spot, sma_20),
         sma_20=sma_20,
         sma_50=rounded(indicators.simple_moving_average(bars.close, 50), 2),
         sma_200=rounded(indicators.simple_moving_average(bars.close, 200), 2),
         rsi_14=rounded(indicators.relative_strength_index(bars.close), 1),
+        macd=rounded(macd.line, 2),
+        macd_signal=rounded(macd.signal, 2),
+        bollinger_lower=rounded(bands.lower, 2),
+        bollinger_upper=rounded(bands.upper, 2),
+        atr_14=rounded(atr, 2),
         high_20=rounded(indicators.highest(bars.high, 20), 2),
         low_20=rounded(indicators.lowest(bars.low, 20), 2),
+        support=rounded(levels.support, 2),
+        resistance=rounded(levels.resistance, 2),
         momentum_20_pct=momentum,
         momentum_side=momentum_side(momentum, candidate.spread.spread_type),
         realised_volatility_20_pct=rounded(100 * indicators.realised_volatility(bars.close), 1),
