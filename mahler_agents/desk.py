@@ -32,6 +32,7 @@ from mahler_agents.progress import Watcher, unwatched
 from mahler_agents.record import Writer, open_database
 from mahler_agents.record.location import database_path
 from mahler_agents.recording import BookRecording, Recording
+from mahler_agents.regime import RegimeParams
 from mahler_agents.risk import RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult
 from mahler_agents.screen import ScreenParams
@@ -54,6 +55,7 @@ class Desk:
         config: DeskConfig | None = None,
         limits: RiskLimits | None = None,
         screen_params: ScreenParams | None = None,
+        regime_params: RegimeParams | None = None,
         exit_params: ExitParams | None = None,
         call_limits: CallLimits | None = None,
         analysts: Sequence[Analyst] = ANALYSTS,
@@ -82,6 +84,7 @@ class Desk:
         live = self.config.environment is Environment.LIVE
         self.limits = limits or (RiskLimits.live() if live else RiskLimits())
         self.screen_params = screen_params or ScreenParams()
+        self.regime_params = regime_params or RegimeParams()
         self.exit_params = exit_params or ExitParams()
         self.call_limits = call_limits
         self.analysts = tuple(analysts)
@@ -141,6 +144,7 @@ class Desk:
                 ),
                 limits=self.limits,
                 screen_params=self.screen_params,
+                regime_params=self.regime_params,
                 market=self.market,
                 broker=self._broker,
                 ledger=self._ledger,

@@ -15,6 +15,7 @@ from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.transport import CallFinished, CallStarted
 from mahler_agents.market.snapshot import Account
 from mahler_agents.record.writer import Writer, as_json
+from mahler_agents.regime import Regime, RegimeUnknown
 from mahler_agents.risk import Sizing
 from mahler_agents.screen import Candidate, ScreenReport
 
@@ -67,6 +68,12 @@ class Recording:
     def run_ended(self, status: str, error: str | None = None) -> None:
         """Record how the run ended: `done` or `failed`."""
         self._writer.update("runs", {"id": self.run_id}, {"status": status, "ended_at": self._now(), "error": error})
+
+    def regime(self, regime: Regime | RegimeUnknown) -> None:
+        """Record the market's regime, or why it is unknown, and log it as an event."""
+        self._writer.update("runs", {"id": self.run_id}, {"regime": as_json(regime.model_dump(mode="json"))})
+        code = regime.regime.value if isinstance(regime, Regime) else "regime_unknown"
+        self.event(code, f"regime: {regime.text}")
 
     def screened(self, report: ScreenReport) -> None:
         """Record what the screen rejected, and why."""

@@ -24,6 +24,7 @@ from mahler_agents.market.snapshot import Account, Market, Snapshot
 from mahler_agents.progress import Progress, Stage, Watcher, unwatched
 from mahler_agents.record.writer import as_json
 from mahler_agents.recording import Recording
+from mahler_agents.regime import Regime, RegimeParams, RegimeUnknown, market_regime
 from mahler_agents.review import Review, ReviewContext, ReviewState, Turns, review_of
 from mahler_agents.risk import RiskLimits
 from mahler_agents.screen import Candidate, ScreenParams, ScreenReport, screen, select_for_review
@@ -39,6 +40,7 @@ class ScanParts:
     terms: Terms
     limits: RiskLimits
     screen_params: ScreenParams
+    regime_params: RegimeParams
     market: Market
     broker: Broker
     ledger: Ledger
@@ -73,6 +75,8 @@ class ScanResult(Frozen):
     toy_model: bool
     account_before: Account
     account_after: Account
+    regime: Regime | RegimeUnknown
+    """Chooses the weights of the screen's score."""
     report: ScreenReport
     reviews: tuple[Review, ...]
     """In rank order."""
@@ -106,7 +110,8 @@ class Scan:
         self._record_start(snapshot, decision_at)
         self.watch(Progress(stage=Stage.SNAPSHOT, result=snapshot))
         try:
-            report, candidates, reviewed = self._screen(snapshot)
+            regime = await self._regime(snapshot)
+            report, candidates, reviewed = self._screen(snapshot, regime)
             reviews = await self._review_all(snapshot, account, decision_at, reviewed)
             account_after = await self._account(decision_at)
         except BaseException as error:
@@ -129,13 +134,22 @@ class Scan:
             toy_model=self.parts.toy_model,
             account_before=account,
             account_after=account_after,
+            regime=regime,
             report=report,
             reviews=reviews,
             ranked_out=len(candidates) - len(reviewed),
         )
 
-    def _screen(self, snapshot: Snapshot) -> tuple[ScreenReport, tuple[Candidate, ...], tuple[Candidate, ...]]:
-        candidates, report = screen(snapshot, self.parts.screen_params)
+    async def _regime(self, snapshot: Snapshot) -> Regime | RegimeUnknown:
+        found = await asyncio.to_thread(market_regime, snapshot, self.parts.regime_params)
+        self.recording.regime(found)
+        return found
+
+    def _screen(
+        self, snapshot: Snapshot, regime: Regime | RegimeUnknown
+    ) -> tuple[ScreenReport, tuple[Candidate, ...], tuple[Candidate, ...]]:
+        known = regime.regime if isinstance(regime, Regime) else None
+        candidates, report = screen(snapshot, self.parts.screen_params, regime=known)
         reviewed, _ = select_for_review(candidates, self.parts.config.max_candidates)
         self.recording.screened(report)
         for candidate in candidates:
@@ -240,6 +254,7 @@ class Scan:
             "terms": parts.terms.model_dump(mode="json"),
             "limits": parts.limits.model_dump(mode="json"),
             "screen": parts.screen_params.model_dump(mode="json"),
+            "regime": parts.regime_params.model_dump(mode="json"),
             "prompts": {name: prompt.content_hash for name, prompt in parts.prompts.items()},
         }
         shared = {"as_of": utc_text(snapshot.as_of), "market": snapshot.market, "synthetic": snapshot.synthetic}

@@ -27,7 +27,7 @@ from mahler_agents.record.writer import as_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 FORK = multiprocessing.get_context("fork")
-SECOND_MIGRATION = ("m002_test", ("CREATE TABLE later (id INTEGER PRIMARY KEY)",))
+SECOND_MIGRATION = ("m999_test", ("CREATE TABLE later (id INTEGER PRIMARY KEY)",))
 
 
 @pytest.fixture
@@ -117,12 +117,12 @@ def test_an_older_schema_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, SECOND_MIGRATION))
     open_database(path, create=create)
     assert "later" in tables(path)
-    assert rows(path, "SELECT name FROM _sqlite_migrations")[-1] == "m002_test"
+    assert rows(path, "SELECT name FROM _sqlite_migrations")[-1] == "m999_test"
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tables(path)
-    half = ("m002_test", (*SECOND_MIGRATION[1], "CREATE TABLE runs (id TEXT)"))
+    half = ("m999_test", (*SECOND_MIGRATION[1], "CREATE TABLE runs (id TEXT)"))
     monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, half))
     with pytest.raises(RecordError, match=r"mahler\.db: table runs already exists"):
         open_database(path)
@@ -136,7 +136,7 @@ def test_a_newer_schema_is_refused_and_named(path: Path, monkeypatch: pytest.Mon
     open_database(path)
     monkeypatch.undo()
     for create in (False, True):
-        with pytest.raises(ConfigError, match=r"written by a newer version \(schema m002_test\): upgrade"):
+        with pytest.raises(ConfigError, match=r"written by a newer version \(schema m999_test\): upgrade"):
             open_database(path, create=create)
 
 

@@ -308,5 +308,10 @@ _M001_FIRST_SCAN = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("m001_first_scan", _M001_FIRST_SCAN),)
+_M002_REGIME = ("ALTER TABLE runs ADD COLUMN regime TEXT",)
+
+MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("m001_first_scan", _M001_FIRST_SCAN),
+    ("m002_regime", _M002_REGIME),
+)
 """Name and statements of every migration, oldest first. Released ones never change."""
