@@ -4,7 +4,7 @@ import os
 import platform
 from dataclasses import dataclass
 
-from bench import many_calls, review_graph, screen_chain, start_up
+from bench import many_calls, pricing, review_graph, screen_chain, start_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,13 @@ def main() -> None:
         start_up.run(),
         Target(figure="help_ms", at_most=150, unit="ms"),
         Target(figure="trace_list_ms", at_most=250, unit="ms"),
+    )
+    _show(
+        "(e) price and 8 greeks, and implied volatility, of 100,000 contracts, beside pyvolr (which has 5 greeks)",
+        pricing.run(),
+        Target(figure="price_8_greeks_ms", at_most=20, unit="ms"),
+        Target(figure="greeks_to_pyvolr", at_most=1.5, unit="times"),
+        Target(figure="implied_to_pyvolr", at_most=1.5, unit="times"),
     )
 
 
