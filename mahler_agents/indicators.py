@@ -46,9 +46,9 @@ class SwingLevels(NamedTuple):
     """The nearest levels at which the price turned, dollars per share; NaN where there is none."""
 
     support: float
-    """Highest swing low below the spot."""
+    """Highest swing low below the spot that still stands."""
     resistance: float
-    """Lowest swing high above the spot."""
+    """Lowest swing high above the spot that still stands."""
 
 
 def simple_moving_average(close: Floats, days: int) -> float:
@@ -124,25 +124,33 @@ def swing_levels(high: Floats, low: Floats, spot: float) -> SwingLevels:
     """Return support and resistance around `spot` (dollars per share) from the swing points of `SWING_DAYS` days.
 
     A swing high is a day whose high is above the highs of the `SWING_REACH_DAYS` days before and not below those of as
-    many days after (so that a flat top counts once); a swing low likewise. A day within that reach of an absent bar,
-    of either end of the bars included, is none.
+    many days after (so that a flat top counts once). It stands until a later day's high is above it. A swing low
+    likewise. A day within that reach of an absent bar, or of either end of the bars, is none.
     """
-    highs, lows = _swing_highs(high[-SWING_DAYS:]), -_swing_highs(-low[-SWING_DAYS:])
-    below, above = lows[(lows > 0) & (lows < spot)], highs[(highs > spot) & (highs < np.inf)]
+    highs, lows = _standing_swing_highs(_prices(high)), -_standing_swing_highs(-_prices(low))
+    below, above = lows[lows < spot], highs[highs > spot]
     return SwingLevels(
         support=float(below.max()) if below.size else float("nan"),
         resistance=float(above.min()) if above.size else float("nan"),
     )
 
 
-def _swing_highs(price: Floats) -> Floats:
-    """Return the prices of the swing highs."""
+def _standing_swing_highs(price: Floats) -> Floats:
+    """Return the prices of the swing highs that nothing later is above."""
+    price = price[-SWING_DAYS:]
     if len(price) <= 2 * SWING_REACH_DAYS:
         return price[:0]
     around = sliding_window_view(price, 2 * SWING_REACH_DAYS + 1)
-    before, day, after = np.split(around, [SWING_REACH_DAYS, SWING_REACH_DAYS + 1], axis=1)
-    turned = (day[:, 0] > before.max(axis=1)) & (day[:, 0] >= after.max(axis=1))  # false beside a NaN
-    return day[turned, 0]
+    before, after = around[:, :SWING_REACH_DAYS], around[:, SWING_REACH_DAYS + 1 :]
+    day = price[SWING_REACH_DAYS:-SWING_REACH_DAYS]
+    highest_yet = np.fmax.accumulate(price[::-1])[::-1][SWING_REACH_DAYS:-SWING_REACH_DAYS]  # of the day and later
+    turned = (day > before.max(axis=1)) & (day >= after.max(axis=1))  # false beside a NaN
+    return day[turned & (day >= highest_yet)]
+
+
+def _prices(price: Floats) -> Floats:
+    """Return the prices, NaN for what is none."""
+    return np.where((price > 0) & (price < np.inf), price, np.nan)
 
 
 def _unbroken(price: Floats) -> Floats:
@@ -158,7 +166,7 @@ def _unbroken_bars(high: Floats, low: Floats, close: Floats) -> tuple[Floats, Fl
 
 def _start(price: Floats) -> int:
     """Return the row after the last that is absent or no price; 0 without one."""
-    broken = np.flatnonzero(~((price > 0) & (price < np.inf)))
+    broken = np.flatnonzero(np.isnan(_prices(price)))
     return int(broken[-1]) + 1 if broken.size else 0
 
 

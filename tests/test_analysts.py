@@ -176,7 +176,7 @@ def test_support_lies_below_the_spot_and_resistance_above_it() -> None:
     turns = np.interp(np.arange(260), np.arange(0, 261, 20), np.resize([540.0, 575.0, 550.0, 570.0], 14))
     bars = dataclasses.replace(make_bars(), high=turns + 1, low=turns - 1, close=turns)
     brief = technical.brief(with_market(bars=bars), PUT, TERMS)
-    assert (brief.support, brief.spot, brief.resistance) == (549.0, 560.0, 571.0)
+    assert (brief.support, brief.spot, brief.resistance) == (539.0, 560.0, 576.0)
 
 
 @pytest.mark.parametrize(

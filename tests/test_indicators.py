@@ -191,7 +191,7 @@ def plain_levels(high: list[float], low: list[float], spot: float) -> tuple[floa
     """Return support and resistance by the rule as written, bar by bar."""
     supports, resistances = [], []
     for day in range(max(len(high) - 120, 0) + 5, len(high) - 5):
-        before, after = range(day - 5, day), range(day + 1, day + 6)
+        before, after = range(day - 5, day), range(day + 1, len(high))
         if all(low[day] < low[one] for one in before) and all(low[day] <= low[one] for one in after):
             supports.append(low[day])
         if all(high[day] > high[one] for one in before) and all(high[day] >= high[one] for one in after):
@@ -213,9 +213,16 @@ def test_swing_levels_follow_the_rule(seed: int, days: int, tick: float) -> None
 
 
 def test_the_nearest_turn_on_either_side_of_the_spot_counts() -> None:
-    turns = np.interp(np.arange(81), np.arange(0, 81, 10), [100, 90, 110, 95, 105, 97, 120, 99, 101])
+    turns = np.interp(np.arange(81), np.arange(0, 81, 10), [100, 90, 120, 95, 110, 97, 105, 99, 101])
     assert indicators.swing_levels(turns + 1, turns - 1, 100.0) == (98.0, 106.0)
-    assert indicators.swing_levels(turns + 1, turns - 1, 112.0) == (98.0, 121.0)
+    assert indicators.swing_levels(turns + 1, turns - 1, 108.0) == (98.0, 111.0)
+    assert indicators.swing_levels(turns + 1, turns - 1, 97.0) == (96.0, 106.0)
+
+
+def test_a_level_that_was_broken_is_none() -> None:
+    turns = np.interp(np.arange(61), np.arange(0, 61, 10), [100, 90, 110, 95, 112, 93, 100])
+    # The low at 95 was undercut by the one at 93, the high at 110 exceeded by the one at 112.
+    assert indicators.swing_levels(turns + 1, turns - 1, 100.0) == (92.0, 113.0)
 
 
 def test_a_trend_without_a_turn_has_no_levels() -> None:

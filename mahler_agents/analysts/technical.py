@@ -48,7 +48,7 @@ class TechnicalBrief(TradeBrief):
     """Highest high of 20 days; None for a source that has closes only."""
     low_20: float | None
     support: float | None
-    """The nearest swing low below spot, of half a year; None if there is none: see `indicators.swing_levels`."""
+    """The nearest swing low below spot that still stands; None without one. The rule: `indicators.swing_levels`."""
     resistance: float | None
     """The nearest swing high above spot."""
     momentum_20_pct: float | None
