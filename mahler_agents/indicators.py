@@ -41,6 +41,11 @@ class BollingerBands(NamedTuple):
     lower: float
     upper: float
 
+    def place_of(self, spot: float) -> float:
+        """Return where `spot` (dollars per share) lies: 0 at the lower band, 1 at the upper; NaN if they are one."""
+        width = self.upper - self.lower
+        return (spot - self.lower) / width if width > 1e-9 * self.upper else float("nan")
+
 
 class SwingLevels(NamedTuple):
     """The nearest levels at which the price turned, dollars per share; NaN where there is none."""

@@ -149,9 +149,8 @@ def test_the_technical_brief_describes_the_bars() -> None:
     assert brief.sma_200 == round(float(np.mean(close[-200:])), 2)
     assert brief.high_20 == round(float(np.max(close[-20:])) * 1.006, 2)
     assert brief.low_20 == round(float(np.min(close[-20:])) * 0.993, 2)
-    assert brief.bollinger_lower is not None
-    assert brief.bollinger_upper is not None
-    assert (brief.bollinger_lower + brief.bollinger_upper) / 2 == pytest.approx(brief.sma_20, abs=0.01)
+    deviation = float(np.std(close[-20:]))
+    assert brief.bollinger_pct == pytest.approx(50 + 25 * (brief.spot - brief.sma_20) / deviation, abs=0.6)
     assert brief.macd is not None
     assert brief.macd < 0 < close[-50] - close[-1]  # a walk that fell
     assert brief.momentum_20_pct == round(100 * float(close[-1] / close[-21] - 1), 1)
@@ -202,15 +201,15 @@ def test_bars_with_closes_only_have_nothing_that_needs_a_high_or_a_low() -> None
     brief = technical.brief(with_market(bars=closes_only), PUT, TERMS)
     assert (brief.high_20, brief.low_20, brief.support, brief.resistance) == (None,) * 4
     assert (brief.atr_14, brief.short_strike_distance_atrs) == (None, None)
-    assert None not in {brief.rsi_14, brief.macd, brief.bollinger_lower}
+    assert None not in {brief.rsi_14, brief.macd, brief.bollinger_pct}
     assert brief.missing() == ()
 
 
 def test_what_still_depends_on_where_the_bars_begin_is_absent() -> None:
     brief = technical.brief(with_market(bars=make_bars(250)), PUT, TERMS)
-    assert (brief.rsi_14, brief.macd, brief.macd_signal, brief.atr_14) == (None,) * 4
+    assert (brief.rsi_14, brief.macd, brief.macd_to_signal, brief.atr_14) == (None,) * 4
     assert brief.short_strike_distance_atrs is None
-    assert None not in {brief.sma_200, brief.bollinger_upper, brief.high_20}
+    assert None not in {brief.sma_200, brief.bollinger_pct, brief.high_20}
 
 
 def test_too_few_bars_are_missing_facts_and_not_zeros() -> None:

@@ -108,6 +108,7 @@ def test_every_windowed_indicator_agrees_with_the_book(seed: int) -> None:
         assert indicators.simple_moving_average(close, days) == pytest.approx(sum(close[-days:].tolist()) / days)
     assert bands.lower == pytest.approx(mean - 2 * deviation, rel=1e-9)
     assert bands.upper == pytest.approx(mean + 2 * deviation, rel=1e-9)
+    assert bands.place_of(mean + deviation) == pytest.approx(0.75)
     assert indicators.momentum(close, 20) == pytest.approx(close[-1] / close[-21] - 1)
     assert indicators.highest(high, 20) == max(high[-20:].tolist())
     assert indicators.lowest(low, 20) == min(low[-20:].tolist())
@@ -167,6 +168,10 @@ def test_rsi_is_100_on_gains_and_0_on_losses(step: float, rsi: float) -> None:
 @pytest.mark.parametrize("days", [251, 800])
 def test_closes_that_do_not_move_have_no_rsi(days: int) -> None:
     assert np.isnan(indicators.relative_strength_index(np.append(np.linspace(90, 100, 9), np.full(days, 100.0))))
+
+
+def test_closes_that_do_not_move_have_bands_without_a_place_between_them() -> None:
+    assert np.isnan(indicators.bollinger_bands(np.full(30, 500.1)).place_of(500.1))
 
 
 @QUICK

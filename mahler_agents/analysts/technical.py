@@ -37,11 +37,10 @@ class TechnicalBrief(TradeBrief):
     """Wilder's, 0 to 100; like MACD and ATR absent with fewer than 251 bars, within which they still settle."""
     macd: float | None
     """12-day less 26-day exponential average, dollars."""
-    macd_signal: float | None
-    """9-day exponential average of `macd`, dollars."""
-    bollinger_lower: float | None
-    """SMA 20 less two standard deviations of the 20 closes."""
-    bollinger_upper: float | None
+    macd_to_signal: str | None
+    """`above`, `below` or `at` its own 9-day exponential average."""
+    bollinger_pct: float | None
+    """Where spot lies between the 20-day bands of two standard deviations: 0 at the lower, 100 at the upper."""
     atr_14: float | None
     """Wilder's average true range, dollars; None for a source that has closes only."""
     high_20: float | None
@@ -112,9 +111,8 @@ def brief(snapshot: Snapshot, candidate: Candidate, terms: Terms) -> TechnicalBr
         sma_200=rounded(indicators.simple_moving_average(bars.close, 200), 2),
         rsi_14=rounded(indicators.relative_strength_index(bars.close), 1),
         macd=rounded(macd.line, 2),
-        macd_signal=rounded(macd.signal, 2),
-        bollinger_lower=rounded(bands.lower, 2),
-        bollinger_upper=rounded(bands.upper, 2),
+        macd_to_signal=side_of(rounded(macd.line, 2), rounded(macd.signal, 2)),
+        bollinger_pct=rounded(100 * bands.place_of(candidate.spot), 0),
         atr_14=rounded(atr, 2),
         high_20=rounded(indicators.highest(bars.high, 20), 2),
         low_20=rounded(indicators.lowest(bars.low, 20), 2),
