@@ -22,7 +22,7 @@ from mahler_agents.progress import unwatched
 from mahler_agents.record import Writer, open_database
 from mahler_agents.recording import Recording
 from mahler_agents.review import ReviewContext, Turns
-from mahler_agents.risk import RiskLimits
+from mahler_agents.risk import RiskLimits, SizeMultiplier
 from mahler_agents.screen import Candidate, screen, select_for_review
 
 RUN_ID = "bench"
@@ -154,6 +154,7 @@ def context(
         config=DeskConfig(),
         terms=Terms(exits=ExitParams(), commission_per_contract_and_leg=1.0),
         limits=RiskLimits(),
+        multiplier=SizeMultiplier(),
         prompts=on.prompts,
         llm=llm,
         market=on.market,

@@ -33,7 +33,7 @@ from mahler_agents.record import Writer, open_database
 from mahler_agents.record.location import database_path
 from mahler_agents.recording import BookRecording, Recording
 from mahler_agents.regime import RegimeParams
-from mahler_agents.risk import RiskLimits
+from mahler_agents.risk import BreakerBook, RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult
 from mahler_agents.screen import ScreenParams
 from mahler_agents.types import Environment
@@ -110,6 +110,7 @@ class Desk:
                 )
             )
             self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id))
+            self._breaker = opening.enter_context(BreakerBook(self.database, self._broker.account_id))
             self._stack = opening.pop_all()
         return self
 
@@ -148,6 +149,7 @@ class Desk:
                 market=self.market,
                 broker=self._broker,
                 ledger=self._ledger,
+                breaker=self._breaker,
                 graph=self._graph,
                 prompts=self.prompts,
                 llm=llm,
@@ -179,10 +181,11 @@ class Desk:
                 market=self.market,
                 broker=self._broker,
                 ledger=self._ledger,
+                breaker=self._breaker,
                 recording=recording,
             )
             state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
-        return result_of(MonitorState(**state), state["account"])
+        return result_of(MonitorState(**state), state["account"], state["breaker"])
 
     def _load_prompts(self, folder: Path | None) -> dict[str, Prompt]:
         """Read and check every role's prompt now, so that a slip in one is the user's to mend before anything runs."""

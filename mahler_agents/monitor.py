@@ -9,6 +9,7 @@ from mahler_agents.execution import Broker, Ledger, OrderUpdate, Position
 from mahler_agents.exits import ExitDecision, ExitParams, Mark
 from mahler_agents.market.snapshot import Account, Market
 from mahler_agents.recording import BookRecording
+from mahler_agents.risk import BreakerBook, BreakerDecision
 from mahler_agents.types import Frozen
 
 
@@ -26,6 +27,7 @@ class MonitorState(MonitorInput):
     exits: NotRequired[Mapping[str, ExitDecision]]
     orders: NotRequired[Mapping[str, OrderUpdate]]
     account: NotRequired[Account]
+    breaker: NotRequired[BreakerDecision]
 
 
 class Closing(Frozen):
@@ -47,6 +49,8 @@ class MonitorResult(Frozen):
     """Entry order ids of the positions without a mark: neither stopped nor taken, and told."""
     closings: tuple[Closing, ...]
     account: Account
+    breaker: BreakerDecision
+    """On the account after the pass; its VIX rules are not evaluated here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +62,11 @@ class MonitorContext:
     market: Market
     broker: Broker
     ledger: Ledger
+    breaker: BreakerBook
     recording: BookRecording
 
 
-def result_of(state: MonitorState, account: Account) -> MonitorResult:
+def result_of(state: MonitorState, account: Account, breaker: BreakerDecision) -> MonitorResult:
     """Return what a pass that has ended leaves behind."""
     positions = state.get("positions", ())
     marks, exits, orders = state.get("marks", {}), state.get("exits", {}), state.get("orders", {})
@@ -75,4 +80,5 @@ def result_of(state: MonitorState, account: Account) -> MonitorResult:
             if one.entry_order_id in exits
         ),
         account=account,
+        breaker=breaker,
     )

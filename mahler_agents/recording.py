@@ -16,7 +16,7 @@ from mahler_agents.llm.transport import CallFinished, CallStarted
 from mahler_agents.market.snapshot import Account
 from mahler_agents.record.writer import Writer, as_json
 from mahler_agents.regime import Regime, RegimeUnknown
-from mahler_agents.risk import Sizing
+from mahler_agents.risk import BreakerDecision, SizeMultiplier, Sizing
 from mahler_agents.screen import Candidate, ScreenReport
 
 
@@ -44,8 +44,7 @@ class BookRecording:
 
     def equity(self, account: Account, at: dt.datetime) -> None:
         """Record the account's equity and cash."""
-        row = {"account_id": account.account_id, "at": utc_text(at), "equity": account.equity, "cash": account.cash}
-        self._writer.insert_once("equity", row)
+        _insert_equity(self._writer, account, at)
 
 
 class Recording:
@@ -74,6 +73,22 @@ class Recording:
         self._writer.update("runs", {"id": self.run_id}, {"regime": as_json(regime.model_dump(mode="json"))})
         code = regime.regime.value if isinstance(regime, Regime) else "regime_unknown"
         self.event(code, f"regime: {regime.text}")
+
+    def risk(self, breaker: BreakerDecision, multiplier: SizeMultiplier) -> None:
+        """Record what the circuit breaker saw and the multiplier of the run's sizes, and log both."""
+        values = {
+            "breaker": as_json(breaker.model_dump(mode="json")),
+            "size_multiplier": as_json(multiplier.model_dump(mode="json")),
+        }
+        self._writer.update("runs", {"id": self.run_id}, values)
+        level = "warning" if multiplier.risk < 1 else "info"
+        self.event(multiplier.reason.value, multiplier.text, level=level)
+        if not breaker.vix_evaluated:
+            self.event("vix_not_evaluated", "no VIX: VIX rules not evaluated", level="warning")
+
+    def equity(self, account: Account, at: dt.datetime) -> None:
+        """Record the account's equity and cash."""
+        _insert_equity(self._writer, account, at)
 
     def screened(self, report: ScreenReport) -> None:
         """Record what the screen rejected, and why."""
@@ -137,6 +152,7 @@ class Recording:
     def sizing(self, candidate_id: str, sizing: Sizing) -> None:
         """Record how many contracts the limits allowed, and which one bound."""
         row = sizing.model_dump(mode="json")
+        del row["multiplier"]  # the run's own
         constraints = as_json(row.pop("constraints"))
         self._writer.insert("sizings", {"candidate_id": candidate_id, **row, "constraints": constraints})
 
@@ -202,3 +218,8 @@ class Recording:
 
     def _now(self) -> str:
         return utc_text(self._clock.now())
+
+
+def _insert_equity(writer: Writer, account: Account, at: dt.datetime) -> None:
+    row = {"account_id": account.account_id, "at": utc_text(at), "equity": account.equity, "cash": account.cash}
+    writer.insert_once("equity", row)

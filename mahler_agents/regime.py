@@ -15,7 +15,7 @@ from pydantic import Field
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.indicators import TRADING_DAYS_PER_YEAR
 from mahler_agents.market.snapshot import Bars, Floats, MarketData, Snapshot, VolatilityHistory
-from mahler_agents.types import Frozen, MarketRegime
+from mahler_agents.types import Environment, Frozen, MarketRegime
 from mahler_agents.volatility import MAX_IMPLIED_VOLATILITY
 
 REGIME_UNDERLYING = "SPY"
@@ -45,6 +45,19 @@ class RegimeParams(Frozen):
     """Fewer past days with all features leave the regime unknown."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the mixture's own draws: the same bars give the same regime."""
+    multipliers: Mapping[MarketRegime, Annotated[float, Field(ge=0, le=1)]] = {
+        MarketRegime.BULL_LOW_VOL: 1.0,
+        MarketRegime.BULL_HIGH_VOL: 0.5,
+        MarketRegime.BEAR_LOW_VOL: 0.5,
+        MarketRegime.BEAR_HIGH_VOL: 0.25,
+    }
+    """Of a trade's size in each regime; never validated on trades. One that is left out is 1."""
+
+    def multiplier(self, found: "Regime | RegimeUnknown", environment: Environment) -> float:
+        """Return the multiplier of a regime; of an unknown one, 1 in paper trading and the strictest in live."""
+        if isinstance(found, Regime):
+            return self.multipliers.get(found.regime, 1.0)
+        return 1.0 if environment is Environment.PAPER else min([1.0, *self.multipliers.values()])
 
 
 class Regime(Frozen):

@@ -19,7 +19,7 @@ from mahler_agents.llm.prompts import Prompt
 from mahler_agents.market.snapshot import Account, Market, Snapshot
 from mahler_agents.progress import Progress, Stage, Watcher
 from mahler_agents.recording import Recording
-from mahler_agents.risk import RiskLimits, Sizing
+from mahler_agents.risk import RiskLimits, SizeMultiplier, Sizing
 from mahler_agents.screen import Candidate
 from mahler_agents.types import Frozen, Reason
 
@@ -110,6 +110,8 @@ class ReviewContext:
     config: DeskConfig
     terms: Terms
     limits: RiskLimits
+    multiplier: SizeMultiplier
+    """Of every size of the scan."""
     prompts: Mapping[str, Prompt]
     """Role to prompt; empty if the LLM is off."""
     llm: ChatClient | None

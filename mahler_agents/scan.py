@@ -26,7 +26,7 @@ from mahler_agents.record.writer import as_json
 from mahler_agents.recording import Recording
 from mahler_agents.regime import Regime, RegimeParams, RegimeUnknown, market_regime
 from mahler_agents.review import Review, ReviewContext, ReviewState, Turns, review_of
-from mahler_agents.risk import RiskLimits
+from mahler_agents.risk import BreakerBook, BreakerDecision, RiskLimits, SizeMultiplier, size_multiplier
 from mahler_agents.screen import Candidate, ScreenParams, ScreenReport, screen, select_for_review
 from mahler_agents.types import Environment, Frozen, Reason
 from mahler_agents.version import __version__
@@ -44,6 +44,7 @@ class ScanParts:
     market: Market
     broker: Broker
     ledger: Ledger
+    breaker: BreakerBook
     graph: ReviewGraph
     prompts: Mapping[str, Prompt]
     llm: ChatClient | None
@@ -77,6 +78,9 @@ class ScanResult(Frozen):
     account_after: Account
     regime: Regime | RegimeUnknown
     """Chooses the weights of the screen's score."""
+    breaker: BreakerDecision
+    multiplier: SizeMultiplier
+    """Of every size of this scan."""
     report: ScreenReport
     reviews: tuple[Review, ...]
     """In rank order."""
@@ -112,7 +116,8 @@ class Scan:
         try:
             regime = await self._regime(snapshot)
             report, candidates, reviewed = self._screen(snapshot, regime)
-            reviews = await self._review_all(snapshot, account, decision_at, reviewed)
+            breaker, multiplier = await self._risk(snapshot, account, regime)
+            reviews = await self._review_all(snapshot, account, decision_at, reviewed, multiplier)
             account_after = await self._account(decision_at)
         except BaseException as error:
             self.recording.run_ended("failed", f"{type(error).__name__}: {error}")
@@ -135,6 +140,8 @@ class Scan:
             account_before=account,
             account_after=account_after,
             regime=regime,
+            breaker=breaker,
+            multiplier=multiplier,
             report=report,
             reviews=reviews,
             ranked_out=len(candidates) - len(reviewed),
@@ -144,6 +151,19 @@ class Scan:
         found = await asyncio.to_thread(market_regime, snapshot, self.parts.regime_params)
         self.recording.regime(found)
         return found
+
+    async def _risk(
+        self, snapshot: Snapshot, account: Account, regime: Regime | RegimeUnknown
+    ) -> tuple[BreakerDecision, SizeMultiplier]:
+        """Evaluate the circuit breaker, once for the whole scan, on the snapshot's account."""
+        parts = self.parts
+        breaker = await asyncio.to_thread(
+            parts.breaker.evaluate, equity=account.equity, at=snapshot.as_of, vix=snapshot.vix
+        )
+        multiplier = size_multiplier(breaker, regime, parts.regime_params, parts.config.environment)
+        self.recording.equity(account, snapshot.as_of)
+        self.recording.risk(breaker, multiplier)
+        return breaker, multiplier
 
     def _screen(
         self, snapshot: Snapshot, regime: Regime | RegimeUnknown
@@ -160,7 +180,12 @@ class Scan:
         return report, candidates, reviewed
 
     async def _review_all(
-        self, snapshot: Snapshot, account: Account, decision_at: dt.datetime, reviewed: Sequence[Candidate]
+        self,
+        snapshot: Snapshot,
+        account: Account,
+        decision_at: dt.datetime,
+        reviewed: Sequence[Candidate],
+        multiplier: SizeMultiplier,
     ) -> tuple[Review, ...]:
         if self.parts.llm is not None:
             now = asyncio.get_running_loop().time()
@@ -174,6 +199,7 @@ class Scan:
                 turns=turns,
                 index=index,
                 candidate=candidate,
+                multiplier=multiplier,
             )
             for index, candidate in enumerate(reviewed)
         ]
@@ -204,6 +230,7 @@ class Scan:
         turns: Turns,
         index: int,
         candidate: Candidate,
+        multiplier: SizeMultiplier,
     ) -> ReviewContext:
         parts = self.parts
         return ReviewContext(
@@ -217,6 +244,7 @@ class Scan:
             config=parts.config,
             terms=parts.terms,
             limits=parts.limits,
+            multiplier=multiplier,
             prompts=parts.prompts,
             llm=parts.llm,
             market=parts.market,

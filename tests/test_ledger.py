@@ -35,7 +35,7 @@ from mahler_agents.execution import (
 )
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.record import connect, open_database
-from mahler_agents.risk import RiskLimits, Sizing, size
+from mahler_agents.risk import RiskLimits, SizeMultiplier, Sizing, size
 from mahler_agents.types import Reason, Spread, SpreadType
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -315,6 +315,7 @@ def sized_ticket(spread: Spread, rank: int, exposures: tuple[Exposure, ...]) -> 
         exposures=exposures,
         limits=RiskLimits(max_risk_per_trade_pct=0.05),  # 11 contracts: four of them are 18,480 dollars
         trades_left=99,
+        multiplier=SizeMultiplier(),
     )
     ticket = a_ticket(spread, contracts=sizing.contracts, candidate_id=f"run.{rank}") if sizing.contracts else None
     return sizing, ticket

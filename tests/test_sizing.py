@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mahler_agents.market.snapshot import Account, Exposure
-from mahler_agents.risk import RiskLimits, Sizing, size
+from mahler_agents.risk import RiskLimits, SizeMultiplier, Sizing, size
 from mahler_agents.types import ASSET_CLASSES, UNIVERSE, AssetClass, Reason, Spread, SpreadType
 
 EXPIRATION = dt.date(2026, 4, 17)
@@ -74,6 +74,7 @@ def sized(
     account: Account | None = None,
     limits: RiskLimits | None = None,
     trades_left: int = 3,
+    multiplier: SizeMultiplier | None = None,
 ) -> Sizing:
     """Size, by default, a 5-wide SPY spread at 0.80: 420 dollars at risk per contract, on 100,000 dollars."""
     return size(
@@ -83,6 +84,7 @@ def sized(
         exposures=exposures,
         limits=limits or RiskLimits(),
         trades_left=trades_left,
+        multiplier=multiplier or SizeMultiplier(),
     )
 
 
@@ -266,6 +268,7 @@ def test_every_limit_is_listed_with_its_room() -> None:
     sizing = sized(held("SPY", risk=1_000))
     listed = {one.code: (one.contracts, one.limit_dollars, one.used_dollars) for one in sizing.constraints}
     assert listed == {
+        Reason.CIRCUIT_BREAKER: (None, None, None),
         Reason.NO_EQUITY: (None, None, None),
         Reason.DUPLICATE_POSITION: (None, None, None),
         Reason.MAX_TRADES_PER_SCAN: (None, None, None),
@@ -432,3 +435,42 @@ def test_the_order_of_exposures_changes_nothing(proposal, exposures, limits) -> 
         return sizing.contracts, sizing.binding
 
     assert contracts(exposures) == contracts(exposures[::-1])
+
+
+# --- The multiplier ---------------------------------------------------------------------------------------------------
+
+MULTIPLIED = {
+    "half of 4": (SizeMultiplier(risk=0.5), 2, Reason.CIRCUIT_BREAKER),
+    "a quarter of 4": (SizeMultiplier(risk=0.25), 1, Reason.CIRCUIT_BREAKER),
+    "a fifth of 4 is none": (SizeMultiplier(risk=0.2), 0, Reason.CIRCUIT_BREAKER),
+    "a halt": (SizeMultiplier(risk=0, risk_reason=Reason.HALTED), 0, Reason.HALTED),
+    "live without a VIX": (SizeMultiplier(risk=0, risk_reason=Reason.NO_VIX, bypassed=False), 0, Reason.NO_VIX),
+    "the regime in paper": (SizeMultiplier(regime=0.25), 4, Reason.MAX_RISK_PER_TRADE),
+    "the regime in live": (SizeMultiplier(regime=0.25, bypassed=False), 1, Reason.REGIME),
+    "the regime to none": (SizeMultiplier(regime=0.1, bypassed=False), 0, Reason.REGIME),
+    "the less of the two, once": (SizeMultiplier(risk=0.5, regime=0.25, bypassed=False), 1, Reason.REGIME),
+    "the breaker below the regime": (SizeMultiplier(risk=0.25, regime=0.5, bypassed=False), 1, Reason.CIRCUIT_BREAKER),
+}
+
+
+@pytest.mark.parametrize("case", MULTIPLIED)
+def test_a_multiplier_takes_its_share_of_the_size_and_is_named(case: str) -> None:
+    multiplier, contracts, binding = MULTIPLIED[case]
+    sizing = sized(multiplier=multiplier)
+    assert (sizing.contracts, sizing.binding) == (contracts, binding)
+
+
+def test_a_halt_is_the_reason_even_where_another_limit_forbids_the_trade_too() -> None:
+    halted = sized(trades_left=0, multiplier=SizeMultiplier(risk=0, risk_reason=Reason.HALTED))
+    assert halted.binding is Reason.HALTED
+
+
+def test_a_limit_that_leaves_nothing_is_the_reason_and_not_the_multiplier() -> None:
+    assert sized(trades_left=0, multiplier=SizeMultiplier(risk=0.5)).binding is Reason.MAX_TRADES_PER_SCAN
+
+
+def test_the_multiplier_is_told_with_its_parts() -> None:
+    assert (
+        SizeMultiplier(regime=0.5).text == "Size multiplier: 1.00 (risk: 1.00, regime: 0.50 [bypassed - paper trading])"
+    )
+    assert SizeMultiplier(regime=0.5, bypassed=False).text == "Size multiplier: 0.50 (risk: 1.00, regime: 0.50)"

@@ -11,6 +11,8 @@ from mahler_agents.cli.console import print_noted
 from mahler_agents.cli.text import cents, count, counts, instant, listed, per_share, percent, plain, words
 from mahler_agents.market.snapshot import Account
 from mahler_agents.review import Review
+from mahler_agents.risk import CloseShare
+from mahler_agents.risk.breaker import Reading, Rule
 from mahler_agents.scan import ScanResult
 from mahler_agents.screen import ScreenReport
 
@@ -26,7 +28,7 @@ def print_report(console: Console, result: ScanResult, *, hint: str | None, next
     if result.synthetic:
         console.print(Text("SYNTHETIC MARKET: every price, quote and headline is made up", style="bold yellow"))
     _print(console, _setting(result, hint))
-    _print(console, [("regime", plain(result.regime.text))])
+    _print(console, _risk(result))
     _print(console, _screening(result.report, reviewed=len(result.reviews), ranked_out=result.ranked_out))
     for review in result.reviews:
         console.print()
@@ -58,6 +60,26 @@ def _setting(result: ScanResult, hint: str | None) -> _Lines:
         "broker",
         f"{plain(result.broker)}, {result.environment} trading, account {plain(result.account_before.account_id)}",
     )
+
+
+def _risk(result: ScanResult) -> _Lines:
+    yield "regime", plain(result.regime.text)
+    breaker = result.breaker
+    seen = ", ".join(_reading(reading) for reading in breaker.readings)
+    tripped = [*breaker.halted_by, *(one.step.code for one in breaker.readings if one.step)]
+    told = f"{'HALTED' if breaker.halted else 'tripped'} by {listed(dict.fromkeys(tripped))}" if tripped else "normal"
+    yield "breaker", Text(f"{told}: {seen}", style="yellow" if tripped else "")
+    if breaker.close is not CloseShare.NONE:
+        yield "", Text(f"asks to close by hand, which the desk does not do yet: {words(breaker.close)}", style="yellow")
+    yield "", result.multiplier.text
+
+
+def _reading(reading: Reading) -> str:
+    if reading.rule is Rule.VIX:
+        return "no VIX: VIX rules not evaluated" if reading.observed is None else f"VIX {reading.observed:.2f}"
+    if reading.observed is None:
+        return f"{words(reading.rule)} not known yet"
+    return f"{words(reading.rule)} {percent(reading.observed + 0.0, 2)}"
 
 
 def _screening(report: ScreenReport, *, reviewed: int, ranked_out: int) -> _Lines:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.clock import NEW_YORK
+from mahler_agents.errors import HaltedError
 
 if TYPE_CHECKING:
     from mahler_agents.cli.lines import PlainLines
@@ -77,10 +78,11 @@ def scan(
     db: Path | None,
     prompts: Path | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Screen the market, hear the analysts, trade what the rules allow, and record it all.
 
-    The analysts advise; rules decide size and orders. MAHLER_ENVIRONMENT is paper unless it says live.
+    The analysts advise; rules decide size and orders. MAHLER_ENVIRONMENT is paper unless it says live. A desk that its
+    circuit breaker has halted opens nothing and ends with exit code 3.
     """
     with _view(as_json=as_json) as view:
         from mahler_agents.desk import Desk  # seconds of imports: only once something shows that work has begun
@@ -88,14 +90,16 @@ def scan(
         desk = Desk(market=market, broker=broker, model=model, database=db, prompts=prompts, seed=seed)
         view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])
         result = asyncio.run(_scan(desk, as_of and _instant(as_of), view))
+    halted = HaltedError.exit_code if result.breaker.halted else 0
     if as_json:
         click.echo(result.model_dump_json())
-        return
+        return halted
     from mahler_agents.cli.console import make_console
     from mahler_agents.cli.report import print_report
 
     next_command = f"mahler trace show {result.run_id}" + (f" --db {shlex.quote(str(db))}" if db else "")
     print_report(make_console(sys.stdout), result, hint=desk.model.hint, next_command=next_command)
+    return halted
 
 
 async def _scan(desk: "Desk", as_of: dt.datetime | None, view: "LiveTable | PlainLines") -> "ScanResult":

@@ -69,7 +69,12 @@ async def close(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update
 
 
 async def record(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
-    """Record the account as it stands after the pass."""
-    account = await runtime.context.broker.account(state["at"])
-    runtime.context.recording.equity(account, state["at"])
-    return {"account": account}
+    """Record the account as it stands after the pass, and evaluate the circuit breaker on it.
+
+    So a halt begins when its loss does. Without a VIX, whose rules bind only what a scan opens.
+    """
+    context, at = runtime.context, state["at"]
+    account = await context.broker.account(at)
+    context.recording.equity(account, at)
+    breaker = await asyncio.to_thread(context.breaker.evaluate, equity=account.equity, at=at, vix=None)
+    return {"account": account, "breaker": breaker}

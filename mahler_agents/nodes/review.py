@@ -169,6 +169,7 @@ async def size_stage(state: SizeInput, context: ReviewContext) -> Update:
             exposures=exposures,
             limits=context.limits,
             trades_left=config.max_trades_per_scan - entries,
+            multiplier=context.multiplier,
         )
         if sizing.contracts == 0:
             return sizing, None

@@ -310,8 +310,40 @@ _M001_FIRST_SCAN = (
 
 _M002_REGIME = ("ALTER TABLE runs ADD COLUMN regime TEXT",)
 
+_M003_BREAKER = (
+    "ALTER TABLE runs ADD COLUMN breaker TEXT",
+    "ALTER TABLE runs ADD COLUMN size_multiplier TEXT",
+    """
+    CREATE TABLE breaker_states (
+        account_id TEXT PRIMARY KEY,
+        state TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE breaker_changes (
+        id INTEGER PRIMARY KEY,
+        account_id TEXT NOT NULL,
+        at TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        code TEXT NOT NULL,
+        observed REAL,
+        equity REAL NOT NULL,
+        size REAL NOT NULL,
+        close_share TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE deposits (
+        account_id TEXT NOT NULL,
+        at TEXT NOT NULL,
+        dollars REAL NOT NULL
+    )
+    """,
+)
+
 MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("m001_first_scan", _M001_FIRST_SCAN),
     ("m002_regime", _M002_REGIME),
+    ("m003_breaker", _M003_BREAKER),
 )
 """Name and statements of every migration, oldest first. Released ones never change."""

@@ -3,7 +3,20 @@
 Nothing here imports the LLM side: no number that a model wrote can reach a quantity.
 """
 
+from mahler_agents.risk.breaker import BreakerDecision, CloseShare
+from mahler_agents.risk.breaker_book import BreakerBook
 from mahler_agents.risk.limits import RiskLimits
+from mahler_agents.risk.multiplier import SizeMultiplier, size_multiplier
 from mahler_agents.risk.sizing import Constraint, Sizing, size
 
-__all__ = ["Constraint", "RiskLimits", "Sizing", "size"]
+__all__ = [
+    "BreakerBook",
+    "BreakerDecision",
+    "CloseShare",
+    "Constraint",
+    "RiskLimits",
+    "SizeMultiplier",
+    "Sizing",
+    "size",
+    "size_multiplier",
+]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mahler_agents.market.snapshot import Account, Exposure
 from mahler_agents.risk.limits import RiskLimits
+from mahler_agents.risk.multiplier import SizeMultiplier
 from mahler_agents.types import ASSET_CLASSES, AssetClass, Frozen, Reason, Spread
 
 _ROUNDING = 1e-9  # 2,000 / 400 must be 5 contracts, whatever binary fractions make of it
@@ -36,6 +37,8 @@ class Sizing(Frozen):
     """The lowest credit per share that the order may concede to: what it was sized on."""
     max_loss_dollars: float
     """Largest loss of one contract at `limit_credit`, before fees."""
+    multiplier: SizeMultiplier
+    """What the contracts that the limits allow were multiplied by."""
 
     @property
     def risk_dollars(self) -> float:
@@ -51,8 +54,9 @@ def size(
     exposures: Sequence[Exposure],
     limits: RiskLimits,
     trades_left: int,
+    multiplier: SizeMultiplier,
 ) -> Sizing:
-    """Return the largest number of contracts that every limit allows, floored, and the limit that binds.
+    """Return the largest number of contracts that every limit allows, times `multiplier`, floored, and what binds.
 
     `exposures` is the risk at this moment: open positions and pending orders, those of this scan included; `account` is
     the snapshot's. `trades_left` is how many more trades this scan may open. Raises `ValueError` unless
@@ -61,10 +65,11 @@ def size(
     if not 0 < limit_credit < spread.width:
         raise ValueError(f"credit {limit_credit} of a spread {spread.width} wide is not between 0 and its width")
     max_loss = spread.max_loss_dollars(limit_credit)
-    constraints = (
+    limited = (
         *_yes_or_no(spread, account, exposures, limits, trades_left),
         *_dollar_limits(spread, max_loss, account, exposures, limits),
     )
+    constraints = (_multiplied(limited, multiplier), *limited)
     bounded = [constraint for constraint in constraints if constraint.contracts is not None]
     binding = min(bounded, key=lambda constraint: constraint.contracts or 0)
     return Sizing(
@@ -73,7 +78,21 @@ def size(
         constraints=constraints,
         limit_credit=limit_credit,
         max_loss_dollars=max_loss,
+        multiplier=multiplier,
     )
+
+
+def _multiplied(limited: Sequence[Constraint], multiplier: SizeMultiplier) -> Constraint:
+    """Return the multiplier as a limit: of the fewest contracts that the others allow, its share, floored.
+
+    At 0 it binds whatever the others allow: a halted desk says so of every trade.
+    """
+    if multiplier.value == 1:
+        return Constraint(code=multiplier.reason, contracts=None)
+    fewest = min(constraint.contracts for constraint in limited if constraint.contracts is not None)
+    if fewest == 0 and multiplier.value > 0:  # another limit forbids the trade: that is the reason
+        return Constraint(code=multiplier.reason, contracts=None)
+    return Constraint(code=multiplier.reason, contracts=math.floor(fewest * multiplier.value + _ROUNDING))
 
 
 def _yes_or_no(

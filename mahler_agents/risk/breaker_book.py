@@ -1,0 +1,130 @@
+"""Stage 7, size: the breaker's memory in the record: equity and deposits out, state and every change in.
+
+One account's; methods block for the length of a commit: call them in a thread.
+"""
+
+import datetime as dt
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mahler_agents.clock import NEW_YORK, utc_text
+from mahler_agents.record.durable import DurableConnection, insert
+from mahler_agents.risk.breaker import (
+    BreakerDecision,
+    BreakerFacts,
+    BreakerState,
+    Deposit,
+    EquityPoint,
+    Rule,
+    evaluate,
+)
+
+
+class BreakerBook:
+    """Evaluates the circuit breaker of one account and keeps what it must remember; raises `RecordError`."""
+
+    def __init__(self, path: Path, account_id: str) -> None:
+        self._account_id = account_id
+        self._books = DurableConnection(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._books.close()
+
+    def evaluate(self, *, equity: float, at: dt.datetime, vix: float | None) -> BreakerDecision:
+        """Evaluate the rules on the account's equity at an instant, and commit what changed with its reason code.
+
+        The previous close is the last equity recorded before the New York day of `at`, last week's final close the last
+        one before its Monday; of a younger account, the first one recorded.
+        """
+        with self._books.transaction() as connection:
+            before = self._state(connection)
+            facts = BreakerFacts(
+                at=at,
+                equity=equity,
+                previous_close=self._last_before(connection, at, days_back=0),
+                last_week_close=self._last_before(connection, at, days_back=at.astimezone(NEW_YORK).weekday()),
+                vix=vix,
+                deposits=self._deposits(connection),
+            )
+            decision = evaluate(facts, before)
+            self._keep(connection, facts, before, decision)
+        return decision
+
+    def _state(self, connection: sqlite3.Connection) -> BreakerState | None:
+        row = connection.execute(
+            "SELECT state FROM breaker_states WHERE account_id = ?", (self._account_id,)
+        ).fetchone()
+        if row is not None:
+            return BreakerState.model_validate_json(row["state"])
+        # A record of a version without the breaker has a peak all the same.
+        highest = connection.execute(
+            "SELECT at, equity FROM equity WHERE account_id = ? ORDER BY equity DESC, at LIMIT 1", (self._account_id,)
+        ).fetchone()
+        return None if highest is None else BreakerState(peak=_point(highest))
+
+    def _last_before(self, connection: sqlite3.Connection, at: dt.datetime, *, days_back: int) -> EquityPoint | None:
+        day = at.astimezone(NEW_YORK).date() - dt.timedelta(days=days_back)
+        begins = utc_text(dt.datetime.combine(day, dt.time(), NEW_YORK))
+        row = connection.execute(
+            "SELECT at, equity FROM equity WHERE account_id = ? AND at < ? ORDER BY at DESC LIMIT 1",
+            (self._account_id, begins),
+        ).fetchone()
+        first = (
+            row
+            or connection.execute(
+                "SELECT at, equity FROM equity WHERE account_id = ? AND at <= ? ORDER BY at LIMIT 1",
+                (self._account_id, utc_text(at)),
+            ).fetchone()
+        )
+        return None if first is None else _point(first)
+
+    def _deposits(self, connection: sqlite3.Connection) -> tuple[Deposit, ...]:
+        rows = connection.execute("SELECT at, dollars FROM deposits WHERE account_id = ?", (self._account_id,))
+        return tuple(Deposit(at=dt.datetime.fromisoformat(row["at"]), dollars=row["dollars"]) for row in rows)
+
+    def _keep(
+        self,
+        connection: sqlite3.Connection,
+        facts: BreakerFacts,
+        before: BreakerState | None,
+        decision: BreakerDecision,
+    ) -> None:
+        if decision.state != before:
+            connection.execute(
+                "INSERT INTO breaker_states (account_id, state) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET state = excluded.state",
+                (self._account_id, decision.state.model_dump_json()),
+            )
+        shared: dict[str, object] = {
+            "account_id": self._account_id,
+            "at": utc_text(facts.at),
+            "equity": facts.equity,
+            "size": decision.size,
+            "close_share": decision.close.value,
+        }
+        observed = {reading.rule: reading.observed for reading in decision.readings}
+        for rule, code in _changes(before, decision.state).items():
+            row = {"rule": rule.value, "code": code, "observed": observed[rule], **shared}
+            insert(connection, "breaker_changes", row)
+
+
+def _changes(before: BreakerState | None, after: BreakerState) -> Mapping[Rule, str]:
+    """Return the rules whose step or halt is another than before, and what it is now."""
+    then, now = ({} if before is None else _standing(before)), _standing(after)
+    return {rule: now.get(rule, f"{rule.value}_normal") for rule in Rule if then.get(rule) != now.get(rule)}
+
+
+def _standing(state: BreakerState) -> Mapping[Rule, str]:
+    return {**state.codes, **{halt.rule: f"{halt.rule.value}_halt" for halt in state.halts}}
+
+
+def _point(row: sqlite3.Row) -> EquityPoint:
+    return EquityPoint(at=dt.datetime.fromisoformat(row["at"]), equity=row["equity"])
