@@ -82,7 +82,7 @@ class Recording:
         }
         self._writer.update("runs", {"id": self.run_id}, values)
         level = "warning" if multiplier.risk < 1 else "info"
-        self.event(multiplier.reason.value, multiplier.text, level=level)
+        self.event("size_multiplier", multiplier.text, level=level)
         if not breaker.vix_evaluated:
             self.event("vix_not_evaluated", "no VIX: VIX rules not evaluated", level="warning")
 

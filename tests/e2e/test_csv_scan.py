@@ -62,4 +62,10 @@ def test_on_every_other_date_the_report_says_which_filter_binds(tmp_path: Path) 
         with sqlite3.connect(tmp_path / f"{date}.db") as connection:
             told = connection.execute("SELECT code FROM events").fetchall()
         connection.close()
-        assert told == [("regime_unknown",), ("no_opportunities",)]  # the file has closes only
+        # The file has closes only, and no VIX.
+        assert [code for (code,) in told] == [
+            "regime_unknown",
+            "no_opportunities",
+            "size_multiplier",
+            "vix_not_evaluated",
+        ]
