@@ -40,6 +40,7 @@ async def _run() -> dict[str, float]:
                 client,
                 recording=recorded.recording,
                 ledger=NoLedger(),
+                shadows=NoLedger(),
                 broker=InstantBroker(),
                 candidate_id=recorded.candidate(candidate, number),
                 index=number,

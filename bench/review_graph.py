@@ -40,6 +40,7 @@ async def _run() -> dict[str, float]:
             recorded.recording.prompt(prompt)
         async with logged, silent:
             unrecorded = _unrecorded(on, silent)
+            shadows = recorded.shadows("bench")
             books = [recorded.books(f"bench-{number}") for number in range(ROUNDS)]
 
             async def ours(number: int, candidate: Candidate) -> object:
@@ -50,6 +51,7 @@ async def _run() -> dict[str, float]:
                     logged,
                     recording=recorded.recording,
                     ledger=ledger,
+                    shadows=shadows,
                     broker=broker,
                     candidate_id=candidate_id,
                     index=number,
@@ -67,7 +69,13 @@ async def _run() -> dict[str, float]:
 
 def _unrecorded(on: Ground, llm: ChatClient) -> ReviewContext:
     return context(
-        on, llm, recording=NoRecording(), ledger=NoLedger(), broker=InstantBroker(), candidate_id="bench.none"
+        on,
+        llm,
+        recording=NoRecording(),
+        ledger=NoLedger(),
+        shadows=NoLedger(),
+        broker=InstantBroker(),
+        candidate_id="bench.none",
     )
 
 

@@ -24,6 +24,7 @@ from mahler_agents.recording import Recording
 from mahler_agents.review import ReviewContext, Turns
 from mahler_agents.risk import RiskLimits, SizeMultiplier
 from mahler_agents.screen import Candidate, screen, select_for_review
+from mahler_agents.shadows import ShadowBook
 
 RUN_ID = "bench"
 
@@ -40,7 +41,7 @@ class NoRecording:
 
 
 class NoLedger:
-    """Reserves in memory: no file, no commit."""
+    """Reserves in memory and follows no shadow: no file, no commit."""
 
     account_id = "bench"
 
@@ -132,6 +133,10 @@ class Recorded:
         self._stack.enter_context(ledger)
         return ledger, broker
 
+    def shadows(self, account_id: str) -> ShadowBook:
+        """Return the shadows of one account."""
+        return self._stack.enter_context(ShadowBook(self._path, account_id))
+
     def candidate(self, candidate: Candidate, rank: int) -> str:
         """Enter a candidate and return its id."""
         ranked = candidate.model_copy(update={"rank": rank})
@@ -140,7 +145,15 @@ class Recorded:
 
 
 def context(
-    on: Ground, llm: ChatClient, *, recording: Any, ledger: Any, broker: Any, candidate_id: str, index: int = 0
+    on: Ground,
+    llm: ChatClient,
+    *,
+    recording: Any,
+    ledger: Any,
+    shadows: Any,
+    broker: Any,
+    candidate_id: str,
+    index: int = 0,
 ) -> ReviewContext:
     """Return the context of one review."""
     return ReviewContext(
@@ -160,6 +173,7 @@ def context(
         market=on.market,
         broker=broker,
         ledger=ledger,
+        shadows=shadows,
         recording=recording,
         turns=Turns(1),
         clock=SystemClock(),

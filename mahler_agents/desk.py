@@ -36,6 +36,7 @@ from mahler_agents.regime import RegimeParams
 from mahler_agents.risk import BreakerBook, RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult
 from mahler_agents.screen import ScreenParams
+from mahler_agents.shadows import ShadowBook
 from mahler_agents.types import Environment
 
 BROKERS = ("paper",)
@@ -111,6 +112,7 @@ class Desk:
             )
             self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id))
             self._breaker = opening.enter_context(BreakerBook(self.database, self._broker.account_id))
+            self._shadows = opening.enter_context(ShadowBook(self.database, self._broker.account_id))
             self._stack = opening.pop_all()
         return self
 
@@ -150,6 +152,7 @@ class Desk:
                 broker=self._broker,
                 ledger=self._ledger,
                 breaker=self._breaker,
+                shadows=self._shadows,
                 graph=self._graph,
                 prompts=self.prompts,
                 llm=llm,
@@ -182,6 +185,8 @@ class Desk:
                 broker=self._broker,
                 ledger=self._ledger,
                 breaker=self._breaker,
+                shadows=self._shadows,
+                commission=self.config.commission_per_contract_and_leg,
                 recording=recording,
             )
             state = await self._monitor_graph.ainvoke({"at": instant}, context=context)

@@ -10,7 +10,8 @@ from mahler_agents.exits import ExitDecision, ExitParams, Mark
 from mahler_agents.market.snapshot import Account, Market
 from mahler_agents.recording import BookRecording
 from mahler_agents.risk import BreakerBook, BreakerDecision
-from mahler_agents.types import Frozen
+from mahler_agents.shadows import Shadow, ShadowBook
+from mahler_agents.types import Frozen, Quote
 
 
 class MonitorInput(TypedDict):
@@ -23,6 +24,8 @@ class MonitorState(MonitorInput):
     """What a pass has so far; each stage adds its own. Keys of the maps are entry order ids."""
 
     positions: NotRequired[tuple[Position, ...]]
+    quotes: NotRequired[Mapping[str, Quote]]
+    followed: NotRequired[tuple[Shadow, ...]]
     marks: NotRequired[Mapping[str, Mark]]
     exits: NotRequired[Mapping[str, ExitDecision]]
     orders: NotRequired[Mapping[str, OrderUpdate]]
@@ -63,6 +66,9 @@ class MonitorContext:
     broker: Broker
     ledger: Ledger
     breaker: BreakerBook
+    shadows: ShadowBook
+    commission: float
+    """Dollars per contract and leg."""
     recording: BookRecording
 
 

@@ -21,6 +21,7 @@ from mahler_agents.progress import Progress, Stage, Watcher
 from mahler_agents.recording import Recording
 from mahler_agents.risk import RiskLimits, SizeMultiplier, Sizing
 from mahler_agents.screen import Candidate
+from mahler_agents.shadows import ShadowBook
 from mahler_agents.types import Frozen, Reason
 
 
@@ -119,6 +120,7 @@ class ReviewContext:
     market: Market
     broker: Broker
     ledger: Ledger
+    shadows: ShadowBook
     recording: Recording
     turns: Turns
     clock: Clock

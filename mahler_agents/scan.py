@@ -28,6 +28,7 @@ from mahler_agents.regime import Regime, RegimeParams, RegimeUnknown, market_reg
 from mahler_agents.review import Review, ReviewContext, ReviewState, Turns, review_of
 from mahler_agents.risk import BreakerBook, BreakerDecision, RiskLimits, SizeMultiplier, size_multiplier
 from mahler_agents.screen import Candidate, ScreenParams, ScreenReport, screen, select_for_review
+from mahler_agents.shadows import ShadowBook
 from mahler_agents.types import Environment, Frozen, Reason
 from mahler_agents.version import __version__
 
@@ -45,6 +46,7 @@ class ScanParts:
     broker: Broker
     ledger: Ledger
     breaker: BreakerBook
+    shadows: ShadowBook
     graph: ReviewGraph
     prompts: Mapping[str, Prompt]
     llm: ChatClient | None
@@ -250,6 +252,7 @@ class Scan:
             market=parts.market,
             broker=parts.broker,
             ledger=parts.ledger,
+            shadows=parts.shadows,
             recording=self.recording,
             turns=turns,
             clock=parts.clock,

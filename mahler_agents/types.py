@@ -4,6 +4,7 @@ Each stage's own type lives in that stage's module; here is only what more than 
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -214,6 +215,12 @@ class SpreadQuote(Frozen):
 
     short: Quote
     long: Quote
+
+    @classmethod
+    def of(cls, quotes: Mapping[str, Quote], spread: Spread) -> "SpreadQuote | None":
+        """Return the spread's quote from its legs' by symbol, None if one of them has none."""
+        short, long = quotes.get(spread.short_symbol), quotes.get(spread.long_symbol)
+        return None if short is None or long is None else cls(short=short, long=long)
 
     @property
     def mid_credit(self) -> float:

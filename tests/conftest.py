@@ -35,5 +35,16 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "MAHLER_MODEL", "MAHLER_DB", "MAHLER_ENVIRONMENT", "ENVIRONMENT"):
+    monkeypatch.setenv("TERM", "xterm-256color")  # what tests of the terminal are about, whatever CI's is
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "MAHLER_MODEL",
+        "MAHLER_DB",
+        "MAHLER_ENVIRONMENT",
+        "ENVIRONMENT",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "COLUMNS",
+    ):
         monkeypatch.delenv(name, raising=False)

@@ -33,10 +33,9 @@ async def execute(
     """
     spread = ticket.spread
     quotes = await market.quotes([spread.short_symbol, spread.long_symbol], ticket.decided_at)
-    short, long = quotes.get(spread.short_symbol), quotes.get(spread.long_symbol)
-    if short is None or long is None:
+    quote = SpreadQuote.of(quotes, spread)
+    if quote is None:
         return await _not_sent(ticket, ledger, Reason.NO_QUOTE, None)
-    quote = SpreadQuote(short=short, long=long)
     if round_down_to_cent(quote.mid_credit) < ticket.limit_credit or quote.mid_credit >= spread.width:
         return await _not_sent(ticket, ledger, Reason.QUOTE_MOVED, quote)
     await asyncio.to_thread(ledger.mark_sent, ticket.client_order_id, quote)
@@ -72,10 +71,9 @@ async def close_position(
     """
     spread = position.spread
     quotes = await market.quotes([spread.short_symbol, spread.long_symbol], at)
-    short, long = quotes.get(spread.short_symbol), quotes.get(spread.long_symbol)
-    if short is None or long is None:
+    quote = SpreadQuote.of(quotes, spread)
+    if quote is None:
         return None
-    quote = SpreadQuote(short=short, long=long)
     order_id = client_order_id(
         account_id=ledger.account_id, slot=slot, spread=spread, purpose=f"exit.{position.entry_order_id}", attempt=1
     )

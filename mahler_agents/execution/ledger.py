@@ -13,21 +13,13 @@ from typing import Self, TypeVar
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import RecordError
 from mahler_agents.execution.orders import PENDING_STATES, ClosingTicket, Fill, OrderState, OrderTicket, OrderUpdate
+from mahler_agents.execution.rows import spread_of, spread_row
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.record.durable import DurableConnection, insert
 from mahler_agents.types import CONTRACT_MULTIPLIER, Frozen, Reason, Spread, SpreadQuote, SpreadType
 
 T = TypeVar("T")
 
-_SPREAD_COLUMNS = (
-    "underlying",
-    "spread_type",
-    "expiration",
-    "short_strike",
-    "long_strike",
-    "short_symbol",
-    "long_symbol",
-)
 _PENDING = ", ".join(f"'{state.value}'" for state in PENDING_STATES)
 
 
@@ -101,7 +93,7 @@ class Ledger:
         return tuple(
             Position(
                 entry_order_id=row["entry_order_id"],
-                spread=_spread(row),
+                spread=spread_of(row),
                 contracts=row["contracts"],
                 entry_credit=row["entry_credit"],
                 fees=row["fees"],
@@ -223,7 +215,7 @@ class Ledger:
             "account_id": self.account_id,
             "slot": slot,
             "state": OrderState.INTENT.value,
-            **_spread_row(spread),
+            **spread_row(spread),
             "decided_at": utc_text(decided_at),
         }
 
@@ -243,7 +235,7 @@ class Ledger:
                 "entry_order_id": ticket.client_order_id,
                 "account_id": self.account_id,
                 "state": "open",
-                **_spread_row(ticket.spread),
+                **spread_row(ticket.spread),
                 "contracts": fill.contracts,
                 "entry_credit": fill.credit,
                 "fees": fill.fees,
@@ -292,17 +284,8 @@ def _note_quote(connection: sqlite3.Connection, client_order_id: str, quote: Spr
     )
 
 
-def _spread_row(spread: Spread) -> dict[str, object]:
-    row = spread.model_dump(mode="json")
-    return {column: row[column] for column in _SPREAD_COLUMNS}
-
-
-def _spread(row: sqlite3.Row) -> Spread:
-    return Spread(**{column: row[column] for column in _SPREAD_COLUMNS})
-
-
 def _exposure(row: sqlite3.Row) -> Exposure:
-    spread = _spread(row)
+    spread = spread_of(row)
     return Exposure(
         underlying=spread.underlying,
         spread_type=SpreadType(row["spread_type"]),

@@ -12,6 +12,9 @@ from mahler_agents.types import Frozen, Reason, Spread, SpreadQuote
 MAX_CLIENT_ORDER_ID = 48
 """Characters; Alpaca's limit."""
 
+LEGS = 2
+"""Legs of a vertical spread: each is charged a commission."""
+
 CONCESSION_STEPS = 5
 """Equal steps in which an entry order goes from mid to its last price."""
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 
 from mahler_agents.clock import utc_text
 from mahler_agents.execution.orders import (
+    LEGS,
     ClosingTicket,
     Fill,
     OrderState,
@@ -24,7 +25,6 @@ from mahler_agents.record.durable import DurableConnection, insert
 from mahler_agents.types import CONTRACT_MULTIPLIER, Quote, Reason, Spread, SpreadQuote
 
 STARTING_CASH_CENTS = 10_000_000
-LEGS = 2
 _CENT_GUARD = 1e-9  # prices are whole cents; this is for binary fractions
 
 
@@ -121,11 +121,8 @@ class PaperBroker:
         return await asyncio.to_thread(self._fill, order, -debit, quote)
 
     async def _quote(self, order: _Order) -> SpreadQuote | None:
-        short, long = order.spread.short_symbol, order.spread.long_symbol
-        quotes = await self._market.quotes([short, long], order.at)
-        if short not in quotes or long not in quotes:
-            return None
-        return SpreadQuote(short=quotes[short], long=quotes[long])
+        symbols = [order.spread.short_symbol, order.spread.long_symbol]
+        return SpreadQuote.of(await self._market.quotes(symbols, order.at), order.spread)
 
     def _holdings(self) -> tuple[int, tuple[_HeldLeg, ...]]:
         with self._books.reading() as connection:

@@ -8,38 +8,41 @@ from langgraph.runtime import Runtime
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.execution import OrderUpdate, close_position
 from mahler_agents.exits import ExitDecision, Mark, decide
+from mahler_agents.market import calendar
 from mahler_agents.monitor import MonitorContext, MonitorState
-from mahler_agents.types import SpreadQuote
+from mahler_agents.shadows import ShadowExit, shadow_exits
+from mahler_agents.types import Spread, SpreadQuote
 
 Update = dict[str, Any]
 
 
 async def mark(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
-    """Mark every open position, whatever its days to expiration; one that cannot be marked is told."""
+    """Quote everything that is held or followed, and mark every open position; one that cannot be marked is told."""
     context, at = runtime.context, state["at"]
     positions = await asyncio.to_thread(context.ledger.open_positions)
-    legs = {symbol for one in positions for symbol in (one.spread.short_symbol, one.spread.long_symbol)}
+    followed = await asyncio.to_thread(context.shadows.followed)
+    spreads = [one.spread for one in (*positions, *followed)]
+    legs = {symbol for spread in spreads for symbol in (spread.short_symbol, spread.long_symbol)}
     quotes = await context.market.quotes(sorted(legs), at) if legs else {}
     marks: dict[str, Mark] = {}
     for position in positions:
-        short, long = quotes.get(position.spread.short_symbol), quotes.get(position.spread.long_symbol)
-        found = Mark.of(SpreadQuote(short=short, long=long), at) if short and long else None
+        quote = SpreadQuote.of(quotes, position.spread)
+        found = Mark.of(quote, at) if quote is not None else None
         context.recording.mark(position, at, found)
         if found is not None:
             marks[position.entry_order_id] = found
-    return {"positions": positions, "marks": marks}
+    return {"positions": positions, "followed": followed, "quotes": quotes, "marks": marks}
 
 
 async def exits(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
     """Ask the exit rules about every position that has a mark."""
-    today = state["at"].astimezone(NEW_YORK).date()
     marks = state.get("marks", {})
     decisions: dict[str, ExitDecision] = {}
     for position in state.get("positions", ()):
         found = marks.get(position.entry_order_id)
         if found is None:
             continue
-        dte = (position.spread.expiration - today).days
+        dte = _dte(position.spread, state)
         decision = decide(entry_credit=position.entry_credit, dte=dte, mark=found, params=runtime.context.params)
         if decision is not None:
             decisions[position.entry_order_id] = decision
@@ -66,6 +69,32 @@ async def close(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update
         if update is not None:
             orders[position.entry_order_id] = update
     return {"orders": orders}
+
+
+async def shadows(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
+    """Ask the exit rules about every shadow that has a quote."""
+    context, at = runtime.context, state["at"]
+    at_close = at >= calendar.session_close(at.astimezone(NEW_YORK).date())
+    exits: list[ShadowExit] = []
+    for shadow in state.get("followed", ()):
+        quote = SpreadQuote.of(state.get("quotes", {}), shadow.spread)
+        if quote is not None:
+            exits += shadow_exits(
+                shadow,
+                quote,
+                at=at,
+                dte=_dte(shadow.spread, state),
+                at_close=at_close,
+                params=context.params,
+                commission=context.commission,
+            )
+    if exits:
+        await asyncio.to_thread(context.shadows.close, exits)
+    return {}
+
+
+def _dte(spread: Spread, state: MonitorState) -> int:
+    return (spread.expiration - state["at"].astimezone(NEW_YORK).date()).days
 
 
 async def record(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:

@@ -21,7 +21,7 @@ from mahler_agents.progress import Stage
 from mahler_agents.review import Decision, ReviewContext, ReviewState
 from mahler_agents.risk import Sizing, size
 from mahler_agents.screen import Candidate
-from mahler_agents.types import Reason
+from mahler_agents.types import Reason, Spread, SpreadQuote
 
 R = TypeVar("R", bound=Reply)
 T = TypeVar("T")
@@ -198,8 +198,7 @@ def route_after_size(state: ReviewState) -> Literal["execute", "record"]:
 
 async def execute_stage(state: ExecuteInput, context: ReviewContext) -> Update:
     """Send the reserved order on the quotes of the decision time."""
-    if context.market.live:
-        await context.clock.sleep_until(context.decision_at)
+    await _wait_for_decision_time(context)
     execution = await execute(
         state["ticket"],
         market=context.market,
@@ -212,8 +211,9 @@ async def execute_stage(state: ExecuteInput, context: ReviewContext) -> Update:
 
 
 async def record_stage(state: ReviewState, context: ReviewContext) -> Update:
-    """Record how the candidate ended."""
+    """Record how the candidate ended, and begin to follow it as a shadow."""
     decision = _decision(state)
+    await _follow(state, context)
     verdict = state.get("verdict")
     context.recording.decided(
         context.candidate_id,
@@ -223,6 +223,36 @@ async def record_stage(state: ReviewState, context: ReviewContext) -> Update:
         confidence=verdict.confidence if verdict else None,
     )
     return {"decision": decision}
+
+
+async def _follow(state: ReviewState, context: ReviewContext) -> None:
+    """Enter the candidate's shadow at the decision time's quotes: those of its order, or the same instant's."""
+    spread, execution = state["candidate"].spread, state.get("execution")
+    quote = execution.quote if execution is not None else await _decision_quote(spread, context)
+    if quote is None:
+        message = f"{spread.label}: a leg had no quote at the decision time; not followed as a shadow"
+        context.recording.event("no_shadow", message, candidate_id=context.candidate_id, level="warning")
+        return
+    await context.recording.flush()  # the shadow refers to the candidate's row
+    await asyncio.to_thread(
+        context.shadows.enter,
+        context.candidate_id,
+        spread,
+        quote,
+        concession=context.config.entry_concession,
+        at=context.decision_at,
+    )
+
+
+async def _decision_quote(spread: Spread, context: ReviewContext) -> SpreadQuote | None:
+    await _wait_for_decision_time(context)
+    quotes = await context.market.quotes([spread.short_symbol, spread.long_symbol], context.decision_at)
+    return SpreadQuote.of(quotes, spread)
+
+
+async def _wait_for_decision_time(context: ReviewContext) -> None:
+    if context.market.live:
+        await context.clock.sleep_until(context.decision_at)
 
 
 def _decision(state: ReviewState) -> Decision:

@@ -260,6 +260,32 @@ _M001_FIRST_SCAN = (
     )
     """,
     """
+    CREATE TABLE shadows (
+        candidate_id TEXT PRIMARY KEY REFERENCES candidates (id),
+        account_id TEXT NOT NULL,
+        underlying TEXT NOT NULL,
+        spread_type TEXT NOT NULL CHECK (spread_type IN ('bull_put', 'bear_call')),
+        expiration TEXT NOT NULL,
+        short_strike REAL NOT NULL,
+        long_strike REAL NOT NULL,
+        short_symbol TEXT NOT NULL,
+        long_symbol TEXT NOT NULL,
+        entry_credit REAL NOT NULL,
+        entered_at TEXT NOT NULL,
+        exit_rule TEXT,
+        exit_at TEXT,
+        exit_debit REAL,
+        exit_pnl_dollars REAL,
+        daily_exit_rule TEXT,
+        daily_exit_at TEXT,
+        daily_exit_debit REAL,
+        daily_exit_pnl_dollars REAL
+    )
+    """,
+    """
+    CREATE INDEX shadows_followed ON shadows (account_id, entered_at) WHERE exit_at IS NULL OR daily_exit_at IS NULL
+    """,
+    """
     CREATE TABLE equity (
         account_id TEXT NOT NULL,
         at TEXT NOT NULL,

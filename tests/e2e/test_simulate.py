@@ -12,6 +12,7 @@ from desks import rows
 from mahler_agents.clock import Ids, SimulatedClock
 from mahler_agents.desk import Desk
 from mahler_agents.errors import InputError
+from mahler_agents.market.calendar import session_close
 from mahler_agents.market.sample import SampleMarket
 from mahler_agents.simulate import SimulationResult, simulate
 from mahler_agents.testing import virtual_time
@@ -27,6 +28,7 @@ EVERYTHING = (
     "positions",
     "marks",
     "outcomes",
+    "shadows",
     "equity",
     "events",
 )
@@ -91,6 +93,34 @@ def test_no_exit_comes_before_the_mark_that_its_rule_asks_for(month: tuple[Path,
         dte = (dt.date.fromisoformat(row["expiration"]) - dt.date.fromisoformat(row["at"][:10])).days
         breached = row["mid_cost"] >= stop or row["mid_cost"] <= target or dte <= 21
         assert breached == (row["at"] == row["closed_at"])
+
+
+def test_every_reviewed_candidate_is_followed_traded_or_not(month: tuple[Path, SimulationResult]) -> None:
+    database, _ = month
+    shadows = query(database, "SELECT * FROM shadows JOIN candidates ON candidates.id = shadows.candidate_id")
+    [reviewed] = query(database, "SELECT COUNT(*) AS count FROM candidates WHERE reviewed")
+    assert len(shadows) == reviewed["count"]
+    assert {one["decision"] for one in shadows} == {"traded", "skipped"}
+    closes = {dt.datetime.fromisoformat(one["daily_exit_at"]) for one in shadows if one["daily_exit_at"]}
+    assert closes
+    assert closes <= {session_close(close.date()) for close in closes}
+
+
+def test_a_traded_candidates_shadow_exits_when_its_position_does_unless_it_was_filled_elsewhere(
+    month: tuple[Path, SimulationResult],
+) -> None:
+    database, _ = month
+    pairs = query(
+        database,
+        "SELECT shadows.exit_rule, shadows.exit_at, outcomes.rule, outcomes.closed_at FROM outcomes"
+        " JOIN positions USING (entry_order_id)"
+        " JOIN orders ON orders.client_order_id = entry_order_id"
+        " JOIN shadows ON shadows.candidate_id = orders.candidate_id"
+        " WHERE shadows.entry_credit = positions.entry_credit",
+    )
+    assert pairs
+    for pair in pairs:
+        assert (pair["exit_rule"], pair["exit_at"]) == (pair["rule"], pair["closed_at"])
 
 
 def test_the_same_seed_leaves_the_same_record(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""Stage 9, monitor: shadows, every reviewed candidate as if it had been traded, followed to its exit.
+
+Traded or not (vetoed, unsized, unfilled, over the scan's number), each is entered at the decision time's quotes and
+closed by the same rules as a position: what the advice was worth can be judged without looking only at what it let by.
+"""
+
+import datetime as dt
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mahler_agents.clock import utc_text
+from mahler_agents.execution.orders import LEGS, closing_debit, round_down_to_cent
+from mahler_agents.execution.rows import spread_of, spread_row
+from mahler_agents.exits import ExitParams, ExitRule, Mark, decide
+from mahler_agents.record.durable import DurableConnection, insert
+from mahler_agents.types import CONTRACT_MULTIPLIER, Frozen, Spread, SpreadQuote
+
+
+class Shadow(Frozen):
+    """A candidate that is followed, one contract of it."""
+
+    candidate_id: str
+    spread: Spread
+    entry_credit: float
+    """Per share, after conceding as an entry order would, in whole cents."""
+    exited: bool
+    """The exit policy, checked at every pass, has closed it."""
+    daily_exited: bool
+    """The exit policy, checked at the sessions' closes only, has closed it."""
+
+
+class ShadowExit(Frozen):
+    """How a shadow was closed."""
+
+    candidate_id: str
+    daily: bool
+    """True for the check at the sessions' closes."""
+    rule: ExitRule
+    at: dt.datetime
+    debit: float
+    """Paid per share, at the natural side."""
+    pnl_dollars: float
+    """Of one contract, after the fees of entry and exit."""
+
+
+class ShadowBook:
+    """The shadows of one account; methods block for the length of a commit, and raise `RecordError`."""
+
+    def __init__(self, path: Path, account_id: str) -> None:
+        self._account_id = account_id
+        self._books = DurableConnection(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._books.close()
+
+    def enter(
+        self, candidate_id: str, spread: Spread, quote: SpreadQuote, *, concession: float, at: dt.datetime
+    ) -> None:
+        """Begin to follow a candidate at the quotes of the decision time."""
+        row: dict[str, object] = {
+            "candidate_id": candidate_id,
+            "account_id": self._account_id,
+            **spread_row(spread),
+            "entry_credit": round_down_to_cent(quote.credit_at(concession)),
+            "entered_at": utc_text(at),
+        }
+        with self._books.transaction() as connection:
+            insert(connection, "shadows", row)
+
+    def followed(self) -> tuple[Shadow, ...]:
+        """Return the shadows that one of the two checks has not closed yet, oldest first."""
+        with self._books.reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM shadows WHERE account_id = ? AND (exit_at IS NULL OR daily_exit_at IS NULL)"
+                " ORDER BY entered_at, candidate_id",
+                (self._account_id,),
+            ).fetchall()
+        return tuple(_shadow(row) for row in rows)
+
+    def close(self, exits: Iterable[ShadowExit]) -> None:
+        """Enter how shadows were closed, in one transaction."""
+        with self._books.transaction() as connection:
+            for one in exits:
+                kind = "daily_exit" if one.daily else "exit"
+                connection.execute(
+                    f"UPDATE shadows SET {kind}_rule = ?, {kind}_at = ?, {kind}_debit = ?, {kind}_pnl_dollars = ?"
+                    " WHERE candidate_id = ?",
+                    (one.rule.value, utc_text(one.at), one.debit, one.pnl_dollars, one.candidate_id),
+                )
+
+
+def shadow_exits(
+    shadow: Shadow,
+    quote: SpreadQuote,
+    *,
+    at: dt.datetime,
+    dte: int,
+    at_close: bool,
+    params: ExitParams,
+    commission: float,
+) -> tuple[ShadowExit, ...]:
+    """Return how the rules close a shadow at this quote: by the check of every pass, that of the close, or neither.
+
+    `commission` is in dollars per contract and leg; `at_close` says that this pass is the session's last.
+    """
+    decision = decide(entry_credit=shadow.entry_credit, dte=dte, mark=Mark.of(quote, at), params=params)
+    if decision is None:
+        return ()
+    debit = closing_debit(quote, shadow.spread.width)
+    pnl = (shadow.entry_credit - debit) * CONTRACT_MULTIPLIER - 2 * LEGS * commission
+    due = [daily for daily in (False, True) if _is_due(shadow, daily=daily, at_close=at_close)]
+    return tuple(
+        ShadowExit(
+            candidate_id=shadow.candidate_id,
+            daily=daily,
+            rule=decision.rule,
+            at=at,
+            debit=debit,
+            pnl_dollars=round(pnl, 2),
+        )
+        for daily in due
+    )
+
+
+def _is_due(shadow: Shadow, *, daily: bool, at_close: bool) -> bool:
+    return at_close and not shadow.daily_exited if daily else not shadow.exited
+
+
+def _shadow(row: sqlite3.Row) -> Shadow:
+    return Shadow(
+        candidate_id=row["candidate_id"],
+        spread=spread_of(row),
+        entry_credit=row["entry_credit"],
+        exited=row["exit_at"] is not None,
+        daily_exited=row["daily_exit_at"] is not None,
+    )
