@@ -18,6 +18,9 @@ INTERRUPTED = 130
 
 VERBS = {
     "scan": "Screen the market, hear the analysts, trade by the rules.",
+    "monitor": "Mark open positions; close those that an exit rule says to.",
+    "positions": "Show open positions with their last marks.",
+    "exits": "Show where each open position takes profit or stops.",
     "simulate": "Scan and monitor over a span of the sample market.",
     "trace list": "List the recorded runs, newest first.",
     "trace show": "Show one run: its nodes, opinions, failures and orders.",

@@ -89,7 +89,7 @@ def scan(
 
         desk = Desk(market=market, broker=broker, model=model, database=db, prompts=prompts, seed=seed)
         view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])
-        result = asyncio.run(_scan(desk, as_of and _instant(as_of), view))
+        result = asyncio.run(_scan(desk, as_of and instant_of(as_of), view))
     halted = HaltedError.exit_code if result.breaker.halted else 0
     if as_json:
         click.echo(result.model_dump_json())
@@ -111,7 +111,7 @@ async def _scan(desk: "Desk", as_of: dt.datetime | None, view: "LiveTable | Plai
             raise
 
 
-def _instant(as_of: dt.date) -> dt.datetime:
+def instant_of(as_of: dt.date) -> dt.datetime:
     """Return an instant as it is, and for a date the time of its scan."""
     from mahler_agents.simulate import SCAN_TIME
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from mahler_agents.cli.options import as_json_option, database_option
 from mahler_agents.cli.table import Column, table_lines
 from mahler_agents.cli.text import instant, plain, shortened
 from mahler_agents.record.location import newest_database
@@ -17,14 +18,6 @@ from mahler_agents.record.rows import RunSummary
 
 _MODEL_WIDTH = 26
 
-_database = click.option(
-    "--db",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The record; else MAHLER_DB, else the newest mahler-*.db here.",
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-
 
 @click.group()
 def trace() -> None:
@@ -32,9 +25,9 @@ def trace() -> None:
 
 
 @trace.command("list")
-@_database
+@database_option
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Runs to list.")
-@_as_json
+@as_json_option
 def list_runs(db: Path | None, limit: int, *, as_json: bool) -> None:
     """List the recorded runs, newest first."""
     with Reader(newest_database(db)) as reader:
@@ -52,8 +45,8 @@ def list_runs(db: Path | None, limit: int, *, as_json: bool) -> None:
 
 @trace.command()
 @click.argument("run", metavar="ID")
-@_database
-@_as_json
+@database_option
+@as_json_option
 def show(run: str, db: Path | None, *, as_json: bool) -> None:
     """Show what happened in one run: nodes, times, tokens, opinions, failures, orders.
 

@@ -22,6 +22,7 @@ from mahler_agents.record.rows import (
     FillRow,
     OpinionRow,
     OrderRow,
+    PositionRow,
     RunRow,
     RunSummary,
     RunTrace,
@@ -65,6 +66,16 @@ class Reader:
         counts = ", ".join(f"({sql}) AS {name}" for name, sql in _COUNTS.items())
         rows = self._rows(f"SELECT runs.*, {counts} FROM runs {_NEWEST_FIRST} LIMIT ?", limit)
         return tuple(_read(RunSummary, row) for row in rows)
+
+    def open_positions(self) -> tuple[PositionRow, ...]:
+        """Return the open positions of every account in the record, oldest first, each with its last mark."""
+        rows = self._rows(
+            "SELECT positions.*, marks.at AS marked_at, marks.mid_cost, marks.natural_cost FROM positions"
+            " LEFT JOIN marks ON marks.entry_order_id = positions.entry_order_id AND marks.at ="
+            " (SELECT MAX(at) FROM marks WHERE marks.entry_order_id = positions.entry_order_id AND mid_cost NOT NULL)"
+            " WHERE state = 'open' ORDER BY account_id, opened_at, positions.entry_order_id"
+        )
+        return tuple(_read(PositionRow, row) for row in rows)
 
     def run_id(self, text: str) -> str:
         """Return the id of the run that `text` names: the id, the beginning of one only, or `latest`.

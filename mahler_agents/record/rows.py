@@ -187,6 +187,29 @@ class OrderRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PositionRow:
+    """An open position and its last mark; credits and costs per share."""
+
+    entry_order_id: str
+    account_id: str
+    underlying: str
+    spread_type: str
+    expiration: str
+    short_strike: float
+    long_strike: float
+    contracts: int
+    entry_credit: float
+    fees: float
+    """Dollars paid at entry."""
+    opened_at: str
+    marked_at: str | None
+    """When it was last marked; None if never."""
+    mid_cost: float | None
+    """Cost to close at mid then."""
+    natural_cost: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EventRow:
     """Something that a reader of the run should see."""
 

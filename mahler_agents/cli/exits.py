@@ -1,0 +1,77 @@
+"""Command line, `mahler exits`: where each open position takes profit, stops and runs out of time."""
+
+import datetime as dt
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mahler_agents.cli.options import as_json_option, database_option
+from mahler_agents.cli.positions import label
+from mahler_agents.cli.table import Column, table_lines
+from mahler_agents.cli.text import cents, per_share, plain
+from mahler_agents.record.location import newest_database
+from mahler_agents.record.queries import Reader
+from mahler_agents.record.rows import PositionRow
+
+
+@click.command()
+@database_option
+@as_json_option
+def exits(db: Path | None, *, as_json: bool) -> None:
+    """Show at which cost each open position takes profit or stops, in dollars, and when its time is up.
+
+    The costs are those of closing the whole position, at mid, before the exit's fees.
+    """
+    with Reader(newest_database(db)) as reader:
+        held = reader.open_positions()
+    thresholds = [_thresholds(position) for position in held]
+    if as_json:
+        click.echo(json.dumps(thresholds, ensure_ascii=False))
+        return
+    click.echo(f"record: {plain(str(reader.path))}")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in table_lines(_columns(held, thresholds), width) if held else ["no open positions"]:
+        click.echo(line)
+
+
+def _thresholds(position: PositionRow) -> dict[str, Any]:
+    from mahler_agents.exits import ExitParams
+
+    params, dollars = ExitParams(), 100 * position.contracts
+    last_day = dt.date.fromisoformat(position.expiration) - dt.timedelta(days=params.time_exit_dte)
+    return {
+        "entry_order_id": position.entry_order_id,
+        "received_dollars": round(position.entry_credit * dollars, 2),
+        "target_cost_dollars": round(params.target_cost(position.entry_credit) * dollars, 2),
+        "stop_cost_dollars": round(params.stop_cost(position.entry_credit) * dollars, 2),
+        "cost_now_dollars": None if position.mid_cost is None else round(position.mid_cost * dollars, 2),
+        "target_cost": round(params.target_cost(position.entry_credit), 4),
+        "stop_cost": round(params.stop_cost(position.entry_credit), 4),
+        "time_exit_from": last_day.isoformat(),
+    }
+
+
+def _columns(held: Sequence[PositionRow], thresholds: Sequence[dict[str, Any]]) -> list[Column]:
+    def money(heading: str, key: str, droppable: int = 0) -> Column:
+        cells = ["no mark" if one[key] is None else cents(one[key]) for one in thresholds]
+        return Column(heading=heading, cells=cells, right=True, droppable=droppable)
+
+    return [
+        Column(heading="position", cells=[label(one) for one in held]),
+        Column(heading="contracts", cells=[f"{one.contracts:,}" for one in held], right=True, droppable=2),
+        money("received", "received_dollars", droppable=3),
+        money("takes profit at", "target_cost_dollars"),
+        money("cost now", "cost_now_dollars"),
+        money("stops at", "stop_cost_dollars"),
+        Column(
+            heading="per share",
+            cells=[f"{per_share(one['target_cost'])} / {per_share(one['stop_cost'])}" for one in thresholds],
+            droppable=1,
+        ),
+        Column(heading="time exit from", cells=[str(one["time_exit_from"]) for one in thresholds]),
+    ]
