@@ -75,13 +75,13 @@ class ShadowBook:
         with self._books.transaction() as connection:
             insert(connection, "shadows", row)
 
-    def followed(self) -> tuple[Shadow, ...]:
-        """Return the shadows that one of the two checks has not closed yet, oldest first."""
+    def followed(self, at: dt.datetime) -> tuple[Shadow, ...]:
+        """Return the shadows entered by the instant `at` that one of the two checks has not closed, oldest first."""
         with self._books.reading() as connection:
             rows = connection.execute(
-                "SELECT * FROM shadows WHERE account_id = ? AND (exit_at IS NULL OR daily_exit_at IS NULL)"
-                " ORDER BY entered_at, candidate_id",
-                (self._account_id,),
+                "SELECT * FROM shadows WHERE account_id = ? AND entered_at <= ?"
+                " AND (exit_at IS NULL OR daily_exit_at IS NULL) ORDER BY entered_at, candidate_id",
+                (self._account_id, utc_text(at)),
             ).fetchall()
         return tuple(_shadow(row) for row in rows)
 

@@ -118,6 +118,8 @@ class Reason(StrEnum):
     """The order conceded to its last step and was not filled."""
     REJECTED = "rejected"
     """The broker rejected the order."""
+    ABANDONED = "abandoned"
+    """The process ended before the order had reached the broker."""
     ERROR = "error"
     """The review failed; the run's trace names the error."""
 

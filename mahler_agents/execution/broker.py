@@ -31,6 +31,10 @@ class Broker(Protocol):
         """
         ...
 
+    async def find(self, client_order_id: str) -> OrderUpdate | None:
+        """Return what became of an order, None if the broker has never had it."""
+        ...
+
     async def close(self, ticket: ClosingTicket) -> OrderUpdate:
         """Buy a spread back for at most the ticket's debit, and return how it ended; a known id trades nothing."""
         ...

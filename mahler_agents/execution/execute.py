@@ -6,7 +6,10 @@ happened to end; then the order is sent, and what became of it is booked.
 
 import asyncio
 import datetime as dt
+from collections.abc import Coroutine
+from typing import Any
 
+from mahler_agents.errors import MahlerError
 from mahler_agents.execution.broker import Broker
 from mahler_agents.execution.ledger import Ledger, Position
 from mahler_agents.execution.orders import (
@@ -29,19 +32,24 @@ async def execute(
 ) -> Execution:
     """Send a ticket whose intent is committed, and book the result.
 
-    Raises `BrokerError`, `MarketError` or `RecordError`; the intent then stays pending and keeps counting as risk.
+    Raises `MarketError` with the intent canceled, since nothing was sent; `BrokerError` or `RecordError` with the order
+    pending: it keeps counting as risk until it is reconciled. Cancelling does not part an order from its booking.
     """
     spread = ticket.spread
-    quotes = await market.quotes([spread.short_symbol, spread.long_symbol], ticket.decided_at)
+    try:
+        quotes = await market.quotes([spread.short_symbol, spread.long_symbol], ticket.decided_at)
+    except MahlerError:
+        # Nothing was sent, so the intent must not go on counting as risk.
+        await _not_sent(ticket, ledger, Reason.NO_QUOTE, None)
+        raise
     quote = SpreadQuote.of(quotes, spread)
     if quote is None:
         return await _not_sent(ticket, ledger, Reason.NO_QUOTE, None)
     if round_down_to_cent(quote.mid_credit) < ticket.limit_credit or quote.mid_credit >= spread.width:
         return await _not_sent(ticket, ledger, Reason.QUOTE_MOVED, quote)
-    await asyncio.to_thread(ledger.mark_sent, ticket.client_order_id, quote)
-    update = await broker.submit(ticket, concession_steps(quote, concession=concession, floor=ticket.limit_credit))
-    await asyncio.to_thread(ledger.book, ticket, update)
-    return _execution(ticket, update, quote)
+    steps = concession_steps(quote, concession=concession, floor=ticket.limit_credit)
+    update = await _to_its_end(_send(ticket, steps, quote, broker=broker, ledger=ledger))
+    return Execution(ticket=ticket, state=update.state, reason=update.outcome, quote=quote, fill=update.fill)
 
 
 def concession_steps(quote: SpreadQuote, *, concession: float, floor: float) -> tuple[float, ...]:
@@ -67,7 +75,8 @@ async def close_position(
 ) -> OrderUpdate | None:
     """Buy a position back at the natural side, and book the result; None if a leg has no quote.
 
-    Raises `BrokerError`, `MarketError` or `RecordError`; an intent that was committed then stays pending.
+    Raises `BrokerError`, `MarketError` or `RecordError`; an intent that was committed then stays pending until it is
+    reconciled. Cancelling does not part an order from its booking.
     """
     spread = position.spread
     quotes = await market.quotes([spread.short_symbol, spread.long_symbol], at)
@@ -88,17 +97,38 @@ async def close_position(
         rule=rule,
         decided_at=at,
     )
+    return await _to_its_end(_send_close(ticket, position, quote, broker=broker, ledger=ledger))
+
+
+async def _send(
+    ticket: OrderTicket, steps: tuple[float, ...], quote: SpreadQuote, *, broker: Broker, ledger: Ledger
+) -> OrderUpdate:
+    await asyncio.to_thread(ledger.mark_sent, ticket.client_order_id, quote)
+    update = await broker.submit(ticket, steps)
+    await asyncio.to_thread(ledger.book, ticket, update)
+    return update
+
+
+async def _send_close(
+    ticket: ClosingTicket, position: Position, quote: SpreadQuote, *, broker: Broker, ledger: Ledger
+) -> OrderUpdate:
     await asyncio.to_thread(ledger.intend_close, ticket)
-    await asyncio.to_thread(ledger.mark_sent, order_id, quote)
+    await asyncio.to_thread(ledger.mark_sent, ticket.client_order_id, quote)
     update = await broker.close(ticket)
     await asyncio.to_thread(ledger.book_close, ticket, position, update)
     return update
 
 
+async def _to_its_end(work: Coroutine[Any, Any, OrderUpdate]) -> OrderUpdate:
+    """Return what `work` returns; if cancelled meanwhile, let it end first: an order without its booking is a ghost."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
 async def _not_sent(ticket: OrderTicket, ledger: Ledger, reason: Reason, quote: SpreadQuote | None) -> Execution:
     await asyncio.to_thread(ledger.cancel, ticket.client_order_id, reason, quote)
     return Execution(ticket=ticket, state=OrderState.CANCELED, reason=reason, quote=quote)
-
-
-def _execution(ticket: OrderTicket, update: OrderUpdate, quote: SpreadQuote) -> Execution:
-    return Execution(ticket=ticket, state=update.state, reason=update.outcome, quote=quote, fill=update.fill)

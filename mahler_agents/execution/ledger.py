@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import RecordError
@@ -34,6 +34,14 @@ class Position(Frozen):
     fees: float
     """Dollars paid at entry."""
     opened_at: dt.datetime
+
+
+class PendingOrder(Frozen):
+    """An order that may or may not have been filled."""
+
+    state: OrderState
+    """`INTENT`: never sent. `SENT`: the broker's answer is not known."""
+    ticket: OrderTicket | ClosingTicket
 
 
 class Ledger:
@@ -73,34 +81,49 @@ class Ledger:
         with self._books.reading() as connection:
             return self._exposures(connection)
 
+    def pending(self) -> tuple[PendingOrder, ...]:
+        """Return the orders whose end is not known, oldest first."""
+        with self._books.reading() as connection:
+            rows = connection.execute(
+                f"SELECT * FROM orders WHERE account_id = ? AND state IN ({_PENDING})"
+                " ORDER BY decided_at, client_order_id",
+                (self.account_id,),
+            ).fetchall()
+        return tuple(PendingOrder(state=OrderState(row["state"]), ticket=_ticket(row)) for row in rows)
+
+    def abandon(self, pending: PendingOrder) -> None:
+        """Close a pending order that the broker has never had."""
+        with self._books.transaction() as connection:
+            self._move(connection, pending.ticket.client_order_id, pending.state, OrderState.CANCELED, Reason.ABANDONED)
+
     def last_traded_as_of(self) -> dt.datetime | None:
-        """Return the latest snapshot time on which this account ordered anything, None if it never did."""
+        """Return the latest snapshot of an entry, or pass of an exit, of this account; None if it never ordered."""
         with self._books.reading() as connection:
             row = connection.execute(
-                "SELECT MAX(runs.as_of) AS latest FROM orders JOIN candidates ON candidates.id = orders.candidate_id"
-                " JOIN runs ON runs.id = candidates.run_id WHERE orders.account_id = ?",
+                "SELECT MAX(CASE purpose WHEN 'entry' THEN runs.as_of ELSE decided_at END) AS latest FROM orders"
+                " LEFT JOIN candidates ON candidates.id = orders.candidate_id"
+                " LEFT JOIN runs ON runs.id = candidates.run_id WHERE orders.account_id = ?",
                 (self.account_id,),
             ).fetchone()
         return dt.datetime.fromisoformat(row["latest"]) if row["latest"] else None
 
-    def open_positions(self) -> tuple[Position, ...]:
-        """Return the open positions, oldest first."""
+    def open_positions(self, at: dt.datetime) -> tuple[Position, ...]:
+        """Return the positions that were open at the instant `at` and still are, oldest first."""
         with self._books.reading() as connection:
             rows = connection.execute(
-                "SELECT * FROM positions WHERE account_id = ? AND state = 'open' ORDER BY opened_at, entry_order_id",
-                (self.account_id,),
+                "SELECT * FROM positions WHERE account_id = ? AND state = 'open' AND opened_at <= ?"
+                " ORDER BY opened_at, entry_order_id",
+                (self.account_id, utc_text(at)),
             ).fetchall()
-        return tuple(
-            Position(
-                entry_order_id=row["entry_order_id"],
-                spread=spread_of(row),
-                contracts=row["contracts"],
-                entry_credit=row["entry_credit"],
-                fees=row["fees"],
-                opened_at=dt.datetime.fromisoformat(row["opened_at"]),
-            )
-            for row in rows
-        )
+        return tuple(_position(row) for row in rows)
+
+    def position(self, entry_order_id: str) -> Position:
+        """Return the position that an entry opened. Raises `RecordError` if it opened none."""
+        with self._books.reading() as connection:
+            row = connection.execute("SELECT * FROM positions WHERE entry_order_id = ?", (entry_order_id,)).fetchone()
+        if row is None:
+            raise RecordError(f"{self._books.path}: order {entry_order_id} opened no position")
+        return _position(row)
 
     def mark_sent(self, client_order_id: str, quote: SpreadQuote) -> None:
         """Note that the order is about to be sent, and the quotes on which that was decided."""
@@ -282,6 +305,25 @@ def _note_quote(connection: sqlite3.Connection, client_order_id: str, quote: Spr
         "UPDATE orders SET short_bid = ?, short_ask = ?, long_bid = ?, long_ask = ? WHERE client_order_id = ?",
         (quote.short.bid, quote.short.ask, quote.long.bid, quote.long.ask, client_order_id),
     )
+
+
+def _position(row: sqlite3.Row) -> Position:
+    return Position(
+        entry_order_id=row["entry_order_id"],
+        spread=spread_of(row),
+        contracts=row["contracts"],
+        entry_credit=row["entry_credit"],
+        fees=row["fees"],
+        opened_at=dt.datetime.fromisoformat(row["opened_at"]),
+    )
+
+
+def _ticket(row: sqlite3.Row) -> OrderTicket | ClosingTicket:
+    shared: dict[str, Any] = {name: row[name] for name in ("client_order_id", "account_id", "slot", "contracts")}
+    shared |= {"spread": spread_of(row), "decided_at": dt.datetime.fromisoformat(row["decided_at"])}
+    if row["purpose"] == "entry":
+        return OrderTicket(**shared, candidate_id=row["candidate_id"], limit_credit=row["limit_credit"])
+    return ClosingTicket(**shared, entry_order_id=row["closes"], limit_debit=-row["limit_credit"], rule=row["rule"])
 
 
 def _exposure(row: sqlite3.Row) -> Exposure:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from mahler_agents.clock import utc_text
 from mahler_agents.execution.orders import (
@@ -49,9 +49,9 @@ class _Order(NamedTuple):
 class PaperBroker:
     """A broker for trials: 100,000 dollars, fills at the order's last price, at once, from the market's own quotes.
 
-    An entry fills when the credit after `concession` of the way from mid to natural is at or above the order's lowest
-    price; it fills at that credit, rounded down to a cent. An exit fills at the natural side. Money is kept in whole
-    cents.
+    An entry fills when the credit after `concession` of the way from mid to natural (not from the better side: this is
+    the lower of the two readings) is at or above the order's lowest price; it fills at that credit, rounded down to a
+    cent. An exit fills at the natural side. Money is kept in whole cents.
     """
 
     name = "paper"
@@ -100,7 +100,7 @@ class PaperBroker:
     async def submit(self, ticket: OrderTicket, steps: tuple[float, ...]) -> OrderUpdate:
         """Fill the order at its last step or cancel it; a known `client_order_id` trades nothing again."""
         order = _Order(ticket.client_order_id, ticket.spread, ticket.contracts, ticket.decided_at, opens=True)
-        if (known := await asyncio.to_thread(self._known, order)) is not None:
+        if (known := await self.find(ticket.client_order_id)) is not None:
             return known
         quote = await self._quote(order)
         if quote is None or quote.credit_at(self._concession) < steps[-1] - _CENT_GUARD:
@@ -110,7 +110,7 @@ class PaperBroker:
     async def close(self, ticket: ClosingTicket) -> OrderUpdate:
         """Buy back at the natural side, never above the width, or cancel if that is above the ticket's debit."""
         order = _Order(ticket.client_order_id, ticket.spread, ticket.contracts, ticket.decided_at, opens=False)
-        if (known := await asyncio.to_thread(self._known, order)) is not None:
+        if (known := await self.find(ticket.client_order_id)) is not None:
             return known
         quote = await self._quote(order)
         if quote is None:
@@ -119,6 +119,10 @@ class PaperBroker:
         if debit > ticket.limit_debit + _CENT_GUARD:
             return await asyncio.to_thread(self._cancel, order)
         return await asyncio.to_thread(self._fill, order, -debit, quote)
+
+    async def find(self, client_order_id: str) -> OrderUpdate | None:
+        """Return what became of an order, None if it was never in the books."""
+        return await asyncio.to_thread(self._find, client_order_id)
 
     async def _quote(self, order: _Order) -> SpreadQuote | None:
         symbols = [order.spread.short_symbol, order.spread.long_symbol]
@@ -153,22 +157,19 @@ class PaperBroker:
                 ],
             )
 
-    def _known(self, order: _Order) -> OrderUpdate | None:
+    def _find(self, client_order_id: str) -> OrderUpdate | None:
         with self._books.reading() as connection:
             row = connection.execute(
-                "SELECT contracts, credit, fees, at FROM paper_orders WHERE client_order_id = ?",
-                (order.client_order_id,),
+                "SELECT client_order_id, contracts, credit, fees, at FROM paper_orders WHERE client_order_id = ?",
+                (client_order_id,),
             ).fetchone()
-        if row is None:
-            return None
-        # What became of the first sending, even if the second asks for something else under the same id.
-        first = order._replace(contracts=row["contracts"], at=dt.datetime.fromisoformat(row["at"]))
-        return _update(first, row["credit"], row["fees"])
+        return None if row is None else _update(row)
 
     def _cancel(self, order: _Order) -> OrderUpdate:
         with self._books.transaction() as connection:
-            insert(connection, "paper_orders", self._order_row(order, OrderState.CANCELED, None, 0.0))
-        return _update(order, None, 0.0)
+            row = self._order_row(order, OrderState.CANCELED, None, 0.0)
+            insert(connection, "paper_orders", row)
+        return _update(row)
 
     def _fill(self, order: _Order, credit: float, quote: SpreadQuote) -> OrderUpdate:
         """Enter order, cash and legs into the books, in one transaction; a negative credit is paid."""
@@ -184,7 +185,7 @@ class PaperBroker:
             )
             self._move_leg(connection, order.spread.short_symbol, -longs, quote.short)
             self._move_leg(connection, order.spread.long_symbol, longs, quote.long)
-        return _update(order, credit, fees_cents / 100)
+        return _update(row)
 
     def _order_row(self, order: _Order, state: OrderState, credit: float | None, fees: float) -> dict[str, object]:
         return {
@@ -230,9 +231,16 @@ def _intrinsic(option: ContractTerms, price: float) -> float:
     return max(0.0, option.strike - price if option.right == "put" else price - option.strike)
 
 
-def _update(order: _Order, credit: float | None, fees: float) -> OrderUpdate:
-    broker_order_id = f"paper-{order.client_order_id}"
-    if credit is None:
+def _update(row: Mapping[str, Any] | sqlite3.Row) -> OrderUpdate:
+    """Return what a row of the broker's orders says."""
+    broker_order_id = f"paper-{row['client_order_id']}"
+    if row["credit"] is None:
         return OrderUpdate(state=OrderState.CANCELED, broker_order_id=broker_order_id, reason=Reason.UNFILLED)
-    fill = Fill(client_order_id=order.client_order_id, contracts=order.contracts, credit=credit, fees=fees, at=order.at)
+    fill = Fill(
+        client_order_id=row["client_order_id"],
+        contracts=row["contracts"],
+        credit=row["credit"],
+        fees=row["fees"],
+        at=dt.datetime.fromisoformat(row["at"]),
+    )
     return OrderUpdate(state=OrderState.FILLED, broker_order_id=broker_order_id, fill=fill)

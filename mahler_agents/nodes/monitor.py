@@ -19,8 +19,8 @@ Update = dict[str, Any]
 async def mark(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
     """Quote everything that is held or followed, and mark every open position; one that cannot be marked is told."""
     context, at = runtime.context, state["at"]
-    positions = await asyncio.to_thread(context.ledger.open_positions)
-    followed = await asyncio.to_thread(context.shadows.followed)
+    positions = await asyncio.to_thread(context.ledger.open_positions, at)
+    followed = await asyncio.to_thread(context.shadows.followed, at)
     spreads = [one.spread for one in (*positions, *followed)]
     legs = {symbol for spread in spreads for symbol in (spread.short_symbol, spread.long_symbol)}
     quotes = await context.market.quotes(sorted(legs), at) if legs else {}

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_THREAD_PATIENCE = 1.0
+_THREAD_PATIENCE = 30.0
 """Real seconds for which the loop stands still while a thread works: longer, and the thread may need the loop."""
 
 _SILENCE = 5.0

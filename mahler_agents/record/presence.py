@@ -1,0 +1,30 @@
+"""Record: who else is at work on the same file, told by a lock that the system takes back when a process dies."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+
+@asynccontextmanager
+async def at_work(path: Path, when_alone: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
+    """Be present on the record for the length of the block; if nobody else is, await `when_alone` first.
+
+    The lock is on a file of its own beside the record (`NAME.lock`), never on the record: closing a descriptor of that
+    would take SQLite's own locks away. It holds nobody up: others who come while `when_alone` runs wait for it alone.
+    """
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            await when_alone()
+        # In a thread: whoever holds the other lock may be a task of this very loop.
+        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
