@@ -18,7 +18,7 @@ from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.clock import Clock, Ids, SystemClock, utc_text
 from mahler_agents.config import DeskConfig, environment_from
 from mahler_agents.errors import InputError
-from mahler_agents.execution import Ledger, PaperBroker
+from mahler_agents.execution import Ledger, PaperBroker, reconcile
 from mahler_agents.exits import ExitParams
 from mahler_agents.graphs import monitor, review
 from mahler_agents.llm.attempts import CallLimits
@@ -28,13 +28,14 @@ from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
 from mahler_agents.market.open import open_market
 from mahler_agents.market.snapshot import Market
 from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
-from mahler_agents.progress import Watcher, unwatched
+from mahler_agents.progress import Watcher, guarded, unwatched
 from mahler_agents.record import Writer, open_database
 from mahler_agents.record.location import database_path
+from mahler_agents.record.presence import at_work
 from mahler_agents.recording import BookRecording, Recording
 from mahler_agents.regime import RegimeParams
 from mahler_agents.risk import BreakerBook, RiskLimits
-from mahler_agents.scan import Scan, ScanParts, ScanResult
+from mahler_agents.scan import Scan, ScanParts, ScanResult, refuse_to_go_back
 from mahler_agents.screen import ScreenParams
 from mahler_agents.shadows import ShadowBook
 from mahler_agents.types import Environment
@@ -127,8 +128,9 @@ class Desk:
     ) -> ScanResult:
         """Run one scan: `as_of` is the market's own default unless given, `slot` names the scan's place in a schedule.
 
-        A scan without a slot is ad hoc and has a slot of its own. Raises `InputError` if the market has no such
-        instant, `JobError` if trading failed; whatever happened is in the record.
+        A scan without a slot is ad hoc and has a slot of its own. Raises `InputError`, before anything is recorded, if
+        the market has no such instant or the account has traded after it. A review that failed is in the result, and
+        whatever happened is in the record.
         """
         instant = as_of or self.market.default_as_of()
         run_id = self._ids.run_id(instant)
@@ -166,18 +168,22 @@ class Desk:
                 database=self.database,
                 asked_as_of=instant,
                 slot=slot or f"adhoc-{run_id}",
-                watch=watch,
+                watch=guarded(watch),
             )
-            return await scan.run()
+            book = BookRecording(writer, self._clock)
+            async with at_work(self.database, lambda: self._reconcile(book)):
+                return await scan.run()
 
     async def monitor(self, *, at: dt.datetime | None = None, slot: str | None = None) -> MonitorResult:
         """Run one pass over the open positions: mark, decide, close, record.
 
-        Raises `InputError` if the market has no such instant, `JobError` if trading failed.
+        Raises `InputError` if the market has no such instant or the account has traded after it, `JobError` if trading
+        failed: after every other position has been looked after.
         """
         instant = at or self._clock.now()
+        await refuse_to_go_back(self._ledger, instant)
         with Writer(self.database) as writer:
-            recording = BookRecording(writer)
+            recording = BookRecording(writer, self._clock)
             context = MonitorContext(
                 slot=slot or f"monitor-{utc_text(instant)}",
                 params=self.exit_params,
@@ -189,8 +195,14 @@ class Desk:
                 commission=self.config.commission_per_contract_and_leg,
                 recording=recording,
             )
-            state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
+            async with at_work(self.database, lambda: self._reconcile(recording)):
+                state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
         return result_of(MonitorState(**state), state["account"], state["breaker"])
+
+    async def _reconcile(self, recording: BookRecording) -> None:
+        """Book the true ends of the orders that an earlier process left pending, and say so."""
+        for ended in await reconcile(self._broker, self._ledger):
+            recording.event("reconciled", f"order {ended.client_order_id} was left pending: {ended.outcome.value}")
 
     def _load_prompts(self, folder: Path | None) -> dict[str, Prompt]:
         """Read and check every role's prompt now, so that a slip in one is the user's to mend before anything runs."""

@@ -29,6 +29,7 @@ class MonitorState(MonitorInput):
     marks: NotRequired[Mapping[str, Mark]]
     exits: NotRequired[Mapping[str, ExitDecision]]
     orders: NotRequired[Mapping[str, OrderUpdate]]
+    failed: NotRequired[Mapping[str, str]]
     account: NotRequired[Account]
     breaker: NotRequired[BreakerDecision]
 
@@ -51,6 +52,8 @@ class MonitorResult(Frozen):
     unmarked: tuple[str, ...]
     """Entry order ids of the positions without a mark: neither stopped nor taken, and told."""
     closings: tuple[Closing, ...]
+    failed: tuple[str, ...]
+    """What kept positions from being closed, one line each."""
     account: Account
     breaker: BreakerDecision
     """On the account after the pass; its VIX rules are not evaluated here."""
@@ -80,6 +83,7 @@ def result_of(state: MonitorState, account: Account, breaker: BreakerDecision) -
         at=state["at"],
         positions=len(positions),
         unmarked=tuple(one.entry_order_id for one in positions if one.entry_order_id not in marks),
+        failed=tuple(state.get("failed", {}).values()),
         closings=tuple(
             Closing(position=one, decision=exits[one.entry_order_id], order=orders.get(one.entry_order_id))
             for one in positions

@@ -1,9 +1,12 @@
 """Progress: what a scan tells whoever watches it, as it happens."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+_LOG = logging.getLogger(__name__)
 
 
 class Stage(StrEnum):
@@ -38,6 +41,23 @@ class Progress:
 
 
 Watcher = Callable[[Progress], None]
+
+
+def guarded(watch: Watcher) -> Watcher:
+    """Return a watcher that goes silent at its first error: who looks on must not change what is traded."""
+    broken = False
+
+    def tell(progress: Progress) -> None:
+        nonlocal broken
+        if broken:
+            return
+        try:
+            watch(progress)
+        except Exception:  # noqa: BLE001 - the edge to code that is not ours: logged, and told nothing more
+            broken = True
+            _LOG.exception("the watcher of the scan failed at %s; it is told nothing more", progress.stage)
+
+    return tell
 
 
 def unwatched(progress: Progress) -> None:

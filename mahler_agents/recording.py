@@ -23,8 +23,14 @@ from mahler_agents.screen import Candidate, ScreenReport
 class BookRecording:
     """Records the marks of positions and the account's equity, which belong to no run."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, clock: Clock) -> None:
         self._writer = writer
+        self._clock = clock
+
+    def event(self, code: str, message: str, *, level: str = "info") -> None:
+        """Record something that happened to the account outside a run."""
+        row = {"at": utc_text(self._clock.now()), "level": level, "code": code, "message": message}
+        self._writer.insert("events", row)
 
     def mark(self, position: Position, at: dt.datetime, mark: Mark | None) -> None:
         """Record what it would cost to close a position; without a mark, that there was none."""

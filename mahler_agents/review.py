@@ -63,6 +63,8 @@ class Review(Frozen):
     sizing: Sizing | None = None
     execution: Execution | None = None
     decision: Decision
+    error: str | None = None
+    """What failed on the trading side, if anything did."""
 
 
 def review_of(state: ReviewState) -> Review:

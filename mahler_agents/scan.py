@@ -14,7 +14,7 @@ from typing import Any
 from mahler_agents.analysts import Terms
 from mahler_agents.clock import Clock, utc_text
 from mahler_agents.config import DeskConfig
-from mahler_agents.errors import InputError, JobError, MahlerError
+from mahler_agents.errors import InputError, RecordError
 from mahler_agents.execution import Broker, Ledger
 from mahler_agents.graphs.review import ReviewGraph
 from mahler_agents.llm.client import ChatClient
@@ -25,7 +25,7 @@ from mahler_agents.progress import Progress, Stage, Watcher, unwatched
 from mahler_agents.record.writer import as_json
 from mahler_agents.recording import Recording
 from mahler_agents.regime import Regime, RegimeParams, RegimeUnknown, market_regime
-from mahler_agents.review import Review, ReviewContext, ReviewState, Turns, review_of
+from mahler_agents.review import Decision, Review, ReviewContext, ReviewState, Turns, review_of
 from mahler_agents.risk import BreakerBook, BreakerDecision, RiskLimits, SizeMultiplier, size_multiplier
 from mahler_agents.screen import Candidate, ScreenParams, ScreenReport, screen, select_for_review
 from mahler_agents.shadows import ShadowBook
@@ -105,11 +105,11 @@ class Scan:
     async def run(self) -> ScanResult:
         """Run the scan and return what came of it.
 
-        Raises `InputError` if the market has no such instant, and `JobError` if a review failed on the trading side:
-        after the other reviews have ended, with everything recorded.
+        A review that failed on the trading side is in the result, with its error: the others have ended as they would
+        have. Raises `InputError` if the market has no such instant or the account has traded after it.
         """
         market_view = await self.parts.market.snapshot(self.asked_as_of, self.parts.config.universe)
-        await self._refuse_to_go_back(market_view.as_of)
+        await refuse_to_go_back(self.parts.ledger, market_view.as_of)
         account = await self._account(market_view.as_of)
         snapshot = replace(market_view, account=account)
         decision_at = snapshot.as_of + dt.timedelta(seconds=self.parts.config.decision_delay_seconds)
@@ -124,7 +124,8 @@ class Scan:
         except BaseException as error:
             self.recording.run_ended("failed", f"{type(error).__name__}: {error}")
             raise
-        self.recording.run_ended("done")
+        failed = [review.error for review in reviews if review.error is not None]
+        self.recording.run_ended("failed" if failed else "done", "; ".join(failed) or None)
         return ScanResult(
             run_id=self.recording.run_id,
             slot=self.slot,
@@ -209,19 +210,35 @@ class Scan:
             *(self._review(context, candidate) for context, candidate in zip(contexts, reviewed, strict=True)),
             return_exceptions=True,
         )
-        return _without_failures(reviewed, ended, self.recording.run_id)
+        for outcome in ended:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return tuple(outcome for outcome in ended if isinstance(outcome, Review))
 
     async def _review(self, context: ReviewContext, candidate: Candidate) -> Review:
         try:
             state = await self.parts.graph.ainvoke({"candidate": candidate}, context=context)
-        except Exception as error:
-            _record_failed_review(self.recording, context.candidate_id, error)
+            review = review_of(ReviewState(**state))
+        except RecordError:
             raise
+        except Exception as error:  # noqa: BLE001 - the edge of one review: recorded, shown, and the job fails by it
+            review = await self._failed_review(context, candidate, error)
         finally:
             context.turns.end(context.index)
-        review = review_of(ReviewState(**state))
         context.tell(Stage.REVIEW, review)
         return review
+
+    async def _failed_review(self, context: ReviewContext, candidate: Candidate, error: Exception) -> Review:
+        """Return and record a review that an error ended; whether it traded is the ledger's to say."""
+        words = f"{candidate.spread.label}: {type(error).__name__}: {error}"
+        traded = await asyncio.to_thread(self.parts.ledger.has_filled, context.candidate_id)
+        reason = Reason.FILLED if traded else Reason.ERROR
+        decision = Decision(decision="traded" if traded else "skipped", reason=reason)
+        self.recording.decided(
+            context.candidate_id, decision=decision.decision, reason=reason.value, ai_summary=None, confidence=None
+        )
+        self.recording.event("review_failed", words, candidate_id=context.candidate_id, level="error")
+        return Review(candidate=candidate, decision=decision, error=words)
 
     def _context(
         self,
@@ -259,19 +276,11 @@ class Scan:
             watch=self.watch,
         )
 
-    async def _refuse_to_go_back(self, as_of: dt.datetime) -> None:
-        """Raise `InputError` if the account has already traded on a later snapshot: its positions do not exist yet."""
-        latest = await asyncio.to_thread(self.parts.ledger.last_traded_as_of)
-        if latest is not None and as_of < latest:
-            raise InputError(
-                f"account {self.parts.ledger.account_id} has traded as of {utc_text(latest)}, after {utc_text(as_of)}:"
-                " use --as-of from then on, or another file with --db"
-            )
-
     async def _account(self, at: dt.datetime) -> Account:
         """Return the broker's account with the risk that our own ledger says it carries."""
-        account = await self.parts.broker.account(at)
+        # In this order: what another scan reserves in between is then counted twice, never not at all.
         exposures = await asyncio.to_thread(self.parts.ledger.exposures)
+        account = await self.parts.broker.account(at)
         return account.model_copy(update={"exposures": exposures})
 
     def _candidate_id(self, candidate: Candidate) -> str:
@@ -311,21 +320,11 @@ class Scan:
             self.recording.prompt(prompt)
 
 
-def _without_failures(
-    reviewed: Sequence[Candidate], ended: Sequence[Review | BaseException], run_id: str
-) -> tuple[Review, ...]:
-    """Return the reviews; raise the first failure, now that every other review has ended."""
-    for candidate, outcome in zip(reviewed, ended, strict=True):
-        if isinstance(outcome, MahlerError) or (
-            isinstance(outcome, BaseException) and not isinstance(outcome, Exception)
-        ):
-            raise outcome
-        if isinstance(outcome, Exception):
-            what = f"{candidate.spread.label}: {type(outcome).__name__}: {outcome}"
-            raise JobError(f"{what}; see `mahler trace show {run_id}`") from outcome
-    return tuple(outcome for outcome in ended if isinstance(outcome, Review))
-
-
-def _record_failed_review(recording: Recording, candidate_id: str, error: Exception) -> None:
-    recording.decided(candidate_id, decision="skipped", reason=Reason.ERROR.value, ai_summary=None, confidence=None)
-    recording.event("review_failed", f"{type(error).__name__}: {error}", candidate_id=candidate_id, level="error")
+async def refuse_to_go_back(ledger: Ledger, at: dt.datetime) -> None:
+    """Raise `InputError` if the account has already traded at a later instant: it holds what does not exist yet."""
+    latest = await asyncio.to_thread(ledger.last_traded_as_of)
+    if latest is not None and at < latest:
+        raise InputError(
+            f"account {ledger.account_id} has traded as of {utc_text(latest)}, after {utc_text(at)}:"
+            " use --as-of from then on, or another file with --db"
+        )

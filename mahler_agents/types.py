@@ -82,6 +82,8 @@ class Reason(StrEnum):
     """This scan has opened as many trades as it may."""
     DUPLICATE_POSITION = "duplicate_position"
     """A position or order of the same underlying, type and expiration is open."""
+    ALREADY_ORDERED = "already_ordered"
+    """This slot has ordered this spread before, however that ended: a slot that runs again orders nothing twice."""
     NO_EQUITY = "no_equity"
     """The account's equity is zero or below."""
     MAX_RISK_PER_TRADE = "max_risk_per_trade"

@@ -91,7 +91,7 @@ class Trading:
         )
 
     def close(self, *, at: dt.datetime = LATER, slot: str = "monitor-1") -> OrderUpdate | None:
-        (position,) = self.ledger.open_positions()
+        (position,) = self.ledger.open_positions(LATER)
         return asyncio.run(
             close_position(
                 position,
@@ -151,7 +151,7 @@ def test_a_ticket_is_sent_on_the_quotes_of_its_decision_time_and_its_fill_is_boo
         (trading.ticket.spread.short_symbol, trading.ticket.spread.long_symbol),
         DECIDED_AT,
     )
-    (position,) = trading.ledger.open_positions()
+    (position,) = trading.ledger.open_positions(LATER)
     assert (position.entry_credit, position.contracts) == (0.89, 4)
 
 
@@ -312,7 +312,7 @@ def test_a_position_is_bought_back_at_the_natural_side_and_booked(trading: Tradi
     assert update.fill is not None
     assert update.fill.credit == -1.90
     assert trading.broker.heard[-1] == ("sent", (1.90,))
-    assert trading.ledger.open_positions() == ()
+    assert trading.ledger.open_positions(LATER) == ()
     assert rows(trading.path, "SELECT rule, exit_debit, fees, pnl_dollars FROM outcomes") == [
         ("stop_loss", 1.90, 16.0, -420.0)  # (0.89 - 1.90) x 100 x 4 - 16
     ]
@@ -330,7 +330,7 @@ def test_a_position_whose_leg_has_no_quote_is_not_closed_and_no_order_is_left_be
     trading.execute()
     trading.market.unquote(trading.ticket.spread.long_symbol)
     assert trading.close() is None
-    assert len(trading.ledger.open_positions()) == 1
+    assert len(trading.ledger.open_positions(LATER)) == 1
     assert rows(trading.path, "SELECT COUNT(*) FROM orders") == [(1,)]
 
 
@@ -340,7 +340,7 @@ def test_an_exit_that_was_not_filled_leaves_the_position_open_for_the_next_pass(
     update = trading.close()
     assert update is not None
     assert update.outcome is Reason.UNFILLED
-    assert len(trading.ledger.open_positions()) == 1
+    assert len(trading.ledger.open_positions(LATER)) == 1
     trading.broker.answer = None
     assert trading.close(slot="monitor-2") is not None
-    assert trading.ledger.open_positions() == ()
+    assert trading.ledger.open_positions(LATER) == ()

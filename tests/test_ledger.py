@@ -79,7 +79,7 @@ def filled(ticket: OrderTicket, *, credit: float = 0.88, contracts: int | None =
 def opened(ledger: Ledger, ticket: OrderTicket | None = None, *, credit: float = 0.88) -> Position:
     ticket = sent(ledger, ticket)
     ledger.book(ticket, filled(ticket, credit=credit))
-    return next(one for one in ledger.open_positions() if one.entry_order_id == ticket.client_order_id)
+    return next(one for one in ledger.open_positions(LATER) if one.entry_order_id == ticket.client_order_id)
 
 
 def one_row(path: Path, sql: str) -> dict[str, Any]:
@@ -162,13 +162,13 @@ def test_an_order_that_ends_without_a_fill_opens_nothing_and_frees_its_risk(
     ledger.book(sent(ledger), update)
     assert order_state(path) == (update.state.value, reason)
     assert update.outcome == reason
-    assert (ledger.exposures(), ledger.open_positions(), count(path, "fills")) == ((), (), 0)
+    assert (ledger.exposures(), ledger.open_positions(LATER), count(path, "fills")) == ((), (), 0)
 
 
 def test_a_fill_opens_the_position_once_with_what_was_filled(path: Path, ledger: Ledger) -> None:
     ticket = sent(ledger)
     ledger.book(ticket, filled(ticket, credit=0.88))
-    assert ledger.open_positions() == (
+    assert ledger.open_positions(LATER) == (
         Position(
             entry_order_id=ticket.client_order_id,
             spread=ticket.spread,
@@ -200,7 +200,7 @@ def test_contracts_that_traded_before_the_rest_was_canceled_are_a_position(path:
     partly = filled(ticket, contracts=3).model_copy(update={"state": OrderState.CANCELED})
     ledger.book(ticket, partly)
     assert order_state(path) == ("canceled", "filled")
-    assert [position.contracts for position in ledger.open_positions()] == [3]
+    assert [position.contracts for position in ledger.open_positions(LATER)] == [3]
     assert ledger.reserve(lambda _, entries: (entries, None), slot=ticket.slot)[0] == 1
 
 
@@ -274,7 +274,7 @@ def test_another_account_in_the_same_file_is_another_book(path: Path, ledger: Le
     opened(ledger)
     reserved(ledger, a_ticket(a_spread("QQQ"), candidate_id="run.2"))
     with Ledger(path, "another") as other:
-        assert (other.exposures(), other.open_positions()) == ((), ())
+        assert (other.exposures(), other.open_positions(LATER)) == ((), ())
         assert other.last_traded_as_of() is None
         assert other.reserve(lambda exposures, entries: ((exposures, entries), None), slot="scan-1")[0] == ((), 0)
     assert len(ledger.exposures()) == 2
@@ -402,7 +402,7 @@ def test_a_filled_exit_closes_the_position_and_makes_its_outcome_from_fills_and_
     ledger.mark_sent(ticket.client_order_id, QUOTE)
     fill = Fill(client_order_id=ticket.client_order_id, contracts=4, credit=-0.31, fees=8.0, at=LATER)
     ledger.book_close(ticket, position, OrderUpdate(state=OrderState.FILLED, broker_order_id="b-2", fill=fill))
-    assert (ledger.open_positions(), ledger.exposures()) == ((), ())
+    assert (ledger.open_positions(LATER), ledger.exposures()) == ((), ())
     assert one_row(path, "SELECT * FROM outcomes") == {
         "entry_order_id": position.entry_order_id,
         "exit_order_id": ticket.client_order_id,
@@ -422,7 +422,7 @@ def test_a_position_is_closed_by_one_order_at_a_time_and_only_once(path: Path, l
         ledger.intend_close(a_closing_ticket(position, limit_debit=0.40, slot="monitor-2"))
     ledger.mark_sent(first.client_order_id, QUOTE)
     ledger.book_close(first, position, OrderUpdate(state=OrderState.CANCELED, broker_order_id="b-2"))
-    assert len(ledger.open_positions()) == 1
+    assert len(ledger.open_positions(LATER)) == 1
     second = a_closing_ticket(position, limit_debit=0.50, slot="monitor-2")
     ledger.intend_close(second)
     ledger.mark_sent(second.client_order_id, QUOTE)
@@ -445,7 +445,7 @@ def test_a_part_that_was_closed_is_not_booked_as_the_whole(path: Path, ledger: L
     update = OrderUpdate(state=OrderState.CANCELED, broker_order_id="b-2", fill=fill)
     with pytest.raises(RecordError, match="closed 1 of 4 contracts"):
         ledger.book_close(ticket, position, update)
-    assert len(ledger.open_positions()) == 1
+    assert len(ledger.open_positions(LATER)) == 1
     assert count(path, "outcomes") == 0
 
 

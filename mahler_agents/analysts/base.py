@@ -44,8 +44,8 @@ class Brief(Frozen):
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 of the canonical JSON, 64 hex characters."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """SHA-256 of the type and canonical JSON, 64 hex characters: equal facts of two roles are two briefs."""
+        return hashlib.sha256(f"{type(self).__name__}{self.model_dump_json()}".encode()).hexdigest()
 
 
 def rounded(value: float | None, digits: int) -> float | None:
@@ -92,7 +92,7 @@ class Opinion(Frozen):
     stance: Stance
     confidence: Probability
     p_profit: Probability
-    details: Mapping[str, str] = {}
+    details: Mapping[str, str | bool] = {}
     """The fields that this analyst's reply adds, e.g. `dominant_risk`."""
     brief_hash: str
     prompt_hash: str

@@ -16,6 +16,7 @@ from mahler_agents.execution.orders import (
     client_order_id,
 )
 from mahler_agents.execution.paper import PaperBroker
+from mahler_agents.execution.reconcile import reconcile
 
 __all__ = [
     "Broker",
@@ -32,4 +33,5 @@ __all__ = [
     "close_position",
     "execute",
     "lowest_credit",
+    "reconcile",
 ]

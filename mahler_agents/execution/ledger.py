@@ -96,6 +96,23 @@ class Ledger:
         with self._books.transaction() as connection:
             self._move(connection, pending.ticket.client_order_id, pending.state, OrderState.CANCELED, Reason.ABANDONED)
 
+    def was_ordered(self, client_order_id: str) -> bool:
+        """Return whether the ledger has an order of this id, in whatever state."""
+        with self._books.reading() as connection:
+            row = connection.execute(
+                "SELECT COUNT(*) FROM orders WHERE client_order_id = ?", (client_order_id,)
+            ).fetchone()
+        return row[0] > 0
+
+    def has_filled(self, candidate_id: str) -> bool:
+        """Return whether an entry for a candidate has been filled."""
+        with self._books.reading() as connection:
+            row = connection.execute(
+                "SELECT COUNT(*) FROM orders WHERE candidate_id = ? AND reason = ?",
+                (candidate_id, Reason.FILLED.value),
+            ).fetchone()
+        return row[0] > 0
+
     def last_traded_as_of(self) -> dt.datetime | None:
         """Return the latest snapshot of an entry, or pass of an exit, of this account; None if it never ordered."""
         with self._books.reading() as connection:

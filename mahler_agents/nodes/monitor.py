@@ -6,6 +6,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from mahler_agents.clock import NEW_YORK
+from mahler_agents.errors import MahlerError
 from mahler_agents.execution import OrderUpdate, close_position
 from mahler_agents.exits import ExitDecision, Mark, decide
 from mahler_agents.market import calendar
@@ -53,22 +54,29 @@ async def close(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update
     """Send a closing order for every position that a rule says to close."""
     context, decisions = runtime.context, state.get("exits", {})
     orders: dict[str, OrderUpdate] = {}
+    failed: dict[str, str] = {}
     for position in state.get("positions", ()):
         decision = decisions.get(position.entry_order_id)
         if decision is None:
             continue
-        update = await close_position(
-            position,
-            rule=decision.rule.value,
-            slot=context.slot,
-            at=state["at"],
-            market=context.market,
-            broker=context.broker,
-            ledger=context.ledger,
-        )
+        try:
+            update = await close_position(
+                position,
+                rule=decision.rule.value,
+                slot=context.slot,
+                at=state["at"],
+                market=context.market,
+                broker=context.broker,
+                ledger=context.ledger,
+            )
+        except MahlerError as error:
+            # One position that cannot be closed must not keep the others from their stops.
+            failed[position.entry_order_id] = f"{position.spread.label}: {error}"
+            context.recording.event("exit_failed", failed[position.entry_order_id], level="error")
+            continue
         if update is not None:
             orders[position.entry_order_id] = update
-    return {"orders": orders}
+    return {"orders": orders, "failed": failed}
 
 
 async def shadows(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:

@@ -5,12 +5,13 @@ execute) sees the candidate and never a word of the advice.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, TypedDict, TypeVar
 
 from mahler_agents.advisory import advise
 from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.analysts.base import Analyst, Brief, Opinion, Reply
+from mahler_agents.errors import RecordError
 from mahler_agents.execution import OrderTicket, client_order_id, execute, lowest_credit
 from mahler_agents.llm.client import Answer, ChatClient
 from mahler_agents.llm.failures import Failure, FailureKind, failure
@@ -67,7 +68,7 @@ def analyst(analyst: Analyst) -> Node[ReviewState]:
         written = state.get("briefs", {}).get(analyst.name)
         if context.llm is None or written is None:
             return {}
-        outcome = await _opinion(context.llm, analyst, written, context)
+        outcome = await _walled_async(analyst.name, _opinion(context.llm, analyst, written, context))
         context.tell(Stage.ANALYST, outcome)
         if isinstance(outcome, Failure):
             _note_failure(context, outcome)
@@ -100,7 +101,7 @@ async def fund_manager_stage(state: ReviewState, context: ReviewContext) -> Upda
     """Ask the fund manager for a verdict on the panel's opinions; without a quorum it is not asked."""
     if context.llm is None:
         return {"verdict": None}
-    outcome = await _verdict(context.llm, state, context)
+    outcome = await _walled_async(manager.NAME, _verdict(context.llm, state, context))
     context.tell(Stage.FUND_MANAGER, outcome)
     if isinstance(outcome, Failure):
         _note_failure(context, outcome)
@@ -115,11 +116,7 @@ async def _verdict(llm: ChatClient, state: ReviewState, context: ReviewContext) 
         return failure(
             manager.NAME, FailureKind.NO_QUORUM, f"{len(opinions)} opinions, needs {manager.QUORUM}: not asked"
         )
-    written = _walled(
-        manager.NAME, lambda: manager.brief(context.snapshot, state["candidate"], context.terms, opinions, failures)
-    )
-    if isinstance(written, Failure):
-        return written
+    written = manager.brief(context.snapshot, state["candidate"], context.terms, opinions, failures)
     context.recording.brief(manager.NAME, written)
     answer = await _ask(llm, manager.NAME, written, manager.VerdictReply, context)
     if isinstance(answer, Failure):
@@ -171,6 +168,8 @@ async def size_stage(state: SizeInput, context: ReviewContext) -> Update:
             trades_left=config.max_trades_per_scan - entries,
             multiplier=context.multiplier,
         )
+        if already_ordered:
+            sizing = sizing.forbidden_by(Reason.ALREADY_ORDERED)
         if sizing.contracts == 0:
             return sizing, None
         return sizing, OrderTicket(
@@ -185,6 +184,7 @@ async def size_stage(state: SizeInput, context: ReviewContext) -> Update:
         )
 
     await context.turns.wait(context.index)
+    already_ordered = await asyncio.to_thread(context.ledger.was_ordered, order_id)
     sizing, ticket = await asyncio.to_thread(context.ledger.reserve, decide, slot=context.slot)
     context.recording.sizing(context.candidate_id, sizing)
     context.tell(Stage.SIZE, sizing)
@@ -283,7 +283,21 @@ def _walled(role: str, write: Callable[[], T]) -> T | Failure:
     try:
         return write()
     except Exception as error:  # noqa: BLE001 - see above
-        return failure(role, FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
+        return _defect(role, error)
+
+
+async def _walled_async(role: str, ask: Awaitable[T | Failure]) -> T | Failure:
+    """Return what `ask` returns, or a failure if it raises; a record that cannot be written is no advisor's defect."""
+    try:
+        return await ask
+    except RecordError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the same wall
+        return _defect(role, error)
+
+
+def _defect(role: str, error: Exception) -> Failure:
+    return failure(role, FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
 
 
 def _note_failure(context: ReviewContext, outcome: Failure) -> None:

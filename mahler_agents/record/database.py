@@ -62,8 +62,12 @@ def open_database(path: Path, *, create: bool = False) -> Path:
             return path
         if not applied and (tables or not create):
             raise _not_a_record(path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        _migrate(connection)
+        from mahler_agents.record.presence import alone  # asyncio: only who migrates waits for it
+
+        with alone(path):  # changing to WAL does not wait for others, as a transaction does
+            if _contents(connection)[1] != known:
+                connection.execute("PRAGMA journal_mode = WAL")
+                _migrate(connection)
     return path
 
 

@@ -3,9 +3,22 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+
+from mahler_agents.errors import RecordError
+
+
+@contextmanager
+def alone(path: Path) -> Generator[None]:
+    """Be the only one present on the record for the length of the block, once all others have ended."""
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @asynccontextmanager
@@ -15,7 +28,7 @@ async def at_work(path: Path, when_alone: Callable[[], Awaitable[object]]) -> As
     The lock is on a file of its own beside the record (`NAME.lock`), never on the record: closing a descriptor of that
     would take SQLite's own locks away. It holds nobody up: others who come while `when_alone` runs wait for it alone.
     """
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = _open(path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -28,3 +41,10 @@ async def at_work(path: Path, when_alone: Callable[[], Awaitable[object]]) -> As
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise RecordError(f"{path}.lock: {error.strerror}") from error

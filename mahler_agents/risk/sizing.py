@@ -45,6 +45,11 @@ class Sizing(Frozen):
         """Max loss times contracts, dollars."""
         return self.max_loss_dollars * self.contracts
 
+    def forbidden_by(self, code: Reason) -> "Sizing":
+        """Return this sizing with one more limit, which allows nothing."""
+        constraints = (Constraint(code=code, contracts=0), *self.constraints)
+        return self.model_copy(update={"contracts": 0, "binding": code, "constraints": constraints})
+
 
 def size(
     *,

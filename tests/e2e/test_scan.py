@@ -7,6 +7,7 @@ import pytest
 from desks import rows, scan
 
 from mahler_agents.config import DeskConfig
+from mahler_agents.risk import RiskLimits
 from mahler_agents.testing.scripted import ScriptedModel, ScriptedReply, ScriptedRequest, favourable, http_error
 from mahler_agents.types import Environment, Reason
 
@@ -50,8 +51,11 @@ def test_the_database_reads_back_without_a_broken_reference(tmp_path: Path) -> N
 def test_a_second_scan_opens_no_duplicate_and_respects_the_heat_of_the_first(tmp_path: Path) -> None:
     database = tmp_path / "desk.db"
     seen: set[tuple[str, str, str]] = set()
+    bound: set[Reason] = set()
     for number in range(6):
-        result = scan(database, "none", seed_of_ids=number, slot=f"scan-{number}")
+        limits = RiskLimits(max_portfolio_heat_pct=0.05)
+        result = scan(database, "none", seed_of_ids=number, slot=f"scan-{number}", limits=limits)
+        bound |= {review.decision.reason for review in result.reviews}
         for review in result.reviews:
             if review.decision.decision == "traded":
                 spread = review.candidate.spread
@@ -59,8 +63,9 @@ def test_a_second_scan_opens_no_duplicate_and_respects_the_heat_of_the_first(tmp
                 assert position not in seen
                 seen.add(position)
         account = result.account_after
-        assert account.heat_dollars <= 0.20 * result.account_before.equity
-    assert len(seen) > 3
+        assert account.heat_dollars <= 0.05 * result.account_before.equity
+    assert len(seen) > 2
+    assert Reason.MAX_PORTFOLIO_HEAT in bound
     assert result.account_after.exposures
 
 

@@ -47,12 +47,15 @@ def _behaviour(draw: st.DrawFn) -> object:
         "stops": lambda: reply(draw(st.text(max_size=300)), finish_reason=draw(_STOPS), delay=delay),
         "refuses": lambda: reply(None, refusal=draw(st.text(min_size=1, max_size=50)), delay=delay),
         "errs": lambda: http_error(draw(_STATUSES), headers=draw(_HEADERS), delay=delay),
-        "dies": connection_error,
+        "dies": lambda: draw(_DEATHS),
         "hangs": never,
         "body": lambda: http_body(draw(st.text(max_size=300)), delay=delay),
     }[kind]()
 
 
+_DEATHS = st.sampled_from(
+    [connection_error(), RuntimeError("boom"), MemoryError(), ExceptionGroup("several", [ValueError("one")])]
+)
 _STOPS = st.sampled_from(["length", "content_filter", "tool_calls", "stop"])
 _STATUSES = st.sampled_from([400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504])
 _HEADERS = st.sampled_from([{}, {"retry-after": "1"}, {"retry-after": "9999"}, {"retry-after": "soon"}])
