@@ -78,13 +78,13 @@ class DeskConfig(Frozen):
 
 
 def environment_from(variables: Mapping[str, str] = os.environ) -> Environment:
-    """Return the environment that `MAHLER_ENVIRONMENT`, or else `ENVIRONMENT`, names; paper if neither is set.
+    """Return the environment that `MAHLER_ENVIRONMENT`, or else `ENVIRONMENT`, names; paper if both are unset or empty.
 
     Raises `ConfigError` on anything but `paper` and `live`: a typing error must never trade real money.
     """
     for name in ("MAHLER_ENVIRONMENT", "ENVIRONMENT"):
         value = variables.get(name)
-        if value is None:
+        if not value:
             continue
         try:
             return Environment(value)

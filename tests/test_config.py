@@ -20,6 +20,8 @@ from mahler_agents.types import UNIVERSE, Environment
     [
         ({}, Environment.PAPER),
         ({"HOME": "/"}, Environment.PAPER),
+        ({"MAHLER_ENVIRONMENT": ""}, Environment.PAPER),
+        ({"MAHLER_ENVIRONMENT": "", "ENVIRONMENT": "live"}, Environment.LIVE),
         ({"ENVIRONMENT": "paper"}, Environment.PAPER),
         ({"ENVIRONMENT": "live"}, Environment.LIVE),
         ({"MAHLER_ENVIRONMENT": "live"}, Environment.LIVE),
@@ -33,7 +35,7 @@ def test_the_environment_is_paper_unless_live_is_named(variables: dict[str, str]
 
 
 @pytest.mark.parametrize("name", ["MAHLER_ENVIRONMENT", "ENVIRONMENT"])
-@pytest.mark.parametrize("value", ["", "Live", "LIVE", "live ", "prod", "production", "staging", "1", "paper,live"])
+@pytest.mark.parametrize("value", [" ", "Live", "LIVE", "live ", "prod", "production", "staging", "1", "paper,live"])
 def test_anything_but_paper_and_live_is_refused(name: str, value: str) -> None:
     with pytest.raises(ConfigError) as raised:
         environment_from({name: value})
