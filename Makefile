@@ -11,7 +11,7 @@ SOURCES := mahler_agents graphs tests bench
 TYPED := mahler_agents mahler_agents/graphs
 
 .DEFAULT_GOAL := help
-.PHONY: help scan test check format wheel-smoke soak bench bench-full clean
+.PHONY: help scan test check format wheel-smoke soak bench clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,9 +40,6 @@ soak: $(VENV)/.dev ## the long suites, at full count
 
 bench: $(VENV)/.dev ## measure, side by side
 	$(BIN)/python -m bench
-
-bench-full: $(VENV)/.dev ## measure, largest cases too
-	$(BIN)/python -m bench --full
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) build dist *.egg-info

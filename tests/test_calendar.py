@@ -43,7 +43,7 @@ def test_the_exchange_is_closed_on_holidays_days_of_mourning_and_weekends(closed
     ],
 )
 def test_sessions_open_at_half_past_nine_and_close_at_four_or_at_one_on_half_days(date: dt.date, hour: int) -> None:
-    opened, closed = calendar.session_open(date), calendar.session_close(date)
+    opened, closed = calendar.session(date).open, calendar.session_close(date)
     assert opened.tzinfo is dt.UTC
     assert closed.tzinfo is dt.UTC
     assert opened.astimezone(NEW_YORK) == dt.datetime(date.year, date.month, date.day, 9, 30, tzinfo=NEW_YORK)
@@ -51,8 +51,8 @@ def test_sessions_open_at_half_past_nine_and_close_at_four_or_at_one_on_half_day
 
 
 def test_opening_in_utc_moves_by_an_hour_with_daylight_saving() -> None:
-    assert calendar.session_open(dt.date(2026, 3, 6)).hour == 14
-    assert calendar.session_open(dt.date(2026, 3, 9)).hour == 13
+    assert calendar.session(dt.date(2026, 3, 6)).open.hour == 14
+    assert calendar.session(dt.date(2026, 3, 9)).open.hour == 13
 
 
 def test_a_year_has_its_known_number_of_sessions() -> None:
@@ -76,12 +76,12 @@ def test_previous_and_next_lead_to_each_other(date: dt.date) -> None:
 
 def test_a_closed_day_has_no_hours_and_the_error_names_the_nearest_sessions() -> None:
     with pytest.raises(InputError, match=r"2025-01-09 is not a session.* 2025-01-08 and 2025-01-10"):
-        calendar.session_open(dt.date(2025, 1, 9))
+        calendar.session(dt.date(2025, 1, 9))
 
 
 @pytest.mark.parametrize("date", [dt.date(2014, 12, 31), dt.date(2032, 1, 1)])
 def test_a_date_outside_the_range_is_refused_and_the_range_named(date: dt.date) -> None:
-    for ask in (calendar.is_session, calendar.session_open, calendar.previous_session, calendar.next_session):
+    for ask in (calendar.is_session, calendar.session, calendar.previous_session, calendar.next_session):
         with pytest.raises(InputError, match="2015-01-01 to 2031-12-31"):
             ask(date)
     with pytest.raises(InputError, match="2015-01-01 to 2031-12-31"):

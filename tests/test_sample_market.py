@@ -204,7 +204,7 @@ class TestQuotes:
     def test_a_contract_is_quoted_until_the_close_of_its_expiration(self) -> None:
         symbol, expiration = "SPY260417P00600000", dt.date(2026, 4, 17)
         for date in calendar.sessions(DEFAULT.date(), expiration):
-            for at in (calendar.session_open(date), calendar.session_close(date)):
+            for at in (calendar.session(date).open, calendar.session_close(date)):
                 assert symbol in ask([symbol], at)
         assert ask([symbol], instant("2026-04-17", "16:01")) == {}
         assert ask([symbol], instant("2026-04-20")) == {}

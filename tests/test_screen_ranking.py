@@ -72,11 +72,6 @@ def test_a_bull_put_held_gains_from_rises_and_time_and_a_bear_call_from_falls_an
         assert held.gamma < 0
 
 
-def test_the_win_probability_is_one_less_the_short_delta():
-    candidate = make_candidate()
-    assert candidate.win_probability == 1 - abs(candidate.short_leg.delta)
-
-
 # --- ranks and review ------------------------------------------------------------------------------------------------
 
 

@@ -48,11 +48,6 @@ def session(date: dt.date) -> Session:
     return found
 
 
-def session_open(date: dt.date) -> dt.datetime:
-    """Return when the session on `date` opens, UTC; raises `InputError` if there is none."""
-    return session(date).open
-
-
 def session_close(date: dt.date) -> dt.datetime:
     """Return when the session on `date` closes (early on half-days), UTC; raises `InputError` if there is none."""
     return session(date).close

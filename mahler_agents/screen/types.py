@@ -142,11 +142,6 @@ class Candidate(Frozen):
             vega_per_vol_point=(long.vega_per_vol_point - short.vega_per_vol_point) * CONTRACT_MULTIPLIER,
         )
 
-    @property
-    def win_probability(self) -> float:
-        """Probability by the short delta, 1 - |delta|, that the short leg expires worthless."""
-        return 1 - abs(self.short_leg.delta)
-
 
 class NearestMiss(Frozen):
     """The rejected contract or pair that came closest to passing one filter."""
