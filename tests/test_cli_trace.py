@@ -118,6 +118,18 @@ def test_the_tree_shows_every_stage_of_every_reviewed_candidate(
 
 
 @pytest.mark.usefixtures("record")
+def test_the_tree_says_each_advice_and_each_failure_once(
+    runs: tuple[Path, ScanResult, ScanResult], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = printed(capsys, "show", "latest")
+    advised = [review.advice.message for review in runs[2].reviews if review.advice]
+    assert advised
+    for message in advised:
+        assert tree.count(message) == advised.count(message)
+    assert "advisor_failed" not in tree
+
+
+@pytest.mark.usefixtures("record")
 def test_the_tree_holds_nothing_that_a_terminal_would_obey(capsys: pytest.CaptureFixture[str]) -> None:
     tree = printed(capsys, "show", "latest")
     assert f"confidence 80 %, p_profit 80 %: {HARMLESS}" in tree

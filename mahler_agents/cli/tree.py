@@ -35,11 +35,18 @@ def run_tree(trace: RunTrace) -> Tree:
         _add_candidate(tree, candidate)
     if ranked_out := len(trace.candidates) - len(reviewed):
         tree.add(Text(f"{count(ranked_out, 'candidate')} more passed the screen: ranked_out", style="dim"))
-    if trace.events:
+    if untold := _untold(trace):
         events = tree.add(Text("events, in UTC", style="bold"))
-        for event in trace.events:
+        for event in untold:
             events.add(_event(event, run.id))
     return tree
+
+
+def _untold(trace: RunTrace) -> list[EventRow]:
+    """Return the events that stand nowhere else in the tree: advice and failures of advisors stand at their nodes."""
+    told = {(one.id, one.advice.code) for one in trace.candidates if one.advice}
+    told |= {(one.id, "advisor_failed") for one in trace.candidates if one.failures}
+    return [event for event in trace.events if (event.candidate_id, event.code) not in told]
 
 
 def _run_lines(run: RunRow) -> list[Text]:
