@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import venv
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,17 +67,34 @@ def _scan(work: Path, environment: Path) -> None:
     _run("import the graph", [str(environment / "bin" / "python"), "-c", imported], cwd=empty)
     mahler = str(environment / "bin" / "mahler")
     document = json.loads(_run("scan", [mahler, "scan", "--json"], cwd=empty))
-    fills = [review for review in document["reviews"] if review["execution"] and review["execution"]["fill"]]
-    if not fills:
+    held = _filled(document)
+    if not held:
         raise SystemExit("wheel smoke: the scan filled nothing")
+    again = json.loads(_run("scan again", [mahler, "scan", "--model", "none", "--json"], cwd=empty))
+    if held & _filled(again):
+        raise SystemExit(f"wheel smoke: the second scan opened again: {held & _filled(again)}")
     listed = _run("list traces", [mahler, "trace", "list"], cwd=empty)
     if document["run_id"] not in listed:
         raise SystemExit("wheel smoke: `mahler trace list` does not know the run")
 
 
+def _filled(document: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """Return underlying, spread type and expiration of what a scan opened."""
+    filled = [review for review in document["reviews"] if review["execution"] and review["execution"]["fill"]]
+    spreads = [review["candidate"]["spread"] for review in filled]
+    return {(spread["underlying"], spread["spread_type"], spread["expiration"]) for spread in spreads}
+
+
+def _is_the_user_s(name: str) -> bool:
+    """Return whether a variable would make the wheel's scan another than a newcomer's; the weights are only found."""
+    if name == "MAHLER_MODELS":
+        return False
+    return name in {"PYTHONPATH", "VIRTUAL_ENV", "ENVIRONMENT"} or name.startswith(("MAHLER_", "OPENAI_"))
+
+
 def _run(what: str, command: list[str], cwd: Path | None = None) -> str:
     """Return what a command printed; on failure show it and stop."""
-    clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    clean = {name: value for name, value in os.environ.items() if not _is_the_user_s(name)}
     done = subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.stderr.write(done.stdout + done.stderr)
