@@ -90,7 +90,9 @@ class Desk:
         self.exit_params = exit_params or ExitParams()
         self.call_limits = call_limits
         self.analysts = tuple(analysts)
-        self.prompts = self._load_prompts(prompts) if self.model.kind != "none" else {}
+        # A folder that was named is checked even if no model is asked: what is wrong in it is told now.
+        loaded = self._load_prompts(prompts) if prompts or self.model.kind != "none" else {}
+        self.prompts = loaded if self.model.kind != "none" else {}
         self._clock = clock or SystemClock()
         self._ids = ids or Ids()
         self._environ = environ

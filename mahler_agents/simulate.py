@@ -1,23 +1,24 @@
 """Simulate: drives a desk's scans and monitors over a span of sessions; the one driver of all simulations.
 
-Every session: a monitor pass every five minutes from the open to the close, and a scan at 10:00 New York, before the
-pass of that time. Nothing waits: the market computes the prices of each instant.
+Every session: a monitor pass every five minutes from the open to the close, and a scan at the market's time for that
+date (the sample market's is 10:00 New York), before the pass of that time. Nothing waits: the market computes the
+prices of each instant.
 """
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from mahler_agents.clock import NEW_YORK, SimulatedClock
+from mahler_agents.clock import SimulatedClock
 from mahler_agents.desk import Desk
 from mahler_agents.errors import InputError
 from mahler_agents.market import calendar
 from mahler_agents.monitor import MonitorResult
+from mahler_agents.record.queries import Reader
 from mahler_agents.scan import ScanResult
 from mahler_agents.types import Frozen
 
-SCAN_TIME = dt.time(10, 0)
-"""New York time."""
 MONITOR_EVERY = dt.timedelta(minutes=5)
 
 
@@ -77,11 +78,13 @@ async def simulate(
 ) -> SimulationResult:
     """Run every session from `first` to `last`, both included, and tell `watch` each as it ends.
 
-    `clock` is the one that the desk was given. Raises `InputError` if there is no session in the span.
+    `clock` is the one that the desk was given. Raises `InputError` if there is no session in the span, or if the record
+    holds a scan of one of them already.
     """
     sessions = calendar.sessions(first, last)
     if not sessions:
         raise InputError(f"there is no session of the New York exchange from {first} to {last}")
+    _refuse_a_second_time(desk.database, sessions)
     days: list[SimulatedDay] = []
     source, synthetic = "", False
     for date in sessions:
@@ -93,16 +96,29 @@ async def simulate(
     return SimulationResult(source=source, synthetic=synthetic, days=tuple(days))
 
 
+def _refuse_a_second_time(database: Path, sessions: Sequence[dt.date]) -> None:
+    with Reader(database) as reader:
+        held = reader.slots()
+    again = [date for date in sessions if _slot(date) in held]
+    if again:
+        span = f"{again[0]} to {again[-1]}" if len(again) > 1 else f"{again[0]}"
+        raise InputError(f"{database} already holds the scans of {span}: use another file with --db, or other days")
+
+
+def _slot(date: dt.date) -> str:
+    return f"scan-{date.isoformat()}"
+
+
 async def _run_session(
     desk: Desk, clock: SimulatedClock, date: dt.date
 ) -> tuple[ScanResult | None, list[MonitorResult]]:
-    scan_at = dt.datetime.combine(date, SCAN_TIME, NEW_YORK).astimezone(dt.UTC)
+    scan_at = desk.market.instant_of(date)
     scanned: ScanResult | None = None
     monitored: list[MonitorResult] = []
     for instant in _instants(date):
         clock.advance_to(instant)
         if instant == scan_at:
-            scanned = await desk.scan(as_of=instant, slot=f"scan-{date.isoformat()}")
+            scanned = await desk.scan(as_of=instant, slot=_slot(date))
         monitored.append(await desk.monitor(at=instant))
     return scanned, monitored
 

@@ -15,6 +15,7 @@ from cli_scans import json_of
 
 from mahler_agents import __version__
 from mahler_agents.cli import VERBS, main
+from mahler_agents.cli.program import show_command, typable
 
 PROGRAM = (sys.executable, "-c", "import sys; from mahler_agents.cli import main; sys.exit(main())")
 CSV = """\
@@ -73,6 +74,11 @@ BAD_INPUT: list[tuple[Sequence[str], Sequence[str]]] = [
     (["scan", "--market", "csv:missing.csv"], ["missing.csv"]),
     (["scan", "--market", "csv:no_bid.csv"], ["no_bid.csv", "bid"]),
     (["scan", "--market", "csv:one_day.csv", "--as-of", "2019-01-02", "--model", "none"], ["2019-01-02", "2021-02-09"]),
+    (
+        ["scan", "--market", "csv:one_day.csv", "--as-of", "2021-02-09T10:00", "--model", "none"],
+        ["2021-02-09 10:00", "before the close", "16:00"],
+    ),
+    (["simulate", "--from", "2026-01-10", "--to", "2026-01-11"], ["no session", "2026-01-10"]),
     (["scan", "--market", "sample", "--as-of", "1999-01-04", "--model", "none"], ["1999-01-04"]),
     (["scan", "--market", "sample", "--as-of", "2026-03-15", "--model", "none"], ["2026-03-15", "2026-03-16"]),
     (["scan", "--as-of", "tomorrow"], ["--as-of", "tomorrow", "2026-03-16"]),
@@ -81,6 +87,7 @@ BAD_INPUT: list[tuple[Sequence[str], Sequence[str]]] = [
     (["scan", "--model", "local:missing.gguf"], ["missing.gguf"]),
     (["scan", "--model", "openai:some"], ["OPENAI_API_KEY"]),
     (["scan", "--prompts", "prompts", "--model", "local"], ["greeks.md", "moon_phase"]),
+    (["scan", "--prompts", "prompts", "--model", "none"], ["greeks.md", "moon_phase"]),
     (["scan", "--prompts", "missing", "--model", "local"], ["--prompts", "missing"]),
     (["scan", "--seed", "x"], ["--seed", "x"]),
     (["scan", "--db", "missing/x.db", "--model", "none"], ["missing"]),
@@ -115,6 +122,46 @@ def test_bad_input_is_one_line_that_names_it_and_exit_code_2(
     assert printed.err.count("\n") == 1
     for word in named:
         assert word in printed.err
+
+
+def test_a_date_of_a_csv_file_is_its_close_however_it_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one_day.csv").write_text(CSV)
+    for number, date in enumerate(("2021-02-09", "20210209", "2021-02-09T16:00")):
+        arguments = ["scan", "--market", "csv:one_day.csv", "--as-of", date, "--model", "none", "--db", f"{number}.db"]
+        assert main(arguments) == 0
+        assert "as of 2021-02-09 16:00 New York" in capsys.readouterr().out
+
+
+def test_a_simulation_is_recorded_where_the_variable_says_and_refused_a_second_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAHLER_DB", "mine.db")
+    days = ["simulate", "--from", "2026-01-05", "--to", "2026-01-05"]
+    assert main(days) == 0
+    assert capsys.readouterr().out.startswith("SYNTHETIC MARKET")
+    assert [path.name for path in tmp_path.glob("*.db")] == ["mine.db"]
+    assert main(days) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == (
+        "mahler: mine.db already holds the scans of 2026-01-05: use another file with --db, or other days\n"
+    )
+
+
+def test_commands_are_named_as_the_user_can_type_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "mahler").write_text("#!/bin/sh\n")
+    (folder / "mahler").chmod(0o755)
+    monkeypatch.setattr(sys, "argv", ["bin/mahler"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert typable("run `mahler model install`") == "run `bin/mahler model install`"
+    assert show_command("x", Path("my own.db")) == "bin/mahler trace show x --db 'my own.db'"
+    monkeypatch.setenv("PATH", str(folder))
+    Path("mahler-sample-paper.db").touch()
+    assert show_command("x", Path("mahler-sample-paper.db")) == "mahler trace show x"
 
 
 def test_an_unknown_environment_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,7 +66,7 @@ def write(tmp_path: Path) -> Write:
     return write_rows
 
 
-def at(date: str, hour: int = 10) -> dt.datetime:
+def at(date: str, hour: int = 16) -> dt.datetime:
     return dt.datetime.combine(dt.date.fromisoformat(date), dt.time(hour), NEW_YORK)
 
 
@@ -276,6 +276,21 @@ def test_a_contract_that_stands_twice_on_a_date_is_refused(write: Write) -> None
 def test_columns_may_stand_in_any_order_with_others_between(write: Write) -> None:
     path = write(a_row(), columns=("note", *reversed(COLUMNS)))
     assert look(CsvMarket(path), "2021-01-04").underlyings["SPY"].chain.strike.tolist() == [345]
+
+
+def test_a_date_is_its_close_and_a_time_before_that_is_refused(write: Write) -> None:
+    market = CsvMarket(write(a_row()))
+    close = market.instant_of(dt.date(2021, 1, 4))
+    assert close == dt.datetime(2021, 1, 4, 21, tzinfo=dt.UTC)
+    assert asyncio.run(market.snapshot(close, ("SPY",))).as_of == close
+    message = r"2021-01-04 15:59 is before the close \(16:00 New York\)"
+    early = close - dt.timedelta(minutes=1)
+    with pytest.raises(InputError, match=message):
+        asyncio.run(market.snapshot(early, ("SPY",)))
+    with pytest.raises(InputError, match=message):
+        asyncio.run(market.quotes(("SPY210219P00345000",), early))
+    with pytest.raises(InputError, match="2021-01-05 is not in the file"):
+        market.instant_of(dt.date(2021, 1, 5))
 
 
 def test_a_time_without_a_zone_is_refused(write: Write) -> None:

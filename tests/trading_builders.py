@@ -34,6 +34,9 @@ class QuotedMarket:
     def default_as_of(self) -> dt.datetime:
         return AS_OF
 
+    def instant_of(self, date: dt.date) -> dt.datetime:
+        return dt.datetime.combine(date, AS_OF.timetz())
+
     async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
         return make_snapshot(underlyings, as_of=as_of)
 

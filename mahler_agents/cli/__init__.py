@@ -10,6 +10,7 @@ import click
 
 from mahler_agents import __version__
 from mahler_agents.cli.outlet import outlets
+from mahler_agents.cli.program import typable
 from mahler_agents.cli.text import plain
 from mahler_agents.errors import JobError, MahlerError
 
@@ -100,5 +101,5 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _refuse(message: str, code: int) -> int:
-    click.echo(f"mahler: {plain(message)}", err=True)
+    click.echo(f"mahler: {plain(typable(message))}", err=True)
     return code

@@ -39,7 +39,7 @@ def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, a
 
     async def passed() -> "MonitorResult":
         async with desk:
-            return await desk.monitor(at=instant_of(as_of))
+            return await desk.monitor(at=instant_of(as_of, desk.market))
 
     result = asyncio.run(passed())
     if as_json:

@@ -152,5 +152,7 @@ def _ending(result: ScanResult, next_command: str) -> _Lines:
 
 def _account(account: Account) -> str:
     heat = percent(account.heat_dollars / account.equity, 1) if account.equity > 0 else "unknown"
-    positions = count(len(account.exposures), "position")
-    return f"equity {cents(account.equity)}, cash {cents(account.cash)}, heat {heat} ({positions})"
+    pending = sum(exposure.pending for exposure in account.exposures)
+    held = count(len(account.exposures) - pending, "position")
+    carried = f"{held}, {count(pending, 'pending order')}" if pending else held
+    return f"equity {cents(account.equity)}, cash {cents(account.cash)}, heat {heat} ({carried})"

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import datetime as dt
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from mahler_agents.cli.program import show_command
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import HaltedError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mahler_agents.cli.lines import PlainLines
     from mahler_agents.cli.live import LiveTable
     from mahler_agents.desk import Desk
+    from mahler_agents.market.snapshot import Market
     from mahler_agents.scan import ScanResult
 
 
@@ -89,7 +90,7 @@ def scan(
 
         desk = Desk(market=market, broker=broker, model=model, database=db, prompts=prompts, seed=seed)
         view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])
-        result = asyncio.run(_scan(desk, as_of and instant_of(as_of), view))
+        result = asyncio.run(_scan(desk, as_of and instant_of(as_of, desk.market), view))
     halted = HaltedError.exit_code if result.breaker.halted else 0
     if as_json:
         click.echo(result.model_dump_json())
@@ -97,7 +98,7 @@ def scan(
     from mahler_agents.cli.console import make_console
     from mahler_agents.cli.report import print_report
 
-    next_command = f"mahler trace show {result.run_id}" + (f" --db {shlex.quote(str(db))}" if db else "")
+    next_command = show_command(result.run_id, desk.database)
     print_report(make_console(sys.stdout), result, hint=desk.model.hint, next_command=next_command)
     return halted
 
@@ -111,11 +112,9 @@ async def _scan(desk: "Desk", as_of: dt.datetime | None, view: "LiveTable | Plai
             raise
 
 
-def instant_of(as_of: dt.date) -> dt.datetime:
-    """Return an instant as it is, and for a date the time of its scan."""
-    from mahler_agents.simulate import SCAN_TIME
-
-    return as_of if isinstance(as_of, dt.datetime) else dt.datetime.combine(as_of, SCAN_TIME, NEW_YORK)
+def instant_of(as_of: dt.date, market: "Market") -> dt.datetime:
+    """Return an instant as it is, and for a date the one that the market means by it."""
+    return as_of if isinstance(as_of, dt.datetime) else market.instant_of(as_of)
 
 
 def _view(*, as_json: bool) -> "LiveTable | PlainLines":

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mahler_agents.cli.text import cents, count, counts, percent
+from mahler_agents.cli.text import cents, count, counts, percent, plain
 
 if TYPE_CHECKING:
     from mahler_agents.simulate import SimulatedDay, SimulationResult
 
-DATABASE = Path("mahler-simulated-paper.db")
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 
@@ -30,45 +29,54 @@ _DATE = click.DateTime(formats=["%Y-%m-%d"])
 @click.option(
     "--db",
     metavar="FILE",
-    default=DATABASE,
-    show_default=True,
     type=click.Path(path_type=Path),
-    help="The record; its account must not have traded after the first day.",
+    help="The record, without any of these days; else MAHLER_DB, else mahler-simulated-paper.db.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def simulate(*, first: dt.datetime, last: dt.datetime, seed: int | None, model: str, db: Path, as_json: bool) -> None:
+def simulate(
+    *, first: dt.datetime, last: dt.datetime, seed: int | None, model: str, db: Path | None, as_json: bool
+) -> None:
     """Drive the desk over a span of the sample market: a scan a day at 10:00, a monitor pass every five minutes.
 
     The sample market is synthetic, so is every result.
     """
     from mahler_agents.clock import Ids, SimulatedClock
     from mahler_agents.desk import Desk
+    from mahler_agents.record.location import database_path
     from mahler_agents.simulate import simulate as run
 
+    database = database_path(db, "simulated", "paper")
     clock = SimulatedClock(first.replace(tzinfo=dt.UTC))
     # Ids follow from the market's seed, so that the same simulation leaves the same record.
-    desk = Desk(market="sample", seed=seed, model=model, database=db, clock=clock, ids=Ids(seed or 0))
+    desk = Desk(market="sample", seed=seed, model=model, database=database, clock=clock, ids=Ids(seed or 0))
 
     async def simulated() -> "SimulationResult":
         async with desk:
-            return await run(desk, clock, first.date(), last.date(), None if as_json else _show_day)
+            return await run(desk, clock, first.date(), last.date(), None if as_json else _Days())
 
-    if not as_json:
-        click.echo("SYNTHETIC MARKET: every price, quote and headline is made up")
     result = asyncio.run(simulated())
     if as_json:
         click.echo(result.model_dump_json())
         return
-    _show(result, db)
+    _show(result, database)
 
 
-def _show_day(day: "SimulatedDay") -> None:
-    closed = counts(day.closed) or "none"
-    alert = f", {count(day.unmarked, 'position')} without a mark" if day.unmarked else ""
-    click.echo(
-        f"{day.date}  {day.passed:>4} passed, {day.opened} opened, closed: {closed}{alert};"
-        f" {day.open_positions} open, equity {cents(day.equity)}"
-    )
+class _Days:
+    """Prints a line a day; above the first, once the input has proved good, that all of it is made up."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def __call__(self, day: "SimulatedDay") -> None:
+        if not self._begun:
+            click.echo("SYNTHETIC MARKET: every price, quote and headline is made up")
+            self._begun = True
+        closed = counts(day.closed) or "none"
+        alert = f", {count(day.unmarked, 'position')} without a mark" if day.unmarked else ""
+        click.echo(
+            f"{day.date}  {day.passed:>4} passed, {day.opened} opened, closed: {closed}{alert};"
+            f" {day.open_positions} open, equity {cents(day.equity)}"
+        )
 
 
 def _show(result: "SimulationResult", database: Path) -> None:
@@ -77,5 +85,5 @@ def _show(result: "SimulationResult", database: Path) -> None:
         f"{result.source}\n"
         f"{count(len(result.days), 'session')}: {result.opened} opened, closed: {counts(result.closed) or 'none'}\n"
         f"equity {cents(last.equity)}, largest drawdown {percent(result.max_drawdown, 2)}\n"
-        f"recorded in {database}"
+        f"recorded in {plain(str(database))}"
     )

@@ -62,10 +62,16 @@ class CsvMarket:
         """Return the close of the last date in the file, UTC."""
         return calendar.session_close(self.dates[-1])
 
-    async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
-        """Return the chains of the New York date of `as_of`, as of that session's close, whatever its time of day.
+    def instant_of(self, date: dt.date) -> dt.datetime:
+        """Return the close of the date, UTC; raises `InputError` if the file has no usable rows of it."""
+        self._day_on(date)
+        return calendar.session_close(date)
 
-        Raises `InputError` if the file has no usable rows of that date, or none of the `underlyings` on it.
+    async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
+        """Return the chains of the New York date of `as_of`, as of that session's close.
+
+        Raises `InputError` if `as_of` is before that close, if the file has no usable rows of that date, or none of the
+        `underlyings` on it.
         """
         date, day = self._day(as_of)
         found = [underlying for underlying in underlyings if underlying in day]
@@ -89,7 +95,8 @@ class CsvMarket:
         """Return the end-of-day quotes of the New York date of `at`: a later instant of that day has no others.
 
         Left out are symbols that the file does not hold on that date, and rows without a bid, without a positive ask,
-        or with a bid above it. Raises `InputError` if the file has no usable rows of that date.
+        or with a bid above it. Raises `InputError` before that day's close, and if the file has no usable rows of that
+        date.
         """
         date, day = self._day(at)
         close = calendar.session_close(date)
@@ -107,7 +114,7 @@ class CsvMarket:
     def spot(self, underlying: str, at: dt.datetime) -> float:
         """Return the underlying's close on the New York date of `at`, dollars per share.
 
-        Raises `InputError` if the file does not hold it.
+        Raises `InputError` if the file does not hold it, and before that day's close.
         """
         date, day = self._day(at)
         if underlying not in day:
@@ -116,16 +123,27 @@ class CsvMarket:
 
     def settlement_price(self, underlying: str, date: dt.date) -> float:
         """Return the underlying's close on `date`, at which options that expire that day settle, dollars per share."""
-        return self.spot(underlying, dt.datetime.combine(date, dt.time(16), NEW_YORK))
+        return self.spot(underlying, self.instant_of(date))
 
     def _day(self, instant: dt.datetime) -> tuple[dt.date, Mapping[str, DayOfChain]]:
         if instant.tzinfo is None:
             raise InputError(f"{instant} has no time zone: give an aware time")
         date = instant.astimezone(NEW_YORK).date()
+        day = self._day_on(date)
+        close = calendar.session_close(date)
+        if instant < close:  # its quotes would be of the future
+            raise InputError(
+                f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M} is before the close"
+                f" ({close.astimezone(NEW_YORK):%H:%M} New York), of which {self._file.path} holds the quotes:"
+                " ask for the date, or a time from its close on"
+            )
+        return date, day
+
+    def _day_on(self, date: dt.date) -> Mapping[str, DayOfChain]:
         day = self._file.days.get(date)
         if day is None:
             raise InputError(self._no_such_date(date))
-        return date, day
+        return day
 
     def _no_such_date(self, date: dt.date) -> str:
         dates = self.dates

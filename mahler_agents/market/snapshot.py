@@ -192,6 +192,10 @@ class Market(Protocol):
         """Return the instant that a scan uses when none is asked for."""
         ...
 
+    def instant_of(self, date: dt.date) -> dt.datetime:
+        """Return the instant that a bare date stands for; raises `InputError` if the market has none on it."""
+        ...
+
     async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
         """Return the market at `as_of`, without the account.
 

@@ -67,6 +67,10 @@ class Reader:
         rows = self._rows(f"SELECT runs.*, {counts} FROM runs {_NEWEST_FIRST} LIMIT ?", limit)
         return tuple(_read(RunSummary, row) for row in rows)
 
+    def slots(self) -> frozenset[str]:
+        """Return the slot of every run."""
+        return frozenset(row["slot"] for row in self._rows("SELECT DISTINCT slot FROM runs"))
+
     def open_positions(self) -> tuple[PositionRow, ...]:
         """Return the open positions of every account in the record, oldest first, each with its last mark."""
         rows = self._rows(

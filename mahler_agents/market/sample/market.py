@@ -24,8 +24,10 @@ from mahler_agents.market.snapshot import MarketData, Snapshot
 from mahler_agents.types import Quote
 
 DEFAULT_SEED = 22
-DEFAULT_AS_OF = dt.datetime(2026, 3, 17, 10, tzinfo=NEW_YORK).astimezone(dt.UTC)
-"""A normal session at 10:00 New York."""
+SCAN_TIME = dt.time(10, 0)
+"""New York time of a date's scan."""
+DEFAULT_AS_OF = dt.datetime.combine(dt.date(2026, 3, 17), SCAN_TIME, NEW_YORK).astimezone(dt.UTC)
+"""A normal session."""
 
 
 class SampleMarket:
@@ -54,6 +56,10 @@ class SampleMarket:
     def default_as_of(self) -> dt.datetime:
         """Return 10:00 New York of one fixed session, UTC."""
         return DEFAULT_AS_OF
+
+    def instant_of(self, date: dt.date) -> dt.datetime:
+        """Return 10:00 New York of the date, UTC."""
+        return dt.datetime.combine(date, SCAN_TIME, NEW_YORK).astimezone(dt.UTC)
 
     async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
         """Return the market at `as_of`; underlyings that it does not have are named in `missing`.

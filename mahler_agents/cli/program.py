@@ -1,0 +1,34 @@
+"""Command line: this program's own commands as the user can type them."""
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+NAME = "mahler"
+
+
+def program() -> str:
+    """Return `mahler` if the shell finds this program by it, else the program as it was called, quoted."""
+    called = Path(sys.argv[0])
+    if called.stem != NAME:  # a test, or Python itself
+        return NAME
+    found = shutil.which(NAME)
+    return NAME if found and Path(found).resolve() == called.resolve() else shlex.quote(sys.argv[0])
+
+
+def typable(message: str) -> str:
+    """Return a message with the commands in it, such as `mahler scan` in backquotes, as the user can type them."""
+    return message.replace(f"`{NAME} ", f"`{program()} ")
+
+
+def show_command(run_id: str, database: Path) -> str:
+    """Return the command that shows a run, with `--db` unless it finds the record without."""
+    from mahler_agents.errors import ConfigError
+    from mahler_agents.record.location import newest_database
+
+    try:
+        by_itself = newest_database(None).resolve() == database.resolve()
+    except ConfigError:
+        by_itself = False
+    return f"{program()} trace show {run_id}" + ("" if by_itself else f" --db {shlex.quote(str(database))}")
