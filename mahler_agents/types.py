@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from mahler_agents.wording import spread_label, strike_text
+
 CONTRACT_MULTIPLIER = 100
 """Shares per option contract; contracts with another multiplier are not screened."""
 
@@ -171,14 +173,19 @@ class Spread(Frozen):
         """A readable key that no other spread has, e.g. `SPY-20260417-P-540-535`."""
         return (
             f"{self.underlying}-{self.expiration:%Y%m%d}-{self.right[0].upper()}"
-            f"-{_strike_text(self.short_strike)}-{_strike_text(self.long_strike)}"
+            f"-{strike_text(self.short_strike)}-{strike_text(self.long_strike)}"
         )
 
     @property
     def label(self) -> str:
         """The spread as a trader says it, e.g. `SPY 540/535 put spread, 2026-04-17`."""
-        strikes = f"{_strike_text(self.short_strike)}/{_strike_text(self.long_strike)}"
-        return f"{self.underlying} {strikes} {self.right} spread, {self.expiration.isoformat()}"
+        return spread_label(
+            underlying=self.underlying,
+            spread_type=self.spread_type,
+            short_strike=self.short_strike,
+            long_strike=self.long_strike,
+            expiration=self.expiration,
+        )
 
     def breakeven(self, credit: float) -> float:
         """Return the underlying's price at expiry at which the P&L before fees is zero, for `credit` per share."""
@@ -187,11 +194,6 @@ class Spread(Frozen):
     def max_loss_dollars(self, credit: float) -> float:
         """Return the largest loss of one contract before fees, in dollars: (width - credit) x 100."""
         return (self.width - credit) * CONTRACT_MULTIPLIER
-
-
-def _strike_text(strike: float) -> str:
-    # To the thousandth, as OCC symbols are: six significant digits would make 1,234.565 and 1,234.57 one key.
-    return f"{strike:.3f}".rstrip("0").rstrip(".")
 
 
 class Quote(Frozen):

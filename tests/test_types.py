@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mahler_agents.types import ASSET_CLASSES, UNIVERSE, Quote, Spread, SpreadQuote, SpreadType
+from mahler_agents.wording import spread_label
 
 AT = dt.datetime(2026, 3, 16, 14, 3, tzinfo=dt.UTC)
 
@@ -109,3 +110,11 @@ def test_a_quote_of_impossible_figures_is_refused(changes: dict[str, object]) ->
 
 def test_every_underlying_of_the_universe_has_a_class() -> None:
     assert set(UNIVERSE) == set(ASSET_CLASSES)
+
+
+def test_the_record_labels_a_spread_as_the_desk_does() -> None:
+    spread = a_spread(short=99_999.999, long=10)
+    said = spread_label(
+        underlying="SPY", spread_type="bull_put", short_strike=99_999.999, long_strike=10, expiration="2026-04-17"
+    )
+    assert said == spread.label

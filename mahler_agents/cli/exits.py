@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.positions import label
 from mahler_agents.cli.table import Column, table_lines
 from mahler_agents.cli.text import cents, per_share, plain
 from mahler_agents.record.location import newest_database
@@ -62,7 +61,7 @@ def _columns(held: Sequence[PositionRow], thresholds: Sequence[dict[str, Any]]) 
         return Column(heading=heading, cells=cells, right=True, droppable=droppable)
 
     return [
-        Column(heading="position", cells=[label(one) for one in held]),
+        Column(heading="position", cells=[plain(one.label) for one in held]),
         Column(heading="contracts", cells=[f"{one.contracts:,}" for one in held], right=True, droppable=2),
         money("received", "received_dollars", droppable=3),
         money("takes profit at", "target_cost_dollars"),

@@ -36,16 +36,9 @@ def positions(db: Path | None, *, as_json: bool) -> None:
         click.echo(line)
 
 
-def label(position: PositionRow) -> str:
-    """Return the spread as a trader says it."""
-    right = "put" if position.spread_type == "bull_put" else "call"
-    strikes = f"{position.short_strike:g}/{position.long_strike:g}"
-    return plain(f"{position.underlying} {strikes} {right} spread, {position.expiration}")
-
-
 def _columns(held: Sequence[PositionRow]) -> list[Column]:
     return [
-        Column(heading="position", cells=[label(one) for one in held]),
+        Column(heading="position", cells=[plain(one.label) for one in held]),
         Column(heading="contracts", cells=[f"{one.contracts:,}" for one in held], right=True),
         Column(heading="credit", cells=[per_share(one.entry_credit) for one in held], right=True),
         Column(heading="cost now", cells=[_cost(one.mid_cost) for one in held], right=True),

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mahler_agents.wording import spread_label
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
@@ -208,6 +210,17 @@ class PositionRow:
     """Cost to close at mid then."""
     natural_cost: float | None
 
+    @property
+    def label(self) -> str:
+        """The spread as a trader says it."""
+        return spread_label(
+            underlying=self.underlying,
+            spread_type=self.spread_type,
+            short_strike=self.short_strike,
+            long_strike=self.long_strike,
+            expiration=self.expiration,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class EventRow:
@@ -248,9 +261,13 @@ class CandidateTrace:
     @property
     def label(self) -> str:
         """The spread as a trader says it, e.g. `SPY 540/535 put spread, 2026-04-17`."""
-        right = "put" if self.spread_type == "bull_put" else "call"
-        short, long = (f"{strike:.3f}".rstrip("0").rstrip(".") for strike in (self.short_strike, self.long_strike))
-        return f"{self.underlying} {short}/{long} {right} spread, {self.expiration}"
+        return spread_label(
+            underlying=self.underlying,
+            spread_type=self.spread_type,
+            short_strike=self.short_strike,
+            long_strike=self.long_strike,
+            expiration=self.expiration,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
