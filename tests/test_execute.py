@@ -226,12 +226,12 @@ def test_an_order_of_which_nothing_is_known_stays_pending_and_keeps_counting_as_
     assert exposure.risk_dollars == pytest.approx(1_680)
 
 
-def test_a_market_that_is_down_leaves_the_intent_unsent(trading: Trading) -> None:
+def test_a_market_that_is_down_cancels_the_intent_since_nothing_was_sent(trading: Trading) -> None:
     trading.market.down = True
     with pytest.raises(MarketError, match="the market is down"):
         trading.execute()
-    assert (trading.state, trading.broker.heard) == ("intent", [])
-    assert len(trading.ledger.exposures()) == 1
+    assert (trading.state, trading.broker.heard) == ("canceled", [])
+    assert trading.ledger.exposures() == ()
 
 
 # --- Prices -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import click
 
 from mahler_agents.cli.scan import AsOf, instant_of
 from mahler_agents.cli.text import cents, count, instant, per_share, plain, words
+from mahler_agents.errors import JobError
 
 if TYPE_CHECKING:
     from mahler_agents.monitor import Closing, MonitorResult
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     help="The record; else MAHLER_DB, else mahler-MARKET-BROKER.db.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
-def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, as_json: bool) -> None:
+def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, as_json: bool) -> int:
     """Mark open positions and close those that an exit rule says to close: stop, then target, then time."""
     from mahler_agents.desk import Desk
 
@@ -42,9 +43,12 @@ def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, a
             return await desk.monitor(at=instant_of(as_of, desk.market))
 
     result = asyncio.run(passed())
+    for failed in result.failed:
+        click.echo(f"mahler: {plain(failed)}", err=True)
+    code = JobError.exit_code if result.failed else 0
     if as_json:
         click.echo(result.model_dump_json())
-        return
+        return code
     click.echo(f"{count(result.positions, 'open position')} as of {instant(result.at)} New York")
     for closing in result.closings:
         click.echo(_closing(closing))
@@ -52,6 +56,7 @@ def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, a
         click.echo(f"no mark: {plain(order_id)}: a leg has no quote; exits not evaluated")
     click.echo(f"equity {cents(result.account.equity)}, cash {cents(result.account.cash)}")
     click.echo(f"recorded in {plain(str(desk.database))}")
+    return code
 
 
 def _closing(closing: "Closing") -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.program import show_command
+from mahler_agents.cli.text import plain
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.errors import HaltedError
+from mahler_agents.errors import HaltedError, JobError
 
 if TYPE_CHECKING:
     from mahler_agents.cli.lines import PlainLines
@@ -91,16 +92,26 @@ def scan(
         desk = Desk(market=market, broker=broker, model=model, database=db, prompts=prompts, seed=seed)
         view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])
         result = asyncio.run(_scan(desk, as_of and instant_of(as_of, desk.market), view))
-    halted = HaltedError.exit_code if result.breaker.halted else 0
+    code = _exit_code(result)
     if as_json:
         click.echo(result.model_dump_json())
-        return halted
+        return code
     from mahler_agents.cli.console import make_console
     from mahler_agents.cli.report import print_report
 
     next_command = show_command(result.run_id, desk.database)
     print_report(make_console(sys.stdout), result, hint=desk.model.hint, next_command=next_command)
-    return halted
+    return code
+
+
+def _exit_code(result: "ScanResult") -> int:
+    """Return 1 if a review failed on the trading side, 3 if the desk is halted; each failure is a line on stderr."""
+    failed = [review.error for review in result.reviews if review.error is not None]
+    for error in failed:
+        click.echo(f"mahler: {plain(error)}; the other candidates are not affected", err=True)
+    if failed:
+        return JobError.exit_code
+    return HaltedError.exit_code if result.breaker.halted else 0
 
 
 async def _scan(desk: "Desk", as_of: dt.datetime | None, view: "LiveTable | PlainLines") -> "ScanResult":
