@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from mahler_agents.errors import ConfigError, RecordError
 from mahler_agents.record import Writer, connect, database, open_database
 from mahler_agents.record.durable import DurableConnection
-from mahler_agents.record.schema import MIGRATIONS
+from mahler_agents.record.migrations import MIGRATIONS
 from mahler_agents.record.writer import as_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from mahler_agents.errors import ConfigError, RecordError
-from mahler_agents.record.schema import MIGRATION_SET, MIGRATIONS
+from mahler_agents.record.migrations import MIGRATION_SET, MIGRATIONS
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process's transaction."""

@@ -1,11 +1,6 @@
-"""Record: the schema, as named migrations that are only ever appended.
+"""Record: the tables of a scan, its orders and its record."""
 
-A migration is a tuple of SQL statements, so that opening an up-to-date file imports nothing but sqlite3.
-"""
-
-MIGRATION_SET = "mahler_agents"
-
-_M001_FIRST_SCAN = (
+STATEMENTS = (
     """
     CREATE TABLE runs (
         id TEXT PRIMARY KEY,
@@ -333,43 +328,3 @@ _M001_FIRST_SCAN = (
     )
     """,
 )
-
-_M002_REGIME = ("ALTER TABLE runs ADD COLUMN regime TEXT",)
-
-_M003_BREAKER = (
-    "ALTER TABLE runs ADD COLUMN breaker TEXT",
-    "ALTER TABLE runs ADD COLUMN size_multiplier TEXT",
-    """
-    CREATE TABLE breaker_states (
-        account_id TEXT PRIMARY KEY,
-        state TEXT NOT NULL
-    )
-    """,
-    """
-    CREATE TABLE breaker_changes (
-        id INTEGER PRIMARY KEY,
-        account_id TEXT NOT NULL,
-        at TEXT NOT NULL,
-        rule TEXT NOT NULL,
-        code TEXT NOT NULL,
-        observed REAL,
-        equity REAL NOT NULL,
-        size REAL NOT NULL,
-        close_share TEXT NOT NULL
-    )
-    """,
-    """
-    CREATE TABLE deposits (
-        account_id TEXT NOT NULL,
-        at TEXT NOT NULL,
-        dollars REAL NOT NULL
-    )
-    """,
-)
-
-MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("m001_first_scan", _M001_FIRST_SCAN),
-    ("m002_regime", _M002_REGIME),
-    ("m003_breaker", _M003_BREAKER),
-)
-"""Name and statements of every migration, oldest first. Released ones never change."""

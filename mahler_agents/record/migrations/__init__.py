@@ -1,0 +1,18 @@
+"""Record: the schema, as named migrations that are only ever appended; one module each, its `STATEMENTS` in order.
+
+Plain SQL, so that opening an up-to-date file imports nothing but sqlite3. A released migration never changes.
+"""
+
+from mahler_agents.record.migrations import m001_first_scan, m002_regime, m003_breaker
+
+MIGRATION_SET = "mahler_agents"
+
+MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
+    (module.__name__.rpartition(".")[2], module.STATEMENTS)
+    for module in (
+        m001_first_scan,
+        m002_regime,
+        m003_breaker,
+    )
+)
+"""Name and statements of every migration, oldest first."""

@@ -1,0 +1,3 @@
+"""Record: the regime of each run."""
+
+STATEMENTS = ("ALTER TABLE runs ADD COLUMN regime TEXT",)
