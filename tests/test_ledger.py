@@ -260,6 +260,8 @@ def test_a_pending_order_counts_at_its_worst_limit_and_a_position_at_its_filled_
         contracts=4,
         max_loss_dollars=ticket.spread.max_loss_dollars(0.80),
         pending=True,
+        short_symbol=ticket.spread.short_symbol,
+        long_symbol=ticket.spread.long_symbol,
     )
     assert pending.risk_dollars == pytest.approx(1_680)
     assert ledger.exposures() == (pending,)

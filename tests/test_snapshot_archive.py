@@ -24,6 +24,8 @@ EXPOSURE = Exposure(
     contracts=4,
     max_loss_dollars=420.0,
     pending=True,
+    short_symbol="SPY260417P00540000",
+    long_symbol="SPY260417P00535000",
 )
 
 

@@ -349,6 +349,8 @@ def _exposure(row: sqlite3.Row) -> Exposure:
         underlying=spread.underlying,
         spread_type=SpreadType(row["spread_type"]),
         expiration=spread.expiration,
+        short_symbol=spread.short_symbol,
+        long_symbol=spread.long_symbol,
         contracts=row["contracts"],
         max_loss_dollars=spread.max_loss_dollars(row["credit"]),
         pending=bool(row["pending"]),

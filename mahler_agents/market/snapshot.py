@@ -124,6 +124,9 @@ class Exposure(Frozen):
     max_loss_dollars: float
     """Largest loss of one contract before fees, dollars."""
     pending: bool
+    short_symbol: str | None = None
+    """OCC symbol of the short leg; None in what a version recorded that did not keep it."""
+    long_symbol: str | None = None
 
     @property
     def risk_dollars(self) -> float:
