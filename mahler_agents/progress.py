@@ -36,7 +36,7 @@ class Progress:
 
     stage: Stage
     result: Any
-    rank: int | None = None
+    place: int | None = None
     """Place of the candidate among those reviewed, from 1; None for the scan's own stages."""
 
 

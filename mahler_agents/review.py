@@ -130,4 +130,4 @@ class ReviewContext:
 
     def tell(self, stage: Stage, result: object) -> None:
         """Report that a stage of this candidate ended."""
-        self.watch(Progress(stage=stage, result=result, rank=self.index + 1))
+        self.watch(Progress(stage=stage, result=result, place=self.index + 1))

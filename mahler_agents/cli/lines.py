@@ -33,7 +33,7 @@ class PlainLines:
 
     def __call__(self, progress: Progress) -> None:
         """Print the stage that ended."""
-        place = "" if progress.rank is None else f"[{progress.rank}] "
+        place = "" if progress.place is None else f"[{progress.place}] "
         self._print([f"{place}{line}" for line in _LINES[progress.stage](progress.result)])
 
     def _print(self, lines: Sequence[str]) -> None:

@@ -123,8 +123,8 @@ class LiveTable:
             self._rows = [
                 _Row(rank=one.rank, spread=_short_label(one.spread), credit=per_share(one.credit)) for one in reviewed
             ]
-        elif progress.rank is not None and progress.stage in self._shows:
-            self._shows[progress.stage](self._rows[progress.rank - 1], progress.result)
+        elif progress.place is not None and progress.stage in self._shows:
+            self._shows[progress.stage](self._rows[progress.place - 1], progress.result)
         self._refresh(self._waited_for())
 
     def _show_opinion(self, row: _Row, outcome: Any) -> None:

@@ -189,16 +189,33 @@ class OrderRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PositionRow:
-    """An open position and its last mark; credits and costs per share."""
+class SpreadRow:
+    """What every row that speaks of a spread has of it; strikes in dollars per share."""
 
-    entry_order_id: str
-    account_id: str
     underlying: str
     spread_type: str
     expiration: str
     short_strike: float
     long_strike: float
+
+    @property
+    def label(self) -> str:
+        """The spread as a trader says it, e.g. `SPY 540/535 put spread, 2026-04-17`."""
+        return spread_label(
+            underlying=self.underlying,
+            spread_type=self.spread_type,
+            short_strike=self.short_strike,
+            long_strike=self.long_strike,
+            expiration=self.expiration,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionRow(SpreadRow):
+    """An open position and its last mark; credits and costs per share."""
+
+    entry_order_id: str
+    account_id: str
     contracts: int
     entry_credit: float
     fees: float
@@ -209,17 +226,6 @@ class PositionRow:
     mid_cost: float | None
     """Cost to close at mid then."""
     natural_cost: float | None
-
-    @property
-    def label(self) -> str:
-        """The spread as a trader says it."""
-        return spread_label(
-            underlying=self.underlying,
-            spread_type=self.spread_type,
-            short_strike=self.short_strike,
-            long_strike=self.long_strike,
-            expiration=self.expiration,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,16 +240,11 @@ class EventRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateTrace:
+class CandidateTrace(SpreadRow):
     """One candidate and all that became of it; what did not happen is None or empty."""
 
     id: str
     rank: int
-    underlying: str
-    spread_type: str
-    expiration: str
-    short_strike: float
-    long_strike: float
     dte: int
     credit: float
     score: float
@@ -257,17 +258,6 @@ class CandidateTrace:
     advice: AdviceRow | None = None
     sizing: SizingRow | None = None
     orders: tuple[OrderRow, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The spread as a trader says it, e.g. `SPY 540/535 put spread, 2026-04-17`."""
-        return spread_label(
-            underlying=self.underlying,
-            spread_type=self.spread_type,
-            short_strike=self.short_strike,
-            long_strike=self.long_strike,
-            expiration=self.expiration,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
