@@ -118,6 +118,8 @@ class BreakerState(Frozen):
     """The drawdown halt that has ended while the drawdown has not: below its equity the desk halts again."""
     codes: Mapping[Rule, str] = {}
     """The step of each rule when it was last evaluated; absent where no level was reached."""
+    asked: Mapping[str, AwareDatetime] = {}
+    """Code of a step that closes a share -> when it last asked for it."""
 
 
 class BreakerFacts(Frozen):
@@ -143,6 +145,14 @@ class Reading(Frozen):
     """The strictest level reached."""
 
 
+class Ask(Frozen):
+    """A share of what is open to be closed now."""
+
+    code: str
+    """Of the step that asks, e.g. `week_loss_halt`."""
+    close: CloseShare
+
+
 class BreakerDecision(Frozen):
     """What the breaker allows, and why."""
 
@@ -153,7 +163,9 @@ class BreakerDecision(Frozen):
     size: Annotated[float, Field(ge=0, le=1)]
     """Multiplier of new trades' sizes, the least of all rules; 0 while halted."""
     close: CloseShare
-    """The most that a rule asks for, of what is open."""
+    """The most that a rule's level asks for, of what is open, whether or not it has been closed already."""
+    ask: Ask | None = None
+    """What this evaluation asks for and none before it has; None if nothing, or nothing more."""
     state: BreakerState
 
     @property
@@ -185,21 +197,57 @@ def evaluate(facts: BreakerFacts, state: BreakerState | None) -> BreakerDecision
     steps = [reading.step for reading in readings if reading.step is not None]
     halted_by = dict.fromkeys([f"{rule.value}_halt" for rule in halts] + [one.code for one in steps if one.size == 0])
     drawdown = next(reading for reading in readings if reading.rule is Rule.DRAWDOWN)
+    ask, asked = _asks(readings, halts, peak, facts.at, before.asked)
     return BreakerDecision(
         readings=readings,
         halted_by=tuple(halted_by),
         size=0.0 if halted_by else min([one.size for one in steps], default=1.0),
         close=max([one.close for one in steps], key=_CLOSES.index, default=CloseShare.NONE),
+        ask=ask,
         state=BreakerState(
             peak=peak,
             halts=tuple(halts.values()),
             resumed=resumed if drawdown.step is _RESUMED else None,
             codes=_codes(readings, before),
+            asked=asked,
         ),
     )
 
 
 _CLOSES = tuple(CloseShare)
+
+
+def _asks(
+    readings: tuple[Reading, ...],
+    halts: Mapping[Rule, Halt],
+    peak: EquityPoint,
+    at: AwareDatetime,
+    before: Mapping[str, AwareDatetime],
+) -> tuple[Ask | None, Mapping[str, AwareDatetime]]:
+    """Return the strictest share that has not been asked for yet, and when each was.
+
+    A halt's share is asked for once a halt, so a week's once a week; another step's once until there is a new peak. So
+    a loss that swings around a level closes nothing twice. A step takes the milder ones of its rule with it. While a
+    drawdown halt is in force everything is asked for again: also what turns out to be open later.
+    """
+    due: list[Step] = []
+    asked = dict(before)
+    for reading in readings:
+        reached = (
+            [] if reading.step is None else [one for one in STEPS[reading.rule] if one.level <= reading.step.level]
+        )
+        for step in reached:
+            halt = halts.get(reading.rule) if step.size == 0 else None
+            since = halt.at if halt is not None else peak.at
+            if step.close is CloseShare.NONE or (step.code in asked and asked[step.code] >= since):
+                continue
+            asked[step.code] = at
+            if step == reading.step:
+                due.append(step)
+    if Rule.DRAWDOWN in halts:
+        due = [one for one in STEPS[Rule.DRAWDOWN] if one.close is CloseShare.ALL]
+    strictest = max(due, key=lambda one: _CLOSES.index(one.close), default=None)
+    return (None if strictest is None else Ask(code=strictest.code, close=strictest.close)), asked
 
 
 def _peak(facts: BreakerFacts, before: EquityPoint) -> EquityPoint:

@@ -3,13 +3,13 @@
 Costs to close are in dollars per share: what must be paid to buy the spread back.
 """
 
-import datetime as dt
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from mahler_agents.types import Frozen, SpreadQuote
+from mahler_agents.exits.marks import Mark
+from mahler_agents.types import Frozen
 
 
 class ExitRule(StrEnum):
@@ -21,7 +21,7 @@ class ExitRule(StrEnum):
 
 
 class ExitParams(Frozen):
-    """The exit policy: shares of the filled credit, and days to expiration."""
+    """The thresholds that a position is held to: shares of its filled credit, and days to expiration."""
 
     profit_target: Annotated[float, Field(gt=0, lt=1)] = 0.65
     """Profit is taken at this share of the credit."""
@@ -48,21 +48,6 @@ class ExitParams(Frozen):
         return entry_credit * (1 + self.stop_loss)
 
 
-class Mark(Frozen):
-    """What it costs to close a spread at one instant."""
-
-    at: dt.datetime
-    mid_cost: float
-    """At both legs' mids: what the rules are triggered on."""
-    natural_cost: float
-    """Short leg at its ask, long leg at its bid: what it costs to be sure."""
-
-    @classmethod
-    def of(cls, quote: SpreadQuote, at: dt.datetime) -> "Mark":
-        """Return the mark of a spread whose legs are quoted."""
-        return cls(at=at, mid_cost=quote.mid_credit, natural_cost=quote.short.ask - quote.long.bid)
-
-
 class ExitDecision(Frozen):
     """A rule that says close, the threshold that it compares with and what it saw."""
 
@@ -70,6 +55,8 @@ class ExitDecision(Frozen):
     threshold: float
     """Cost to close for stop and target, days to expiration for the time exit."""
     observed: float
+    """In the threshold's unit."""
+    mark: Mark
 
 
 def decide(*, entry_credit: float, dte: int, mark: Mark, params: ExitParams) -> ExitDecision | None:
@@ -79,9 +66,9 @@ def decide(*, entry_credit: float, dte: int, mark: Mark, params: ExitParams) -> 
     """
     stop, target = params.stop_cost(entry_credit), params.target_cost(entry_credit)
     if mark.mid_cost >= stop:
-        return ExitDecision(rule=ExitRule.STOP_LOSS, threshold=stop, observed=mark.mid_cost)
+        return ExitDecision(rule=ExitRule.STOP_LOSS, threshold=stop, observed=mark.mid_cost, mark=mark)
     if mark.mid_cost <= target:
-        return ExitDecision(rule=ExitRule.PROFIT_TARGET, threshold=target, observed=mark.mid_cost)
+        return ExitDecision(rule=ExitRule.PROFIT_TARGET, threshold=target, observed=mark.mid_cost, mark=mark)
     if dte <= params.time_exit_dte:
-        return ExitDecision(rule=ExitRule.TIME_EXIT, threshold=params.time_exit_dte, observed=dte)
+        return ExitDecision(rule=ExitRule.TIME_EXIT, threshold=params.time_exit_dte, observed=dte, mark=mark)
     return None
