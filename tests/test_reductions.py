@@ -191,7 +191,7 @@ def test_no_share_but_that_of_a_drawdown_halt_is_asked_for_twice_in_a_week(equit
         when = begin + index * dt.timedelta(minutes=minutes)
         decision = account.at(f"{when:%Y-%m-%dT%H:%M}", equity, day=equity)
         if decision.ask is not None:
-            asks.append((when.isocalendar()[:2], decision.ask.code, decision.state.peak.equity))
+            asks.append((when.isocalendar()[:2], decision.ask.code, decision.state.peak.at))
         if Rule.DRAWDOWN in {halt.rule for halt in decision.state.halts}:
             assert asked(decision) == ("drawdown_halt", ALL)
     weekly = [(week, code) for week, code, _ in asks if code == "week_loss_halt"]
