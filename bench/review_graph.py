@@ -16,7 +16,8 @@ from mahler_agents.analysts import ANALYSTS
 from mahler_agents.clock import SystemClock
 from mahler_agents.graphs.review import build
 from mahler_agents.llm.client import ChatClient
-from mahler_agents.nodes import review as nodes
+from mahler_agents.nodes import advisors
+from mahler_agents.nodes import review as trade
 from mahler_agents.review import ReviewContext
 from mahler_agents.screen import Candidate
 from mahler_agents.testing.scripted import ScriptedModel
@@ -83,15 +84,15 @@ async def _by_hand(candidate: Candidate, review: ReviewContext) -> object:
     """Run the stages without a graph."""
     runtime = Runtime(context=review)
     state: dict[str, Any] = {"candidate": candidate, "opinions": [], "failures": []}
-    state |= await nodes.brief(ANALYSTS)(state, runtime=runtime)
-    for update in await asyncio.gather(*(nodes.analyst(one)(state, runtime=runtime) for one in ANALYSTS)):
+    state |= await advisors.brief(ANALYSTS)(state, runtime=runtime)
+    for update in await asyncio.gather(*(advisors.analyst(one)(state, runtime=runtime) for one in ANALYSTS)):
         state["opinions"] += update.get("opinions", [])
         state["failures"] += update.get("failures", [])
-    state |= await nodes.fund_manager_stage(state, review)
-    state |= await nodes.advisory_stage(state, review)
-    state |= await nodes.size_stage(state, review)
-    state |= await nodes.execute_stage(state, review)
-    return state | await nodes.record_stage(state, review)
+    state |= await advisors.fund_manager_stage(state, review)
+    state |= await advisors.advisory_stage(state, review)
+    state |= await trade.size_stage(state, review)
+    state |= await trade.execute_stage(state, review)
+    return state | await trade.record_stage(state, review)
 
 
 async def _in_turn(ways: dict[str, Review], candidate: Candidate) -> dict[str, float]:

@@ -6,7 +6,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from mahler_agents.analysts import ANALYSTS, Analyst
-from mahler_agents.nodes import review as nodes
+from mahler_agents.nodes import advisors, review
 from mahler_agents.nodes.tracing import traced
 from mahler_agents.review import ReviewContext, ReviewInput, ReviewState
 
@@ -16,21 +16,21 @@ ReviewGraph = CompiledStateGraph[ReviewState, ReviewContext, ReviewInput, Review
 def build(analysts: Sequence[Analyst] = ANALYSTS) -> ReviewGraph:
     """Return the compiled graph: input `ReviewInput`, context `ReviewContext`, output `ReviewState`."""
     graph = StateGraph(ReviewState, context_schema=ReviewContext, input_schema=ReviewInput)
-    graph.add_node("brief", nodes.brief(analysts))
-    graph.add_node("fund_manager", traced("fund_manager", nodes.fund_manager_stage))
-    graph.add_node("advisory", traced("advisory", nodes.advisory_stage))
-    graph.add_node("size", traced("size", nodes.size_stage), input_schema=nodes.SizeInput)
-    graph.add_node("execute", traced("execute", nodes.execute_stage), input_schema=nodes.ExecuteInput)
-    graph.add_node("record", traced("record", nodes.record_stage))
+    graph.add_node("brief", advisors.brief(analysts))
+    graph.add_node("fund_manager", traced("fund_manager", advisors.fund_manager_stage))
+    graph.add_node("advisory", traced("advisory", advisors.advisory_stage))
+    graph.add_node("size", traced("size", review.size_stage), input_schema=review.SizeInput)
+    graph.add_node("execute", traced("execute", review.execute_stage), input_schema=review.ExecuteInput)
+    graph.add_node("record", traced("record", review.record_stage))
 
     graph.add_edge(START, "brief")
     for analyst in analysts:
-        graph.add_node(analyst.name, nodes.analyst(analyst))
+        graph.add_node(analyst.name, advisors.analyst(analyst))
         graph.add_edge("brief", analyst.name)
     graph.add_edge([analyst.name for analyst in analysts], "fund_manager")
     graph.add_edge("fund_manager", "advisory")
-    graph.add_conditional_edges("advisory", nodes.route_after_advisory)
-    graph.add_conditional_edges("size", nodes.route_after_size)
+    graph.add_conditional_edges("advisory", review.route_after_advisory)
+    graph.add_conditional_edges("size", review.route_after_size)
     graph.add_edge("execute", "record")
     graph.add_edge("record", END)
     return graph.compile()

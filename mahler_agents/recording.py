@@ -138,7 +138,8 @@ class Recording:
     def opinion(self, candidate_id: str, opinion: Opinion) -> None:
         """Record an analyst's opinion."""
         row = opinion.model_dump(mode="json")
-        self._writer.insert("opinions", {"candidate_id": candidate_id, **row, "details": as_json(row["details"])})
+        row |= {"details": as_json(row["details"]), **_grounding(row.pop("grounding"))}
+        self._writer.insert("opinions", {"candidate_id": candidate_id, **row})
 
     def failure(self, candidate_id: str, failure: Failure) -> None:
         """Record that a role gave no opinion or verdict, and why."""
@@ -146,7 +147,9 @@ class Recording:
 
     def verdict(self, candidate_id: str, verdict: Verdict) -> None:
         """Record the fund manager's verdict."""
-        self._writer.insert("verdicts", {"candidate_id": candidate_id, **verdict.model_dump(mode="json")})
+        row = verdict.model_dump(mode="json")
+        row |= _grounding(row.pop("grounding"))
+        self._writer.insert("verdicts", {"candidate_id": candidate_id, **row})
 
     def advice(self, candidate_id: str, advice: Advice) -> None:
         """Record what the advisory edge made of the verdict, and log it as an event."""
@@ -224,6 +227,14 @@ class Recording:
 
     def _now(self) -> str:
         return utc_text(self._clock.now())
+
+
+def _grounding(found: dict[str, Any] | None) -> dict[str, Any]:
+    return (
+        {"numbers": None, "ungrounded": None}
+        if found is None
+        else {**found, "ungrounded": as_json(found["ungrounded"])}
+    )
 
 
 def _insert_equity(writer: Writer, account: Account, at: dt.datetime) -> None:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 from cli_scans import HARMLESS, Terminal, hostile_script, json_of, run_scan
+from desks import scan
 
 from mahler_agents.cli import main
 from mahler_agents.cli.console import make_console
 from mahler_agents.cli.lines import PlainLines
 from mahler_agents.cli.live import LiveTable
 from mahler_agents.cli.report import print_report
+from mahler_agents.config import DeskConfig
 from mahler_agents.scan import ScanResult
-from mahler_agents.testing.scripted import ScriptedModel
+from mahler_agents.testing.scripted import ScriptedModel, ScriptedReply, ScriptedRequest, favourable, http_error, reply
+from mahler_agents.types import Environment
 
 ANALYSTS = ("greeks", "technical", "sentiment", "volatility")
 STYLE = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25h")
@@ -149,7 +152,50 @@ def test_the_report_tells_every_failure_and_what_to_do(hostile: ScanResult, monk
     assert "; check OPENAI_API_KEY and OPENAI_BASE_URL" in shown
     assert "failed (not_json): " in shown
     count = len(hostile.reviews)
-    assert f"sentiment (auth) x{count} and technical (not_json) x{count}" in shown
+    kinds = f"sentiment (auth) x{count} and technical (not_json) x{count}"
+    assert f"{2 * count} analysts failed: {kinds}; run `mahler trace show x`" in shown
+
+
+def truncated_greeks(request: ScriptedRequest) -> ScriptedReply:
+    """The greeks analyst's reply is cut; all else is as it should be."""
+    return reply("{", finish_reason="length") if request.role == "greeks" else favourable(request)
+
+
+def silent_manager(request: ScriptedRequest) -> ScriptedReply:
+    """The fund manager's provider refuses; all else is as it should be."""
+    return http_error(401) if request.role == "fund_manager" else favourable(request)
+
+
+def test_one_failed_analyst_is_one_line_that_says_where_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    result = scan(tmp_path / "desk.db", ScriptedModel(truncated_greeks).endpoint, config=DeskConfig(max_candidates=1))
+    shown = reported(result, Terminal())
+    assert "1 analyst failed: greeks (truncated); run `mahler trace show x`" in shown
+    assert "no verdict" not in shown
+
+
+@pytest.mark.parametrize(
+    ("environment", "then"),
+    [(Environment.PAPER, "left to the rules alone"), (Environment.LIVE, "1 skipped as no_verdict")],
+)
+def test_a_missing_verdict_is_counted_with_what_became_of_its_candidate(
+    environment: Environment, then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    config = DeskConfig(max_candidates=1, environment=environment)
+    shown = reported(scan(tmp_path / "desk.db", ScriptedModel(silent_manager).endpoint, config=config), Terminal())
+    assert f"1 candidate (1 auth): {then}" in shown
+    assert "analyst failed" not in shown
+
+
+def test_a_missing_quorum_is_a_missing_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    model = ScriptedModel(lambda request: favourable(request) if request.role == "greeks" else http_error(401))
+    shown = reported(scan(tmp_path / "desk.db", model.endpoint, config=DeskConfig(max_candidates=1)), Terminal())
+    assert "3 analysts failed: " in shown
+    assert "1 candidate (1 no quorum): left to the rules alone" in shown
 
 
 def test_a_verdict_against_the_trade_is_shown_and_the_trade_goes_on(

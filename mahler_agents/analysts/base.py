@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mahler_agents.analysts.grounding import Grounding
 from mahler_agents.exits import ExitParams
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.screen import Candidate
@@ -94,6 +95,8 @@ class Opinion(Frozen):
     p_profit: Probability
     details: Mapping[str, str | bool] = {}
     """The fields that this analyst's reply adds, e.g. `dominant_risk`."""
+    grounding: Grounding | None = None
+    """Which numbers of the summary stand in the brief; None if that was not looked at."""
     brief_hash: str
     prompt_hash: str
     model: str

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mahler_agents.analysts.base import Opinion, Probability, Reply, Stance, Terms, rounded
+from mahler_agents.analysts.grounding import Grounding
 from mahler_agents.analysts.trade import TradeBrief, trade_facts
 from mahler_agents.analysts.untrusted import sanitised
 from mahler_agents.llm.failures import Failure
@@ -76,6 +77,8 @@ class Verdict(Frozen):
     approved: bool
     contracts: Annotated[int, Field(ge=0, le=MAX_CONTRACTS)]
     """Advice, recorded only."""
+    grounding: Grounding | None = None
+    """Which numbers of the summary stand in the brief; None if that was not looked at."""
     brief_hash: str
     prompt_hash: str
     model: str

@@ -62,13 +62,15 @@ def _screen(screened: Any) -> list[str]:
 def _opinion(outcome: Any) -> list[str]:
     if isinstance(outcome, Failure):
         return _failure(outcome)
-    return [f"{plain(outcome.analyst)}: {phrases.opinion(outcome)}"]
+    told = [phrases.opinion(outcome), *phrases.ungrounded(outcome.grounding)]
+    return [f"{plain(outcome.analyst)}: {line}" for line in told]
 
 
 def _verdict(outcome: Any) -> list[str]:
     if isinstance(outcome, Failure):
         return _failure(outcome)
-    return [f"fund manager: {phrases.verdict(outcome)}"]
+    told = [phrases.verdict(outcome), *phrases.ungrounded(outcome.grounding)]
+    return [f"fund manager: {line}" for line in told]
 
 
 def _failure(failed: Failure) -> list[str]:

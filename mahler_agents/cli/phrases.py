@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 from mahler_agents.cli.text import cents, count, dollars, per_share, percent, plain
 from mahler_agents.llm.failures import ACTIONS, Failure
-from mahler_agents.record.rows import FailureRow, FillRow, OpinionRow, SizingRow, VerdictRow
+from mahler_agents.record.rows import FailureRow, FillRow, GroundingRow, OpinionRow, SizingRow, VerdictRow
 from mahler_agents.types import CONTRACT_MULTIPLIER
 
 if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show` has no use for
     from mahler_agents.analysts.base import Opinion
     from mahler_agents.analysts.fund_manager import Verdict
+    from mahler_agents.analysts.grounding import Grounding
     from mahler_agents.execution.orders import Fill
     from mahler_agents.risk import Sizing
 
@@ -26,6 +27,17 @@ def verdict(said: "Verdict | VerdictRow") -> str:
     """Return the fund manager's verdict on one line; its contracts are advice, which sizes nothing."""
     judgement = "approves" if said.approved else "does not approve"
     return f"{judgement}, {_numbers(said)}, advises {count(said.contracts, 'contract')}: {plain(said.summary)}"
+
+
+def ungrounded(found: "Grounding | GroundingRow | None") -> list[str]:
+    """Return the numbers of an opinion or verdict that its brief does not hold, on one line; nothing if there are none.
+
+    As in `2 of 7 numbers not in the brief: 0.45, 12`.
+    """
+    if found is None or not found.ungrounded:
+        return []
+    told = f"{len(found.ungrounded)} of {count(found.numbers, 'number')} not in the brief"
+    return [f"{told}: {', '.join(map(plain, found.ungrounded))}"]
 
 
 def failure(failed: Failure | FailureRow) -> str:

@@ -6,15 +6,19 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
+from mahler_agents.analysts import fund_manager
+from mahler_agents.analysts.grounding import Grounding
 from mahler_agents.cli import phrases
 from mahler_agents.cli.console import print_noted
 from mahler_agents.cli.text import cents, count, counts, instant, listed, per_share, percent, plain, words
+from mahler_agents.llm.failures import Failure
 from mahler_agents.market.snapshot import Account
 from mahler_agents.review import Review
 from mahler_agents.risk import CloseShare
 from mahler_agents.risk.breaker import Reading, Rule
 from mahler_agents.scan import ScanResult
 from mahler_agents.screen import ScreenReport
+from mahler_agents.types import Reason
 
 _MARGIN = 14
 _INDENT = "   "
@@ -108,15 +112,22 @@ def _heading(review: Review) -> Text:
 def _reviewed(review: Review) -> _Lines:
     for opinion in review.opinions:
         yield words(opinion.analyst), phrases.opinion(opinion)
+        yield from _ungrounded(opinion.grounding)
     for failed in review.failures:
         yield words(failed.role), Text(phrases.failure(failed), style="yellow")
     if review.verdict is not None:
         yield "fund manager", phrases.verdict(review.verdict)
+        yield from _ungrounded(review.verdict.grounding)
     if review.advice is not None:
         yield "advice", plain(review.advice.message)
     if review.sizing is not None:
         yield "size", phrases.sizing(review.sizing)
     yield "order", _order(review)
+
+
+def _ungrounded(found: Grounding | None) -> _Lines:
+    for line in phrases.ungrounded(found):
+        yield "", Text(line, style="yellow")
 
 
 def _order(review: Review) -> Text:
@@ -141,13 +152,36 @@ def _ending(result: ScanResult, next_command: str) -> _Lines:
     yield "after", _account(result.account_after)
     for symbol, since in result.account_after.stale_marks.items():
         yield "old mark", Text(f"{plain(symbol)} has no quote: marked as of {instant(since)}", style="yellow")
-    failures = [failed for review in result.reviews for failed in review.failures]
-    if failures:
-        kinds = Counter(f"{failed.role} ({failed.kind})" for failed in failures)
-        what = listed(f"{kind}{f' x{number}' if number > 1 else ''}" for kind, number in kinds.items())
-        yield "failures", Text(plain(what), style="yellow")
+    yield from _advisors(result, next_command)
     yield "run", f"{result.run_id}, recorded in {plain(str(result.database))}"
     yield "next", plain(next_command)
+
+
+def _advisors(result: ScanResult, next_command: str) -> _Lines:
+    """Count what the advisors failed at: opinions and verdicts that are missing, numbers that no brief holds."""
+    failures = [failed for review in result.reviews for failed in review.failures]
+    missing = [failed for failed in failures if failed.role != fund_manager.NAME]
+    silent = [failed for failed in failures if failed.role == fund_manager.NAME]
+    if missing:
+        told = f"{count(len(missing), 'analyst')} failed: {_kinds(missing)}; run `{next_command}`"
+        yield "failures", Text(plain(told), style="yellow")
+    if silent:
+        kinds = Counter(failed.kind.value for failed in silent)
+        skipped = sum(review.decision.reason is Reason.NO_VERDICT for review in result.reviews)
+        then = f"{skipped:,} skipped as {Reason.NO_VERDICT}" if skipped else "left to the rules alone"
+        told = f"{count(len(silent), 'candidate')} ({counts(kinds)}): {then}"
+        yield "no verdict", Text(plain(told), style="yellow")
+    said = [one for review in result.reviews for one in (*review.opinions, review.verdict) if one is not None]
+    found = [one.grounding for one in said if one.grounding is not None]
+    if sum(len(one.ungrounded) for one in found):
+        numbers, strange = sum(one.numbers for one in found), sum(len(one.ungrounded) for one in found)
+        told = f"{strange:,} of {count(numbers, 'number')} that the advisors wrote are not in their briefs"
+        yield "ungrounded", Text(told, style="yellow")
+
+
+def _kinds(failures: Iterable[Failure]) -> str:
+    kinds = Counter(f"{failed.role} ({failed.kind})" for failed in failures)
+    return listed(f"{kind}{f' x{number}' if number > 1 else ''}" for kind, number in kinds.items())
 
 
 def _account(account: Account) -> str:

@@ -14,6 +14,7 @@ from mahler_agents.record.rows import (
     CandidateTrace,
     EventRow,
     FailureRow,
+    GroundingRow,
     OrderRow,
     RunRow,
     RunTrace,
@@ -101,11 +102,12 @@ def _said(candidate: CandidateTrace) -> dict[str, list[Text]]:
     said: dict[str, list[Text]] = {}
     for opinion in candidate.opinions:
         details = [Text(f"{plain(name)}: {plain(value)}", style="dim") for name, value in opinion.details.items()]
-        said[opinion.analyst] = [Text(phrases.opinion(opinion)), *details]
+        said[opinion.analyst] = [Text(phrases.opinion(opinion)), *_ungrounded(opinion.grounding), *details]
     for failed in candidate.failures:
         said[failed.role] = _failure(failed)
     if candidate.verdict is not None:
-        said["fund_manager"] = [Text(phrases.verdict(candidate.verdict))]
+        verdict = candidate.verdict
+        said["fund_manager"] = [Text(phrases.verdict(verdict)), *_ungrounded(verdict.grounding)]
     if (advice := candidate.advice) is not None:
         veto = ["would have been vetoed in live trading"] if advice.would_veto else []
         said["advisory"] = [Text(line) for line in (f"{advice.code}: {plain(advice.message)}", *veto)]
@@ -114,6 +116,10 @@ def _said(candidate: CandidateTrace) -> dict[str, list[Text]]:
     if candidate.orders:
         said["execute"] = [line for order in candidate.orders for line in _order(order)]
     return said
+
+
+def _ungrounded(found: GroundingRow | None) -> list[Text]:
+    return [Text(line, style="yellow") for line in phrases.ungrounded(found)]
 
 
 def _failure(failed: FailureRow) -> list[Text]:

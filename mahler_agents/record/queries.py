@@ -20,6 +20,8 @@ from mahler_agents.record.rows import (
     EventRow,
     FailureRow,
     FillRow,
+    GroundednessRow,
+    GroundingRow,
     OpinionRow,
     OrderRow,
     PositionRow,
@@ -81,6 +83,11 @@ class Reader:
         )
         return tuple(_read(PositionRow, row) for row in rows)
 
+    def groundedness(self) -> tuple[GroundednessRow, ...]:
+        """Return, for each version of each role's prompt and each model, how many numbers were not in the brief."""
+        rows = self._rows("SELECT * FROM groundedness ORDER BY role, prompt_hash, model")
+        return tuple(_read(GroundednessRow, row) for row in rows)
+
     def run_id(self, text: str) -> str:
         """Return the id of the run that `text` names: the id, the beginning of one only, or `latest`.
 
@@ -116,7 +123,7 @@ class Reader:
         spans = self._spans(run_id)
         opinions = self._opinions(run_id)
         failures = self._of_run("failures", FailureRow, run_id, order="rowid")
-        verdicts = self._of_run("verdicts", VerdictRow, run_id)
+        verdicts = self._verdicts(run_id)
         advice = self._of_run("advice", AdviceRow, run_id)
         sizings = self._sizings(run_id)
         orders = self._orders(run_id)
@@ -152,8 +159,15 @@ class Reader:
     def _opinions(self, run_id: str) -> Mapping[str, list[OpinionRow]]:
         opinions: dict[str, list[OpinionRow]] = defaultdict(list)
         for row in self._rows(f"SELECT * FROM opinions WHERE {_OF_RUN} ORDER BY rowid", run_id):
-            opinions[row["candidate_id"]].append(_read(OpinionRow, row, details=json.loads(row["details"])))
+            said = _read(OpinionRow, row, details=json.loads(row["details"]), grounding=_grounding(row))
+            opinions[row["candidate_id"]].append(said)
         return opinions
+
+    def _verdicts(self, run_id: str) -> Mapping[str, list[VerdictRow]]:
+        verdicts: dict[str, list[VerdictRow]] = defaultdict(list)
+        for row in self._rows(f"SELECT * FROM verdicts WHERE {_OF_RUN}", run_id):
+            verdicts[row["candidate_id"]].append(_read(VerdictRow, row, grounding=_grounding(row)))
+        return verdicts
 
     def _sizings(self, run_id: str) -> Mapping[str, list[SizingRow]]:
         sizings: dict[str, list[SizingRow]] = defaultdict(list)
@@ -219,6 +233,12 @@ def _unfinished(span_id: str, calls: list[sqlite3.Row]) -> SpanRow:
         detail=None,
         calls=tuple(_read(CallRow, call) for call in calls),
     )
+
+
+def _grounding(row: sqlite3.Row) -> GroundingRow | None:
+    if row["numbers"] is None:
+        return None
+    return GroundingRow(numbers=row["numbers"], ungrounded=tuple(json.loads(row["ungrounded"])))
 
 
 def _parsed(text: str | None) -> Mapping[str, Any] | None:

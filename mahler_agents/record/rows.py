@@ -93,6 +93,29 @@ class SpanRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroundingRow:
+    """Numbers of an advisor's text, and those of them that its brief does not hold, as they were written."""
+
+    numbers: int
+    ungrounded: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundednessRow:
+    """How well the replies to one version of one role's prompt, by one model, keep to their briefs."""
+
+    role: str
+    prompt_hash: str
+    model: str
+    replies: int
+    ungrounded_replies: int
+    """Replies with at least one number that is not in the brief."""
+    numbers: int
+    ungrounded: int
+    """Numbers that are not in the brief."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OpinionRow:
     """One analyst's opinion."""
 
@@ -102,6 +125,8 @@ class OpinionRow:
     p_profit: float
     summary: str
     details: Mapping[str, str]
+    grounding: GroundingRow | None
+    """None in records made before it was looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +149,8 @@ class VerdictRow:
     confidence: float
     p_profit: float
     summary: str
+    grounding: GroundingRow | None
+    """None in records made before it was looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
