@@ -39,7 +39,7 @@ def scanned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Scan
     model = ScriptedModel(inventive)
     result = scan(database, model.endpoint, config=ONE, seed_of_ids=3)
     for opinion in result.reviews[0].opinions:
-        PlainLines(lines)(Progress(stage=Stage.ANALYST, result=opinion, rank=1))
+        PlainLines(lines)(Progress(stage=Stage.ANALYST, result=opinion, place=1))
     return database, result, lines.getvalue()
 
 
