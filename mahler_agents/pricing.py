@@ -2,7 +2,8 @@
 
 Black-Scholes-Merton with a continuous dividend yield; formulas as in Hull, *Options, Futures, and Other Derivatives*
 (chapters 17 and 19: price, delta, gamma, theta, vega, rho) and Haug, *The Complete Guide to Option Pricing Formulas*
-(chapter 2: vanna as DdeltaDvol, volga as DvegaDvol or vomma, charm as DdeltaDtime).
+(chapter 2: vanna as DdeltaDvol, volga as DvegaDvol or vomma, charm as DdeltaDtime). Cash dividends are escrowed (Hull,
+section 15.12): what they are worth today leaves the price, as the yield that takes as much away until expiry.
 
 All arguments broadcast against each other. Common units: `spot` and `strike` in dollars per share; `years` to expiry
 (365 days a year); `rate` and `dividend_yield` annualised and continuously compounded; `volatility` an annualised
@@ -20,6 +21,7 @@ from pyvolr import bs
 from scipy.special import ndtr
 
 from mahler_agents.clock import NEW_YORK
+from mahler_agents.errors import InputError
 
 Floats = NDArray[np.float64]
 
@@ -67,6 +69,36 @@ def years_to_expiry(as_of: dt.datetime, expiration: ArrayLike) -> Floats:
     days = (np.asarray(expiration, dtype="datetime64[D]") - today) / np.timedelta64(1, "D")
     time_of_day = (local.hour * 3600 + local.minute * 60 + local.second) / _SECONDS_PER_DAY
     return (days + _CLOSE - time_of_day) / DAYS_PER_YEAR
+
+
+def dividends_present_value(
+    *, ex_date: ArrayLike, dollars: ArrayLike, as_of: dt.datetime, expiration: ArrayLike, rate: float
+) -> Floats:
+    """Return what the dividends inside each option's life are worth at `as_of`, dollars per share, one an expiration.
+
+    Inside are those with an ex-date after `as_of`'s New York date, on or before the expiration; each is discounted from
+    its ex-date. `ex_date` and `dollars` have one row a dividend. Raises `InputError` for an amount below zero or that
+    is no number.
+    """
+    dates, amounts = np.asarray(ex_date, dtype="datetime64[D]"), np.asarray(dollars, dtype=np.float64)
+    for bad in np.flatnonzero(~((amounts >= 0) & (amounts < np.inf))):
+        raise InputError(f"a dividend of {amounts[bad]:g} dollars on {dates[bad]}: give an amount of zero or above")
+    worth = amounts * np.exp(-rate * years_to_expiry(as_of, dates))
+    coming = dates > np.datetime64(as_of.astimezone(NEW_YORK).date(), "D")
+    inside = coming & (dates <= np.asarray(expiration, dtype="datetime64[D]")[..., np.newaxis])
+    return np.where(inside, worth, 0.0).sum(axis=-1)
+
+
+def dividend_yield(*, present_value: ArrayLike, spot: ArrayLike, years: ArrayLike) -> Floats:
+    """Return the yields that take dividends worth `present_value` (dollars per share) out of the price until expiry.
+
+    q = -ln(1 - present value / spot) / years. NaN where the dividends are worth the price or more, and as everywhere
+    for an impossible input; 0 without dividends.
+    """
+    worth, price, time = (np.asarray(column, dtype=np.float64) for column in (present_value, spot, years))
+    with np.errstate(all="ignore"):
+        possible = (worth >= 0) & (worth < price) & (price < np.inf) & ((time > 0) | (worth == 0))
+        return np.where(possible, -np.log1p(-worth / price) / np.where(worth > 0, time, 1.0) + 0.0, np.nan)
 
 
 def price(

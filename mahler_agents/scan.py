@@ -136,7 +136,7 @@ class Scan:
             market=snapshot.market,
             source=snapshot.source,
             synthetic=snapshot.synthetic,
-            missing=snapshot.missing,
+            missing=snapshot.all_missing,
             broker=self.parts.broker.name,
             model=self.parts.model,
             toy_model=self.parts.toy_model,

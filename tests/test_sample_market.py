@@ -1,11 +1,13 @@
 """The made-up market: a pure function of seed and instant, and a market that a trader would recognise."""
 
 import asyncio
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
+from conftest import at_scale
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +19,6 @@ from mahler_agents.market.sample import SampleMarket
 from mahler_agents.market.sample.chain import _shown_day
 from mahler_agents.market.sample.history import bars, volatility_history
 from mahler_agents.market.sample.paths import simulate_paths
-from mahler_agents.market.sample.world import INSTRUMENTS
 from mahler_agents.screen import screen, select_for_review
 from mahler_agents.types import UNIVERSE, Quote
 
@@ -45,7 +46,7 @@ def figures(snapshot: Snapshot) -> list[object]:
         for part in ("chain", "bars", "volatility_history")
         for field, column in vars(getattr(held, part)).items()
     ]
-    news = [(held.headlines, held.ex_dividend_dates) for held in snapshot.underlyings.values()]
+    news = [(held.headlines, held.dividends) for held in snapshot.underlyings.values()]
     return [snapshot.as_of, snapshot.vix, snapshot.vix_3_month, columns, news]
 
 
@@ -119,15 +120,30 @@ class TestWhatASnapshotHolds:
             assert times[0] <= DEFAULT
             assert {"synthetic" in headline.source for headline in held.headlines} == {True}
 
-    def test_coming_ex_dates_are_sessions_until_the_last_expiration(self) -> None:
+    def test_coming_dividends_are_of_sessions_until_the_last_expiration(self) -> None:
         held = look(DEFAULT).underlyings
-        assert held["GLD"].ex_dividend_dates == ()
-        assert len(held["TLT"].ex_dividend_dates or ()) == 6  # monthly
+        assert held["GLD"].dividends == ()
+        assert len(held["TLT"].dividends or ()) == 6  # monthly
         for name in ("SPY", "QQQ", "IWM", "TLT"):
-            dates = held[name].ex_dividend_dates
-            assert dates
+            dividends = held[name].dividends
+            assert dividends
+            dates = [dividend.ex_date for dividend in dividends]
             assert all(calendar.is_session(date) for date in dates)
             assert DEFAULT.date() < dates[0] <= dates[-1] <= held[name].chain.expiration.max()
+            assert all(0 < (dividend.dollars or 0) < 0.01 * held[name].chain.spot for dividend in dividends)
+
+    @pytest.mark.parametrize("at", [DEFAULT, instant("2026-03-18"), instant("2026-03-18", "16:30")])
+    def test_dividends_can_be_asked_for_alone_and_at_any_hour(self, at: dt.datetime) -> None:
+        asked = asyncio.run(MARKET.dividends((*UNIVERSE, "AAPL"), at))
+        assert asked.keys() == set(UNIVERSE)
+        seen = look(min(at, calendar.session_close(at.astimezone(NEW_YORK).date()))).underlyings
+        assert asked == {name: held.dividends for name, held in seen.items()}
+        spy = [dividend.ex_date for dividend in asked["SPY"]]
+        assert (dt.date(2026, 3, 18) in spy) == (at == DEFAULT)  # on its ex-date a dividend is no longer to come
+
+    def test_dividends_outside_the_markets_range_are_refused(self) -> None:
+        with pytest.raises(InputError, match="2029-01-02 is outside the sample market"):
+            asyncio.run(MARKET.dividends(("SPY",), instant("2029-01-02")))
 
     def test_a_chain_knows_the_larger_of_todays_and_yesterdays_volume(self) -> None:
         early = look(instant("2026-03-18", "09:30")).underlyings["SPY"].chain
@@ -334,22 +350,29 @@ class TestPricesAreThoseOfAMarket:
         for name in ("delta", "gamma", "theta_per_day", "vega_per_vol_point"):
             assert np.allclose(getattr(ours, name), getattr(chain, name), equal_nan=True)
 
-    def test_calls_less_puts_are_worth_the_spot_less_the_coming_dividends_less_the_strike(self) -> None:
-        snapshot = look(DEFAULT)
+    @settings(max_examples=at_scale(200), deadline=None)
+    @given(at=instants())
+    def test_calls_less_puts_are_worth_the_spot_less_the_coming_dividends_less_the_strike(
+        self, at: dt.datetime
+    ) -> None:
+        snapshot, held_to_parity = look(at), 0
         for held in snapshot.underlyings.values():
-            chain = held.chain
-            mid, wide = (chain.bid + chain.ask) / 2, chain.ask - chain.bid
-            for expiration in np.unique(chain.expiration):
-                month = chain.expiration == expiration
-                for strike in np.intersect1d(chain.strike[month & chain.is_put], chain.strike[month & ~chain.is_put]):
-                    put = np.flatnonzero(month & chain.is_put & (chain.strike == strike))[0]
-                    call = np.flatnonzero(month & ~chain.is_put & (chain.strike == strike))[0]
-                    ex_dates = sum(date <= expiration for date in held.ex_dividend_dates or ())
-                    years = pricing.years_to_expiry(DEFAULT, expiration)
-                    forward = chain.spot * (1 - PAYOUTS[chain.underlying]) ** ex_dates
-                    parity = forward - strike * np.exp(-snapshot.risk_free_rate * years)
-                    slack = wide[put] + wide[call]
-                    assert mid[call] - mid[put] == pytest.approx(parity, abs=slack)
+            for month in np.unique(held.chain.expiration):
+                call, put, strike = pairs_of(held.chain, month)
+                worth = sum(
+                    (one.dollars or 0) * np.exp(-snapshot.risk_free_rate * (one.ex_date - at.date()).days / 365)
+                    for one in held.dividends or ()
+                    if one.ex_date <= month.item()
+                )
+                cash = strike * np.exp(-snapshot.risk_free_rate * pricing.years_to_expiry(at, month))
+                off = (call.mid - put.mid) - (held.chain.spot - worth - cash)
+                # An American option worth its exercise today is worth more than parity says: those are left out.
+                european = (call.mid > held.chain.spot - strike + call.half) & (
+                    put.mid > strike - held.chain.spot + put.half
+                )
+                assert (np.abs(off) <= call.half + put.half + 1e-9)[european].all()
+                held_to_parity += european.sum()
+        assert held_to_parity > 100
 
     def test_puts_of_stocks_have_skew_and_the_term_structure_has_a_slope(self) -> None:
         chain = look(DEFAULT).underlyings["SPY"].chain
@@ -411,6 +434,25 @@ class TestCandidates:
         assert 0.7 < np.mean([count > 0 for count in counts]) < 1
 
 
+@dataclasses.dataclass(frozen=True)
+class Mids:
+    mid: np.ndarray
+    half: np.ndarray
+    """Half of bid to ask."""
+
+
+def pairs_of(chain: Chain, expiration: np.datetime64) -> tuple[Mids, Mids, np.ndarray]:
+    """Return calls, puts and strikes of one expiration, where both are quoted."""
+    month = chain.expiration == expiration
+    calls, puts = np.flatnonzero(month & ~chain.is_put), np.flatnonzero(month & chain.is_put)
+    strike, call, put = np.intersect1d(chain.strike[calls], chain.strike[puts], return_indices=True)
+    call_mids, put_mids = (
+        Mids((chain.bid[rows] + chain.ask[rows]) / 2, (chain.ask[rows] - chain.bid[rows]) / 2)
+        for rows in (calls[call], puts[put])
+    )
+    return call_mids, put_mids, strike
+
+
 def by_expiration(chain: Chain) -> list[dict[str, np.ndarray]]:
     names = ("is_put", "strike", "bid", "ask")
     return [
@@ -418,11 +460,9 @@ def by_expiration(chain: Chain) -> list[dict[str, np.ndarray]]:
     ]
 
 
-PAYOUTS = {instrument.symbol: instrument.payout for instrument in INSTRUMENTS}
-
 PINNED = (
     {"SPY": 601.58, "QQQ": 522.37, "IWM": 226.38, "TLT": 88.55, "GLD": 279.05},
     12.54,
     1.57,
-    1.6,
+    1.61,
 )

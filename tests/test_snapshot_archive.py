@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.market.archive import content_hash, pack, unpack
-from mahler_agents.market.snapshot import Exposure, Headline, MarketData, Snapshot, chain_from_columns
+from mahler_agents.market.snapshot import Dividend, Exposure, Headline, MarketData, Snapshot, chain_from_columns
 from mahler_agents.types import SpreadType
 
 EXPOSURE = Exposure(
@@ -28,12 +28,17 @@ EXPOSURE = Exposure(
     long_symbol="SPY260417P00535000",
 )
 
+DIVIDENDS = (
+    Dividend(ex_date=dt.date(2026, 3, 20), dollars=1.7),
+    Dividend(ex_date=dt.date(2026, 6, 18), dollars=None),
+)
+
 
 def a_full_snapshot() -> Snapshot:
     """Return a snapshot in which every field holds something that is not its default."""
     account = make_account(EXPOSURE).model_copy(update={"stale_marks": {"SPY260417P00540000": AS_OF}})
     snapshot = make_snapshot(("SPY", "TLT"), account=account, missing={"underlyings.GLD": "not in the file"})
-    with_dividends = dataclasses.replace(snapshot.underlyings["SPY"], ex_dividend_dates=(dt.date(2026, 3, 20),))
+    with_dividends = dataclasses.replace(snapshot.underlyings["SPY"], dividends=DIVIDENDS)
     return dataclasses.replace(snapshot, underlyings={**snapshot.underlyings, "SPY": with_dividends})
 
 
@@ -74,7 +79,7 @@ def test_a_snapshot_comes_back_as_it_was(snapshot: Snapshot) -> None:
 def test_the_full_snapshot_of_this_test_leaves_no_field_at_its_default() -> None:
     full = a_full_snapshot()
     defaults = {"vix": None, "vix_3_month": None, "account": None, "missing": {}}
-    defaults |= {"volatility_history": None, "headlines": None, "ex_dividend_dates": None}
+    defaults |= {"volatility_history": None, "headlines": None, "dividends": None}
     parts: list[Any] = [full, full.underlyings["SPY"]]
     for part in parts:
         for field in dataclasses.fields(part):
@@ -87,9 +92,20 @@ def test_the_full_snapshot_of_this_test_leaves_no_field_at_its_default() -> None
 def test_absent_is_not_empty() -> None:
     for headlines, dividends in ((None, None), ((), ())):
         base = make_snapshot()
-        spy = dataclasses.replace(base.underlyings["SPY"], headlines=headlines, ex_dividend_dates=dividends)
+        spy = dataclasses.replace(base.underlyings["SPY"], headlines=headlines, dividends=dividends)
         back = unpack(pack(dataclasses.replace(base, underlyings={"SPY": spy}))).underlyings["SPY"]
-        assert (back.headlines, back.ex_dividend_dates) == (headlines, dividends)
+        assert (back.headlines, back.dividends) == (headlines, dividends)
+
+
+def test_an_archive_packed_before_there_were_amounts_opens_with_the_ex_dates_alone() -> None:
+    for dates, dividends in ((["2026-03-20"], (Dividend(ex_date=dt.date(2026, 3, 20)),)), ([], ()), (None, None)):
+        with np.load(io.BytesIO(pack(make_snapshot()))) as archive:
+            arrays = dict(archive)
+        header = json.loads(str(arrays["header"]))
+        del header["underlyings"]["SPY"]["dividends"]
+        header["underlyings"]["SPY"]["ex_dividend_dates"] = dates
+        old = an_archive(**arrays | {"header": np.array(json.dumps(header))})
+        assert unpack(old).underlyings["SPY"].dividends == dividends
 
 
 def test_underlyings_keep_their_order() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from builders import AS_OF, EXPIRATION, make_snapshot, occ_symbol
 
+from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import MarketError
 from mahler_agents.execution import ClosingTicket, OrderTicket, Position, client_order_id
-from mahler_agents.market.snapshot import Snapshot
+from mahler_agents.market.snapshot import Dividend, Snapshot
 from mahler_agents.record import connect
 from mahler_agents.types import Quote, Spread, SpreadQuote, SpreadType
 
@@ -28,6 +29,7 @@ class QuotedMarket:
 
     def __init__(self, sides: Mapping[str, Side] | None = None) -> None:
         self.sides = dict(sides or {})
+        self.coming_dividends: dict[str, tuple[Dividend, ...]] = {}
         self.asked: list[tuple[tuple[str, ...], dt.datetime]] = []
         self.down = False
 
@@ -48,6 +50,14 @@ class QuotedMarket:
             symbol: Quote(bid=self.sides[symbol][0], ask=self.sides[symbol][1], at=at)
             for symbol in symbols
             if symbol in self.sides
+        }
+
+    async def dividends(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, tuple[Dividend, ...]]:
+        date = at.astimezone(NEW_YORK).date()
+        return {
+            name: tuple(one for one in self.coming_dividends[name] if one.ex_date > date)
+            for name in underlyings
+            if name in self.coming_dividends
         }
 
     def quote(self, spread: Spread, *, short: Side, long: Side) -> None:

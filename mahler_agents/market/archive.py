@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -14,7 +14,17 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from mahler_agents.market.snapshot import Account, Bars, Chain, Headline, MarketData, Snapshot, VolatilityHistory
+from mahler_agents.market.snapshot import (
+    Account,
+    Bars,
+    Chain,
+    Dividend,
+    Headline,
+    MarketData,
+    Snapshot,
+    VolatilityHistory,
+)
+from mahler_agents.types import Frozen
 
 _PLAIN = ("market", "source", "synthetic", "risk_free_rate", "vix", "vix_3_month")
 
@@ -27,7 +37,7 @@ def pack(snapshot: Snapshot) -> bytes:
         parts[name] = {
             "spot": repr(float(market_data.chain.spot)),  # JSON has no NaN
             "headlines": _dumped(market_data.headlines),
-            "ex_dividend_dates": _dates(market_data.ex_dividend_dates),
+            "dividends": _dumped(market_data.dividends),
             "has_volatility_history": market_data.volatility_history is not None,
         }
         for part in ("chain", "bars", "volatility_history"):
@@ -85,24 +95,28 @@ def _market_data(name: str, part: Mapping[str, Any], arrays: Mapping[str, NDArra
         names = (field.name for field in fields(kind))
         return {key: arrays[f"{name}/{folder}/{key}"] for key in names if f"{name}/{folder}/{key}" in arrays}
 
-    headlines, ex_dates = part["headlines"], part["ex_dividend_dates"]
+    headlines, dividends = part["headlines"], _dividends(part)
     history = VolatilityHistory(**columns(VolatilityHistory)) if part["has_volatility_history"] else None
     return MarketData(
         chain=Chain(underlying=name, spot=float(part["spot"]), **columns(Chain)),
         bars=Bars(**columns(Bars)),
         volatility_history=history,
         headlines=None if headlines is None else tuple(Headline.model_validate(one) for one in headlines),
-        ex_dividend_dates=None if ex_dates is None else tuple(dt.date.fromisoformat(one) for one in ex_dates),
+        dividends=None if dividends is None else tuple(Dividend.model_validate(one) for one in dividends),
     )
+
+
+def _dividends(part: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None:
+    """Return the dividends of one underlying; archives packed before there were amounts hold the ex-dates alone."""
+    if "dividends" in part:
+        return part["dividends"]
+    ex_dates = part["ex_dividend_dates"]
+    return None if ex_dates is None else [{"ex_date": ex_date} for ex_date in ex_dates]
 
 
 def _columns(part: Chain | Bars | VolatilityHistory | None) -> dict[str, NDArray[Any]]:
     return {} if part is None else {name: value for name, value in vars(part).items() if isinstance(value, np.ndarray)}
 
 
-def _dumped(headlines: tuple[Headline, ...] | None) -> list[Any] | None:
-    return None if headlines is None else [one.model_dump(mode="json") for one in headlines]
-
-
-def _dates(dates: tuple[dt.date, ...] | None) -> list[str] | None:
-    return None if dates is None else [one.isoformat() for one in dates]
+def _dumped(parts: tuple[Frozen, ...] | None) -> list[Any] | None:
+    return None if parts is None else [one.model_dump(mode="json") for one in parts]

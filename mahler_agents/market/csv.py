@@ -15,7 +15,7 @@ from mahler_agents.config import risk_free_rate
 from mahler_agents.errors import InputError
 from mahler_agents.market import calendar
 from mahler_agents.market.csv_file import ChainFile, DayOfChain, read_chain_file
-from mahler_agents.market.snapshot import Bars, Chain, MarketData, Snapshot, chain_from_columns
+from mahler_agents.market.snapshot import Bars, Chain, Dividend, MarketData, Snapshot, chain_from_columns
 from mahler_agents.types import CONTRACT_MULTIPLIER, Quote
 
 _ABSENT = {
@@ -23,7 +23,6 @@ _ABSENT = {
     "vix_3_month": "not in the file",
     "volatility_history": "not in the file: it holds quotes, not a 30-day implied volatility",
     "headlines": "not in the file",
-    "ex_dividend_dates": "not in the file",
     "bars.open": "not in the file: its bars are the underlying's daily closes",
     "bars.high": "not in the file: its bars are the underlying's daily closes",
     "bars.low": "not in the file: its bars are the underlying's daily closes",
@@ -110,6 +109,14 @@ class CsvMarket:
             if 0 <= bid <= ask and ask > 0:
                 quotes[symbol] = Quote(bid=bid, ask=ask, at=close)
         return quotes
+
+    async def dividends(
+        self,
+        underlyings: Sequence[str],  # noqa: ARG002 - the protocol's arguments
+        at: dt.datetime,  # noqa: ARG002
+    ) -> Mapping[str, tuple[Dividend, ...]]:
+        """Return nothing: such a file does not hold dividends, so none of any underlying is known."""
+        return {}
 
     def spot(self, underlying: str, at: dt.datetime) -> float:
         """Return the underlying's close on the New York date of `at`, dollars per share.

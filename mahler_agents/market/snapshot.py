@@ -6,11 +6,11 @@ What a market does not know is absent: NaN in a column, None in a field, never a
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from mahler_agents.types import Frozen, Quote, SpreadType
 
@@ -102,6 +102,14 @@ class Headline(Frozen):
     source: str
 
 
+class Dividend(Frozen):
+    """One coming cash dividend: who holds the shares before the session of `ex_date` gets it."""
+
+    ex_date: dt.date
+    dollars: Annotated[float, Field(gt=0)] | None = None
+    """Per share, announced or expected; None if only the date is known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MarketData:
     """What one underlying looks like at `as_of`; empty parts are absent, not zero."""
@@ -111,7 +119,8 @@ class MarketData:
     volatility_history: VolatilityHistory | None = None
     headlines: tuple[Headline, ...] | None = None
     """Newest first; None where the source has no news at all, empty where there was none."""
-    ex_dividend_dates: tuple[dt.date, ...] | None = None
+    dividends: tuple[Dividend, ...] | None = None
+    """With ex-dates after `as_of`'s New York date, in order; None if unknown, empty if none is to come."""
 
 
 class Exposure(Frozen):
@@ -170,7 +179,22 @@ class Snapshot:
     vix_3_month: float | None = None
     account: Account | None = None
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What could not be had: name of the part to the reason, e.g. `headlines` -> `not in the file`."""
+    """What the market could not give: name of the part to the reason, e.g. `headlines` -> `not in the file`."""
+
+    @property
+    def all_missing(self) -> Mapping[str, str]:
+        """`missing`, and the dividends that are not known, which volatilities and greeks are computed without."""
+        unknown = {f"dividends.{name}": _unknown_dividends(held) for name, held in self.underlyings.items()}
+        return {**self.missing, **{name: why for name, why in unknown.items() if why}}
+
+
+def _unknown_dividends(held: MarketData) -> str | None:
+    """Say which of an underlying's dividends nobody knows, and what follows from that."""
+    without = "volatilities and greeks that the source lacks are computed without"
+    if held.dividends is None:
+        return f"not known: {without} dividends"
+    dates = [dividend.ex_date.isoformat() for dividend in held.dividends if dividend.dollars is None]
+    return f"the amount of {', '.join(dates)} is not known: {without} it" if dates else None
 
 
 class Market(Protocol):
@@ -208,6 +232,13 @@ class Market(Protocol):
 
     async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
         """Return the quotes of the option symbols at the instant `at`; a symbol without a usable quote is left out."""
+        ...
+
+    async def dividends(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, tuple[Dividend, ...]]:
+        """Return the dividends with ex-dates after `at`'s New York date, in order, as known at the instant `at`.
+
+        Empty where none is to come; an underlying of which the market does not know that is left out.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mahler_agents.market import calendar
 from mahler_agents.market.occ import ContractTerms, Right, format_symbol
 from mahler_agents.market.sample.noise import Keys
-from mahler_agents.market.sample.world import INDEX, INSTRUMENTS, SYMBOLS, ex_dates
+from mahler_agents.market.sample.world import INDEX, INSTRUMENTS, SYMBOLS
 from mahler_agents.pricing import DAYS_PER_YEAR
 
 Floats = NDArray[np.float64]
@@ -46,8 +46,6 @@ class Contracts:
     strike: Floats
     early_close_years: Floats
     """How much before 16:00 New York the expiration's session closes, in years."""
-    log_payout: Floats
-    """Sum of ln(1 - dividend / price) over the ex-dates after the date and until expiration."""
     identity: Keys
     """The contract as one number: the key of its noise."""
 
@@ -88,13 +86,11 @@ def shown_contracts(index: int, date: dt.date, reference: float, volatility: flo
     `reference` is the price (dollars per share) and `volatility` the annualised implied volatility, both of the
     session before: they set the range of strikes.
     """
-    return contracts(
-        [terms for day in expirations(date) for terms in _strip(index, date, day, reference, volatility)], date
-    )
+    return contracts([terms for day in expirations(date) for terms in _strip(index, date, day, reference, volatility)])
 
 
-def contracts(terms: Sequence[ContractTerms], date: dt.date) -> Contracts:
-    """Return contracts of any instruments as columns; all must be listed on the date."""
+def contracts(terms: Sequence[ContractTerms]) -> Contracts:
+    """Return contracts of any instruments as columns."""
     instrument = np.array([INDEX[t.underlying] for t in terms], dtype=np.intp)
     is_put = np.array([t.right == "put" for t in terms], dtype=np.bool_)
     expiration = np.array([t.expiration for t in terms], dtype="datetime64[D]")
@@ -108,7 +104,6 @@ def contracts(terms: Sequence[ContractTerms], date: dt.date) -> Contracts:
         expiration=expiration,
         strike=strike,
         early_close_years=np.array([_early_close_years(t.expiration) for t in terms], dtype=np.float64),
-        log_payout=np.array([_log_payout(INDEX[t.underlying], date, t.expiration) for t in terms], dtype=np.float64),
         identity=(instrument.astype(np.uint64) << np.uint64(60))
         | (is_put.astype(np.uint64) << np.uint64(59))
         | (days << np.uint64(32))
@@ -146,9 +141,3 @@ def _trading_day(friday: dt.date) -> dt.date:
 def _early_close_years(expiration: dt.date) -> float:
     hours = calendar.session(expiration)
     return (_FULL_SESSION - (hours.close - hours.open)) / dt.timedelta(days=DAYS_PER_YEAR)
-
-
-@lru_cache(maxsize=8192)
-def _log_payout(index: int, date: dt.date, expiration: dt.date) -> float:
-    count = sum(date < day <= expiration for day in ex_dates(index))
-    return count * float(np.log1p(-INSTRUMENTS[index].payout))

@@ -15,12 +15,12 @@ from mahler_agents.market.sample.chain import chain
 from mahler_agents.market.sample.headlines import headlines
 from mahler_agents.market.sample.history import bars, recent_moves, volatility_history
 from mahler_agents.market.sample.listing import contracts, expirations, is_listed
-from mahler_agents.market.sample.moment import Moment, find_moment, open_moment
+from mahler_agents.market.sample.moment import Moment, find_moment, new_york_date, open_moment
 from mahler_agents.market.sample.paths import simulate_paths
 from mahler_agents.market.sample.quoting import quote
 from mahler_agents.market.sample.surface import vix, vix_3_month
-from mahler_agents.market.sample.world import INDEX, RISK_FREE_RATE, SYMBOLS, ex_dates
-from mahler_agents.market.snapshot import MarketData, Snapshot
+from mahler_agents.market.sample.world import INDEX, INSTRUMENTS, RISK_FREE_RATE, SYMBOLS, ex_dates
+from mahler_agents.market.snapshot import Dividend, MarketData, Snapshot
 from mahler_agents.types import Quote
 
 DEFAULT_SEED = 22
@@ -99,7 +99,7 @@ class SampleMarket:
         listed = [t for t in terms.values() if is_listed(t, moment.date)]
         if not listed:
             return {}
-        columns = contracts(listed, moment.date)
+        columns = contracts(listed)
         quoted = quote(self.seed, columns, moment.state, moment.at, moment.seconds_open)
         rows = zip(
             columns.symbol.tolist(),
@@ -111,6 +111,14 @@ class SampleMarket:
         return {
             symbol: Quote(bid=bid, ask=ask, at=moment.at - dt.timedelta(seconds=age)) for symbol, bid, ask, age in rows
         }
+
+    async def dividends(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, tuple[Dividend, ...]]:
+        """Return the dividends to come until the last expiration listed on `at`'s date; all are known from the first.
+
+        Left out are underlyings that the market does not have. Raises `InputError` outside the market's range.
+        """
+        date = new_york_date(at)
+        return {name: _coming_dividends(INDEX[name], date) for name in underlyings if name in INDEX}
 
     def spot(self, underlying: str, at: dt.datetime) -> float:
         """Return the underlying's price at the instant, dollars per share.
@@ -130,13 +138,14 @@ class SampleMarket:
             bars=bars(self.seed, index, moment.row),
             volatility_history=volatility_history(self.seed, index, moment.row),
             headlines=headlines(self.seed, index, moment.at, moves),
-            ex_dividend_dates=_coming_ex_dates(index, moment.date),
+            dividends=_coming_dividends(index, moment.date),
         )
 
 
-def _coming_ex_dates(index: int, date: dt.date) -> tuple[dt.date, ...]:
-    """Return the ex-dates after the date until the last listed expiration."""
-    return tuple(day for day in ex_dates(index) if date < day <= expirations(date)[-1])
+def _coming_dividends(index: int, date: dt.date) -> tuple[Dividend, ...]:
+    """Return the dividends after the date until the last listed expiration."""
+    days = (day for day in ex_dates(index) if date < day <= expirations(date)[-1])
+    return tuple(Dividend(ex_date=day, dollars=INSTRUMENTS[index].dividend) for day in days)
 
 
 def _index(underlying: str) -> int:

@@ -35,7 +35,7 @@ def find_moment(seed: int, at: dt.datetime) -> Moment | None:
 
     Raises `InputError` for a time without a zone and outside the market's range.
     """
-    date = _new_york_date(at)
+    date = new_york_date(at)
     if not calendar.is_session(date):
         return None
     hours = calendar.session(date)
@@ -62,7 +62,8 @@ def open_moment(seed: int, at: dt.datetime) -> Moment:
     return moment
 
 
-def _new_york_date(at: dt.datetime) -> dt.date:
+def new_york_date(at: dt.datetime) -> dt.date:
+    """Return an instant's New York date; raises `InputError` without a time zone and outside the market's range."""
     if at.tzinfo is None:
         raise InputError(f"{at} has no time zone: give an aware time")
     date = at.astimezone(NEW_YORK).date()

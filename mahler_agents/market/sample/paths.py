@@ -78,8 +78,9 @@ def simulate_paths(seed: int) -> Paths:
     leverage = np.array([factor.leverage for factor in FACTORS])
     own = shocks[..., len(INSTRUMENTS) :]
     factors = _factors(leverage * returns[..., :1] + np.sqrt(1 - leverage**2) * own, last_point, seed)
-    log_price = _log_prices(returns, factors, last_point, dates)
+    log_price = _log_prices(returns, factors, last_point)
     log_price += np.log([i.anchor_price for i in INSTRUMENTS]) - log_price[dates.index(ANCHOR_DATE), 0]
+    log_price += _log_shares_left(log_price[:, -1], dates)[:, None]
     return read_only(
         Paths(
             dates=dates,
@@ -122,8 +123,8 @@ def _factors(shocks: Floats, last_point: Counts, seed: int) -> Floats:
     return _held_after_close(fading * openings[:, None] + driven, last_point)
 
 
-def _log_prices(returns: Floats, factors: Floats, last_point: Counts, dates: tuple[dt.date, ...]) -> Floats:
-    """Return log prices that begin anywhere: each step has the volatility that stood at its beginning."""
+def _log_prices(returns: Floats, factors: Floats, last_point: Counts) -> Floats:
+    """Return log prices that begin anywhere and pay nothing: each step has the volatility that stood at its start."""
     closing = np.take_along_axis(factors, last_point[:, None, None], axis=1)
     before_night = np.concatenate([factors[:1, :1], closing[:-1]])
     at_start = np.concatenate([before_night, factors[:, :-1]], axis=1)
@@ -131,14 +132,26 @@ def _log_prices(returns: Floats, factors: Floats, last_point: Counts, dates: tup
     drift = np.array([i.drift for i in INSTRUMENTS]) / SESSIONS_PER_YEAR
     weights = _STEP_WEIGHTS[:, None]
     steps = deviation * np.sqrt(weights) * returns + (drift - 0.5 * deviation**2) * weights
-    for index, instrument in enumerate(INSTRUMENTS):
-        going_ex = np.isin(np.asarray(dates, dtype="datetime64[D]"), np.asarray(ex_dates(index), dtype="datetime64[D]"))
-        steps[going_ex, 0, index] += np.log1p(-instrument.payout)
     within = np.concatenate([np.zeros_like(steps[:, :1]), np.cumsum(steps[:, 1:], axis=1)], axis=1)
     within = _held_after_close(within, last_point)
     openings = np.cumsum(steps[:, 0], axis=0)
     openings[1:] += np.cumsum(within[:-1, -1], axis=0)
     return openings[:, None] + within
+
+
+def _log_shares_left(closing: Floats, dates: tuple[dt.date, ...]) -> Floats:
+    """Return how much of the price each session is left after all dividends, log, 0 on `ANCHOR_DATE`.
+
+    Whoever holds the price that pays nothing, and sells of it each dividend at the close before its ex-date, holds this
+    share of it: the price less dividends. `closing` are the log prices that pay nothing, (session, instrument).
+    """
+    days = np.asarray(dates, dtype="datetime64[D]")
+    sold = np.zeros_like(closing)
+    for index, instrument in enumerate(INSTRUMENTS):
+        going_ex = np.flatnonzero(np.isin(days[1:], np.asarray(ex_dates(index), dtype="datetime64[D]")))
+        sold[going_ex + 1, index] = instrument.dividend / np.exp(closing[going_ex, index])
+    left = 1.0 - np.cumsum(sold, axis=0)
+    return np.log1p(left - left[dates.index(ANCHOR_DATE)])
 
 
 def _held_after_close(path: Floats, last_point: Counts) -> Floats:

@@ -15,7 +15,7 @@ from mahler_agents.market.sample.listing import MONTHLY_DAYS, WEEKLY_DAYS, Contr
 from mahler_agents.market.sample.noise import Topic, normal, uniform
 from mahler_agents.market.sample.paths import MARKET
 from mahler_agents.market.sample.surface import MarketState, implied_volatilities
-from mahler_agents.market.sample.world import INSTRUMENTS, RISK_FREE_RATE
+from mahler_agents.market.sample.world import INSTRUMENTS, RISK_FREE_RATE, ex_dates
 
 Floats = NDArray[np.float64]
 
@@ -51,14 +51,14 @@ def quote(seed: int, contracts: Contracts, state: MarketState, at: dt.datetime, 
     """Return the quotes at the instant `at`, `seconds_open` after the session's opening."""
     years = pricing.years_to_expiry(at, contracts.expiration) - contracts.early_close_years
     years = np.maximum(years, _SHORTEST_YEARS)
+    dividend_yield = _dividend_yield(contracts, state, at, years)
     volatility = implied_volatilities(
         state,
         instrument=contracts.instrument,
         strike=contracts.strike,
         years=years,
-        log_payout=contracts.log_payout,
+        dividend_yield=dividend_yield,
     )
-    dividend_yield = -contracts.log_payout / years
     spot = state.spot[contracts.instrument]
     european = pricing.price(
         is_put=contracts.is_put,
@@ -84,15 +84,33 @@ def quote(seed: int, contracts: Contracts, state: MarketState, at: dt.datetime, 
     )
 
 
+def _dividend_yield(contracts: Contracts, state: MarketState, at: dt.datetime, years: Floats) -> Floats:
+    """Return what the dividends inside each contract's life come to, as a yield."""
+    worth = np.zeros(len(contracts))
+    for index in np.unique(contracts.instrument).tolist():
+        mine = np.flatnonzero(contracts.instrument == index)
+        expirations, place = np.unique(contracts.expiration[mine], return_inverse=True)
+        dates = np.asarray(ex_dates(index), dtype="datetime64[D]")
+        worth[mine] = pricing.dividends_present_value(
+            ex_date=dates,
+            dollars=np.full(len(dates), INSTRUMENTS[index].dividend),
+            as_of=at,
+            expiration=expirations,
+            rate=RISK_FREE_RATE,
+        )[place]
+    return pricing.dividend_yield(present_value=worth, spot=state.spot[contracts.instrument], years=years)
+
+
 def _around(seed: int, contracts: Contracts, state: MarketState, fair: Floats) -> tuple[Floats, Floats]:
-    """Return bid and ask: wider for dear options and in storms, and never nearer to each other than a tick."""
+    """Return bid and ask, the fair value between them: wider for dear options and in storms, at least a tick apart."""
     storm = float(np.exp(max(0.0, state.factors[:MARKET].sum())))
     own = np.exp(0.35 * normal(seed, Topic.SPREAD, contracts.identity))
     half = 0.5 * (_CENT + _QUOTE_WIDTHS[contracts.instrument] * np.sqrt(fair) * storm * own)
     low, high = np.maximum(fair - half, 0.0), fair + half
     tick = np.where(fair >= _NICKEL_ABOVE[contracts.instrument], _NICKEL, _CENT)
-    bid_ticks = (low / tick).round(6).round()
-    ask_ticks = np.maximum((high / tick).round(6).round(), bid_ticks + 1)
+    between = (fair / tick).round(6)
+    bid_ticks = np.minimum((low / tick).round(6).round(), np.floor(between))
+    ask_ticks = np.maximum(np.maximum((high / tick).round(6).round(), np.ceil(between)), bid_ticks + 1)
     return (bid_ticks * tick).round(2), (ask_ticks * tick).round(2)
 
 

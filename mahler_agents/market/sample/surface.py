@@ -52,14 +52,11 @@ def at_the_money(factors: Floats, instrument: ArrayLike, years: ArrayLike) -> Fl
 
 
 def implied_volatilities(
-    state: MarketState, *, instrument: Indices, strike: Floats, years: Floats, log_payout: Floats
+    state: MarketState, *, instrument: Indices, strike: Floats, years: Floats, dividend_yield: Floats
 ) -> Floats:
-    """Return implied volatilities, annualised fractions; one row a contract.
-
-    `log_payout` is the sum of ln(1 - dividend / price) over the ex-dates until expiration.
-    """
+    """Return implied volatilities, annualised fractions; one row a contract, as are `years` and `dividend_yield`."""
     variance = at_the_money(state.factors, instrument, years) ** 2 * years  # total, at the forward
-    log_moneyness = np.log(strike / state.spot[instrument]) - RISK_FREE_RATE * years - log_payout
+    log_moneyness = np.log(strike / state.spot[instrument]) - (RISK_FREE_RATE - dividend_yield) * years
     skew = _SKEWS[instrument]
     scaled = log_moneyness * _CURVATURES[instrument] / np.sqrt(variance * (1 + variance))
     total = variance / 2 * (1 + skew * scaled + np.sqrt((scaled + skew) ** 2 + 1 - skew**2))

@@ -83,10 +83,10 @@ class Instrument:
     """Open interest of a weekly expiration, as a share of a monthly one's."""
     share_volume: float
     """Shares in a median session."""
-    payout: float = 0.0
-    """Dividend per ex-date, as a share of the price."""
-    payout_months: tuple[int, ...] = ()
-    payout_day: int = 15
+    dividend: float = 0.0
+    """Dollars per share at each ex-date."""
+    ex_months: tuple[int, ...] = ()
+    ex_day: int = 15
     """The ex-date is the first session on or after this day of the month."""
 
 
@@ -98,25 +98,25 @@ INSTRUMENTS = (
         symbol="SPY", anchor_price=600.0, drift=0.08, median_volatility=0.120, market_share=1.0,
         own=VolatilityFactor(half_life=15, deviation=0.03), variance_premium=1.13, skew=-0.60, curvature=0.75,
         strike_steps=(5.0, 10.0), nickel_above=_PENNIES, quote_width=0.015, open_interest=9_000, weekly_share=0.17,
-        share_volume=60e6, payout=0.0028, payout_months=_QUARTERLY, payout_day=18,
+        share_volume=60e6, dividend=1.70, ex_months=_QUARTERLY, ex_day=18,
     ),
     Instrument(
         symbol="QQQ", anchor_price=520.0, drift=0.10, median_volatility=0.160, market_share=0.9,
         own=VolatilityFactor(half_life=15, deviation=0.06), variance_premium=1.12, skew=-0.64, curvature=0.72,
         strike_steps=(5.0, 10.0), nickel_above=_PENNIES, quote_width=0.020, open_interest=5_000, weekly_share=0.14,
-        share_volume=40e6, payout=0.0014, payout_months=_QUARTERLY, payout_day=21,
+        share_volume=40e6, dividend=0.73, ex_months=_QUARTERLY, ex_day=21,
     ),
     Instrument(
         symbol="IWM", anchor_price=225.0, drift=0.07, median_volatility=0.180, market_share=0.8,
         own=VolatilityFactor(half_life=15, deviation=0.07), variance_premium=1.10, skew=-0.55, curvature=0.72,
         strike_steps=(1.0, 5.0), nickel_above=_PENNIES, quote_width=0.030, open_interest=400, weekly_share=0.12,
-        share_volume=30e6, payout=0.0028, payout_months=_QUARTERLY, payout_day=15,
+        share_volume=30e6, dividend=0.63, ex_months=_QUARTERLY, ex_day=15,
     ),
     Instrument(
         symbol="TLT", anchor_price=90.0, drift=0.03, median_volatility=0.145, market_share=0.35,
         own=VolatilityFactor(half_life=40, deviation=0.22), variance_premium=1.12, skew=-0.05, curvature=0.70,
         strike_steps=(0.5, 1.0), nickel_above=3.0, quote_width=0.005, open_interest=5_000, weekly_share=0.12,
-        share_volume=35e6, payout=0.0033, payout_months=tuple(range(1, 13)), payout_day=1,
+        share_volume=35e6, dividend=0.30, ex_months=tuple(range(1, 13)), ex_day=1,
     ),
     Instrument(
         symbol="GLD", anchor_price=280.0, drift=0.06, median_volatility=0.145, market_share=0.25,
@@ -146,8 +146,8 @@ def ex_dates(index: int) -> tuple[dt.date, ...]:
     """Return all ex-dividend dates of one instrument, in order, to half a year beyond `LAST_DATE`."""
     instrument = INSTRUMENTS[index]
     days = (
-        dt.date(year, month, instrument.payout_day)
+        dt.date(year, month, instrument.ex_day)
         for year in range(HISTORY_START.year, LAST_DATE.year + 2)
-        for month in instrument.payout_months
+        for month in instrument.ex_months
     )
     return tuple(day if calendar.is_session(day) else calendar.next_session(day) for day in days)
