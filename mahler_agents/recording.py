@@ -16,7 +16,7 @@ from mahler_agents.llm.transport import CallFinished, CallStarted
 from mahler_agents.market.snapshot import Account
 from mahler_agents.record.writer import Writer, as_json
 from mahler_agents.regime import Regime, RegimeUnknown
-from mahler_agents.risk import BreakerDecision, SizeMultiplier, Sizing
+from mahler_agents.risk import BreakerDecision, PortfolioDelta, SizeMultiplier, Sizing
 from mahler_agents.screen import Candidate, ScreenReport
 
 
@@ -91,6 +91,11 @@ class Recording:
         self.event("size_multiplier", multiplier.text, level=level)
         if not breaker.vix_evaluated:
             self.event("vix_not_evaluated", "no VIX: VIX rules not evaluated", level="warning")
+
+    def portfolio_delta(self, before: PortfolioDelta, after: PortfolioDelta | None = None) -> None:
+        """Record the beta-weighted delta of the portfolio as the run met it, and as it left it."""
+        both = {name: one and one.model_dump(mode="json") for name, one in (("before", before), ("after", after))}
+        self._writer.update("runs", {"id": self.run_id}, {"portfolio_delta": as_json(both)})
 
     def equity(self, account: Account, at: dt.datetime) -> None:
         """Record the account's equity and cash."""

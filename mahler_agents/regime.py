@@ -17,6 +17,7 @@ from mahler_agents.indicators import TRADING_DAYS_PER_YEAR
 from mahler_agents.market.snapshot import Bars, Floats, MarketData, Snapshot, VolatilityHistory
 from mahler_agents.types import Environment, Frozen, MarketRegime
 from mahler_agents.volatility import MAX_IMPLIED_VOLATILITY
+from mahler_agents.wording import regime_text, regime_unknown_text
 
 REGIME_UNDERLYING = "SPY"
 FEATURES = (
@@ -79,7 +80,7 @@ class Regime(Frozen):
     @property
     def text(self) -> str:
         """The regime in words for the user and the record."""
-        return f"{self.regime.value} (probability {self.probability:.2f}, fitted on {self.past_rows:,} days)"
+        return regime_text(regime=self.regime.value, probability=self.probability, past_rows=self.past_rows)
 
 
 class RegimeUnknown(Frozen):
@@ -92,7 +93,7 @@ class RegimeUnknown(Frozen):
     @property
     def text(self) -> str:
         """The absence in words for the user and the record."""
-        return f"unknown: {self.reason}"
+        return regime_unknown_text(self.reason)
 
 
 def market_regime(snapshot: Snapshot, params: RegimeParams) -> Regime | RegimeUnknown:

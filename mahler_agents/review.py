@@ -19,7 +19,7 @@ from mahler_agents.llm.prompts import Prompt
 from mahler_agents.market.snapshot import Account, Market, Snapshot
 from mahler_agents.progress import Progress, Stage, Watcher
 from mahler_agents.recording import Recording
-from mahler_agents.risk import RiskLimits, SizeMultiplier, Sizing
+from mahler_agents.risk import DeltaFacts, RiskLimits, SizeMultiplier, Sizing
 from mahler_agents.screen import Candidate
 from mahler_agents.shadows import ShadowBook
 from mahler_agents.types import Frozen, Reason
@@ -115,6 +115,8 @@ class ReviewContext:
     limits: RiskLimits
     multiplier: SizeMultiplier
     """Of every size of the scan."""
+    delta_facts: DeltaFacts
+    """Of what was held when the scan began, and of what it reviews."""
     prompts: Mapping[str, Prompt]
     """Role to prompt; empty if the LLM is off."""
     llm: ChatClient | None

@@ -26,7 +26,17 @@ from mahler_agents.record.writer import as_json
 from mahler_agents.recording import Recording
 from mahler_agents.regime import Regime, RegimeParams, RegimeUnknown, market_regime
 from mahler_agents.review import Decision, Review, ReviewContext, ReviewState, Turns, review_of
-from mahler_agents.risk import BreakerBook, BreakerDecision, RiskLimits, SizeMultiplier, size_multiplier
+from mahler_agents.risk import (
+    BreakerBook,
+    BreakerDecision,
+    DeltaFacts,
+    PortfolioDelta,
+    RiskLimits,
+    SizeMultiplier,
+    delta_facts,
+    portfolio_delta,
+    size_multiplier,
+)
 from mahler_agents.screen import Candidate, ScreenParams, ScreenReport, screen, select_for_review
 from mahler_agents.shadows import ShadowBook
 from mahler_agents.types import Environment, Frozen, Reason
@@ -78,6 +88,9 @@ class ScanResult(Frozen):
     toy_model: bool
     account_before: Account
     account_after: Account
+    delta_before: PortfolioDelta
+    delta_after: PortfolioDelta
+    """At the snapshot's prices, like the one before."""
     regime: Regime | RegimeUnknown
     """Chooses the weights of the screen's score."""
     breaker: BreakerDecision
@@ -119,8 +132,15 @@ class Scan:
             regime = await self._regime(snapshot)
             report, candidates, reviewed = self._screen(snapshot, regime)
             breaker, multiplier = await self._risk(snapshot, account, regime)
-            reviews = await self._review_all(snapshot, account, decision_at, reviewed, multiplier)
+            facts = delta_facts(snapshot, account.exposures, [one.spread for one in reviewed], self.parts.screen_params)
+            delta_before = portfolio_delta(account.exposures, facts, account.equity)
+            self.recording.portfolio_delta(delta_before)
+            reviews = await self._review_all(
+                snapshot, account, decision_at=decision_at, reviewed=reviewed, multiplier=multiplier, facts=facts
+            )
             account_after = await self._account(decision_at)
+            delta_after = portfolio_delta(account_after.exposures, facts, account_after.equity)
+            self.recording.portfolio_delta(delta_before, delta_after)
         except BaseException as error:
             self.recording.run_ended("failed", f"{type(error).__name__}: {error}")
             raise
@@ -142,6 +162,8 @@ class Scan:
             toy_model=self.parts.toy_model,
             account_before=account,
             account_after=account_after,
+            delta_before=delta_before,
+            delta_after=delta_after,
             regime=regime,
             breaker=breaker,
             multiplier=multiplier,
@@ -186,9 +208,11 @@ class Scan:
         self,
         snapshot: Snapshot,
         account: Account,
+        *,
         decision_at: dt.datetime,
         reviewed: Sequence[Candidate],
         multiplier: SizeMultiplier,
+        facts: DeltaFacts,
     ) -> tuple[Review, ...]:
         if self.parts.llm is not None:
             now = asyncio.get_running_loop().time()
@@ -203,6 +227,7 @@ class Scan:
                 index=index,
                 candidate=candidate,
                 multiplier=multiplier,
+                facts=facts,
             )
             for index, candidate in enumerate(reviewed)
         ]
@@ -250,6 +275,7 @@ class Scan:
         index: int,
         candidate: Candidate,
         multiplier: SizeMultiplier,
+        facts: DeltaFacts,
     ) -> ReviewContext:
         parts = self.parts
         return ReviewContext(
@@ -264,6 +290,7 @@ class Scan:
             terms=parts.terms,
             limits=parts.limits,
             multiplier=multiplier,
+            delta_facts=facts,
             prompts=parts.prompts,
             llm=parts.llm,
             market=parts.market,

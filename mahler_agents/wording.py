@@ -1,4 +1,4 @@
-"""Below all stages: the texts by which a spread is known, alike in the stages and in the record."""
+"""Below all stages: what the stages say and the record repeats, in texts, spelled once."""
 
 
 def strike_text(strike: float) -> str:
@@ -14,3 +14,25 @@ def spread_label(
     right = "put" if spread_type == "bull_put" else "call"
     strikes = f"{strike_text(short_strike)}/{strike_text(long_strike)}"
     return f"{underlying} {strikes} {right} spread, {expiration}"
+
+
+def regime_text(*, regime: str, probability: float, past_rows: int) -> str:
+    """Return the market's regime in words, e.g. `bull_low_vol (probability 0.93, fitted on 1,234 days)`."""
+    return f"{regime} (probability {probability:.2f}, fitted on {past_rows:,} days)"
+
+
+def regime_unknown_text(reason: str) -> str:
+    """Return that no regime can be told, and why."""
+    return f"unknown: {reason}"
+
+
+def effective_multiplier(*, risk: float, regime: float, bypassed: bool) -> float:
+    """Return the multiplier that counts: the least of its parts, once; `bypassed`, the regime's is none of them."""
+    return risk if bypassed else min(risk, regime)
+
+
+def multiplier_text(*, risk: float, regime: float, bypassed: bool) -> str:
+    """Return the size multiplier and its parts, to the letter of the house's log line."""
+    value = effective_multiplier(risk=risk, regime=regime, bypassed=bypassed)
+    note = " [bypassed - paper trading]" if bypassed else ""
+    return f"Size multiplier: {value:.2f} (risk: {risk:.2f}, regime: {regime:.2f}{note})"

@@ -1,5 +1,6 @@
 """`mahler trace`: the list of runs, and the tree of what happened in one."""
 
+import io
 import os
 import re
 import sqlite3
@@ -9,11 +10,16 @@ from pathlib import Path
 
 import pytest
 from cli_scans import HARMLESS, hostile_script, json_of, run_scan
+from rich.console import Console
 
 from mahler_agents.cli import main
+from mahler_agents.cli.report import print_report
+from mahler_agents.cli.risk_lines import delta_lines
 from mahler_agents.record.queries import Reader
 from mahler_agents.scan import ScanResult
 from mahler_agents.testing.scripted import ScriptedModel
+
+TREE = "│├└─ "
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +207,56 @@ def test_a_run_is_shown_without_the_imports_of_a_scan(record: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=record.parent)
     assert ended.stderr == "[]\n"
+
+
+@pytest.mark.usefixtures("record")
+def test_a_trace_says_a_run_s_risk_in_the_words_of_its_scan(
+    runs: tuple[Path, ScanResult, ScanResult],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    _, result, _ = runs
+    told = io.StringIO()
+    print_report(Console(file=told, width=400), result, hint=None, next_command="")
+    scan = [" ".join(line.split()) for line in told.getvalue().splitlines()]
+    tree = [line.lstrip(TREE) for line in printed(capsys, "show", result.run_id).splitlines()]
+    for note in ("regime", "breaker", "Size multiplier:", "delta", "of which"):
+        (line,) = [line for line in scan if line.startswith(note)]
+        assert line.split() in [one.replace(f"{note}: ", f"{note} ", 1).split() for one in tree]
+    assert "Size multiplier: 1.00 (risk: 1.00, regime: " in "\n".join(tree)
+    assert not [line for line in tree if "size_multiplier:" in line]  # the event of the same words is not said again
+
+
+@pytest.mark.usefixtures("record")
+def test_a_run_of_a_version_that_kept_no_risk_is_shown_without_it(
+    runs: tuple[Path, ScanResult, ScanResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database, result, _ = runs
+    older = tmp_path / "older.db"
+    with sqlite3.connect(database) as connection, sqlite3.connect(older) as copy:
+        connection.backup(copy)
+        copy.execute("UPDATE runs SET regime = NULL, breaker = NULL, size_multiplier = NULL, portfolio_delta = NULL")
+    connection.close()
+    copy.close()
+    shown = printed(capsys, "show", result.run_id, "--db", str(older))
+    assert "breaker:" not in shown
+    assert "size_multiplier: Size multiplier" in " ".join(shown.split())  # the event is all there is
+
+
+UNKNOWN = {"dollars_per_pct": None, "share_of_equity": None, "by_underlying": [], "unknown": ["2 x SPY: no delta"]}
+PARTIAL = {**UNKNOWN, "dollars_per_pct": -41.7, "share_of_equity": -0.000417} | {
+    "by_underlying": [{"underlying": "QQQ", "dollars_per_pct": -41.7, "beta": {"value": 1.15, "days": None}}]
+}
+
+
+def test_a_delta_that_is_not_known_is_said_to_be_unknown_and_what_it_lacks_is_named() -> None:
+    assert [line.text for line in delta_lines(UNKNOWN, None)] == [
+        "before unknown, for each 1 % that SPY rises",
+        "not counted: 2 x SPY: no delta",
+    ]
+    assert [line.text for line in delta_lines(UNKNOWN, PARTIAL)] == [
+        "before unknown, after -$42 (-0.04 % of equity) of what is known, for each 1 % that SPY rises",
+        "all in QQQ -$42 (beta 1.15, the house's)",
+        "not counted: 2 x SPY: no delta",
+    ]

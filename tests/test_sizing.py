@@ -101,6 +101,7 @@ def test_the_defaults_are_the_paper_profile() -> None:
         "max_treasury_class_pct": 0.25,
         "max_commodity_class_pct": 0.25,
         "max_positions_per_equity_class": 5,
+        "max_beta_weighted_delta_pct": None,
     }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show`
     from mahler_agents.risk import Sizing
 
 TOY = "the embedded model is a toy; its opinions are for show"
+_DELTA_LIMIT = "max_beta_weighted_delta"
 _ACTIONS = {kind.value: action for kind, action in ACTIONS.items()}
 
 
@@ -51,9 +52,12 @@ def sizing(sized: "Sizing | SizingRow") -> str:
     """Return the contracts and the limit that binds them, in dollars of risk."""
     number = count(sized.contracts, "contract") if sized.contracts else "no contracts"
     binding = next((one for one in sized.constraints if one.code == sized.binding), None)
-    if binding is None or binding.limit_dollars is None:
+    if binding is None or binding.limit_dollars is None or binding.used_dollars is None:
         return f"{number}, bound by {plain(sized.binding)}"
-    limit, used = binding.limit_dollars, binding.used_dollars or 0.0
+    if sized.binding == _DELTA_LIMIT:
+        limit, now = dollars(binding.limit_dollars), dollars(binding.used_dollars)
+        return f"{number}, bound by {_DELTA_LIMIT}: limit {limit} for 1 % of SPY either way, now at {now}"
+    limit, used = binding.limit_dollars, binding.used_dollars
     left = f"limit {dollars(limit)}, used {dollars(used)}, left {dollars(max(0.0, limit - used))}"
     return f"{number}, bound by {plain(sized.binding)}: {left}; one contract risks {dollars(sized.max_loss_dollars)}"
 

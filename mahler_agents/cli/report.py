@@ -10,12 +10,11 @@ from mahler_agents.analysts import fund_manager
 from mahler_agents.analysts.grounding import Grounding
 from mahler_agents.cli import phrases
 from mahler_agents.cli.console import print_noted
+from mahler_agents.cli.risk_lines import RiskLine, breaker_lines, delta_lines, multiplier_line, regime_line
 from mahler_agents.cli.text import cents, count, counts, instant, listed, per_share, percent, plain, words
 from mahler_agents.llm.failures import Failure
 from mahler_agents.market.snapshot import Account
 from mahler_agents.review import Review
-from mahler_agents.risk import CloseShare
-from mahler_agents.risk.breaker import Reading, Rule
 from mahler_agents.scan import ScanResult
 from mahler_agents.screen import ScreenReport
 from mahler_agents.types import Reason
@@ -67,23 +66,13 @@ def _setting(result: ScanResult, hint: str | None) -> _Lines:
 
 
 def _risk(result: ScanResult) -> _Lines:
-    yield "regime", plain(result.regime.text)
-    breaker = result.breaker
-    seen = ", ".join(_reading(reading) for reading in breaker.readings)
-    tripped = [*breaker.halted_by, *(one.step.code for one in breaker.readings if one.step)]
-    told = f"{'HALTED' if breaker.halted else 'tripped'} by {listed(dict.fromkeys(tripped))}" if tripped else "normal"
-    yield "breaker", Text(f"{told}: {seen}", style="yellow" if tripped else "")
-    if breaker.close is not CloseShare.NONE:
-        yield "", Text(f"asks to close by hand, which the desk does not do yet: {words(breaker.close)}", style="yellow")
-    yield "", result.multiplier.text
+    yield _styled(regime_line(result.regime.model_dump(mode="json")))
+    yield from map(_styled, breaker_lines(result.breaker.model_dump(mode="json")))
+    yield _styled(multiplier_line(result.multiplier.model_dump(mode="json")))
 
 
-def _reading(reading: Reading) -> str:
-    if reading.rule is Rule.VIX:
-        return "no VIX: VIX rules not evaluated" if reading.observed is None else f"VIX {reading.observed:.2f}"
-    if reading.observed is None:
-        return f"{words(reading.rule)} not known yet"
-    return f"{words(reading.rule)} {percent(reading.observed + 0.0, 2)}"
+def _styled(line: RiskLine) -> tuple[str, Text]:
+    return line.note, Text(line.text, style="yellow" if line.alarming else "")
 
 
 def _screening(report: ScreenReport, *, reviewed: int, ranked_out: int) -> _Lines:
@@ -150,6 +139,8 @@ def _order(review: Review) -> Text:
 def _ending(result: ScanResult, next_command: str) -> _Lines:
     yield "before", _account(result.account_before)
     yield "after", _account(result.account_after)
+    before, after = (one.model_dump(mode="json") for one in (result.delta_before, result.delta_after))
+    yield from map(_styled, delta_lines(before, after))
     for symbol, since in result.account_after.stale_marks.items():
         yield "old mark", Text(f"{plain(symbol)} has no quote: marked as of {instant(since)}", style="yellow")
     yield from _advisors(result, next_command)

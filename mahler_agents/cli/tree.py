@@ -1,13 +1,14 @@
 """Command line, `mahler trace show`: a recorded run in, a tree of what happened in it out."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 from rich.tree import Tree
 
 from mahler_agents.cli import phrases
+from mahler_agents.cli.risk_lines import RiskLine, breaker_lines, delta_lines, multiplier_line, regime_line
 from mahler_agents.cli.text import count, counts, instant, per_share, plain, shortened
 from mahler_agents.record.rows import (
     CallRow,
@@ -44,10 +45,21 @@ def run_tree(trace: RunTrace) -> Tree:
 
 
 def _untold(trace: RunTrace) -> list[EventRow]:
-    """Return the events that stand nowhere else in the tree: advice and failures of advisors stand at their nodes."""
+    """Return the events that stand nowhere else in the tree: advice, failures of advisors, what the run's lines say."""
     told = {(one.id, one.advice.code) for one in trace.candidates if one.advice}
     told |= {(one.id, "advisor_failed") for one in trace.candidates if one.failures}
+    told |= {(None, code) for code in _codes_of_run(trace.run)}
     return [event for event in trace.events if (event.candidate_id, event.code) not in told]
+
+
+def _codes_of_run(run: RunRow) -> Iterator[str]:
+    """Yield the codes of the events that the run's own lines say."""
+    if run.regime is not None:
+        yield run.regime["regime"] if run.regime["known"] else "regime_unknown"
+    if run.breaker is not None:
+        yield "vix_not_evaluated"
+    if run.size_multiplier is not None:
+        yield "size_multiplier"
 
 
 def _run_lines(run: RunRow) -> list[Text]:
@@ -63,10 +75,25 @@ def _run_lines(run: RunRow) -> list[Text]:
     ]
     if run.screen is not None:
         lines.append(f"screen: {_screen(run.screen)}")
-    shown = [Text(line) for line in lines]
+    shown = [*(Text(line) for line in lines), *(_risk(line) for line in _risk_lines(run))]
     if run.error:
         shown.append(Text(f"error: {plain(run.error)}", style="red"))
     return shown
+
+
+def _risk_lines(run: RunRow) -> Iterator[RiskLine]:
+    if run.regime is not None:
+        yield regime_line(run.regime)
+    if run.breaker is not None:
+        yield from breaker_lines(run.breaker)
+    if run.size_multiplier is not None:
+        yield multiplier_line(run.size_multiplier)
+    if run.portfolio_delta is not None:
+        yield from delta_lines(**run.portfolio_delta)
+
+
+def _risk(line: RiskLine) -> Text:
+    return Text(f"{line.note}: {line.text}" if line.note else f"  {line.text}", style="yellow" if line.alarming else "")
 
 
 def _screen(screen: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from mahler_agents.market.snapshot import Exposure
 from mahler_agents.nodes.tracing import Update
 from mahler_agents.progress import Stage
 from mahler_agents.review import Decision, ReviewContext, ReviewState
-from mahler_agents.risk import Sizing, size
+from mahler_agents.risk import Sizing, size, trade_delta
 from mahler_agents.screen import Candidate
 from mahler_agents.types import Reason, Spread, SpreadQuote
 
@@ -51,6 +51,7 @@ async def size_stage(state: SizeInput, context: ReviewContext) -> Update:
             limits=context.limits,
             trades_left=config.max_trades_per_scan - entries,
             multiplier=context.multiplier,
+            delta=trade_delta(candidate.spread, exposures, context.delta_facts, account.equity),
         )
         if already_ordered:
             sizing = sizing.forbidden_by(Reason.ALREADY_ORDERED)

@@ -114,7 +114,7 @@ class Reader:
             raise UnknownIdError(f"no run `{run_id}` in {self.path}; `mahler trace list` shows what there is")
         events = self._rows("SELECT * FROM events WHERE run_id = ? ORDER BY id", run_id)
         return RunTrace(
-            run=_read(RunRow, rows[0], screen=_parsed(rows[0]["screen"]), config=json.loads(rows[0]["config"])),
+            run=_read(RunRow, rows[0], **{column: _parsed(rows[0][column]) for column in _JSON_OF_RUN}),
             candidates=self._candidates(run_id),
             events=tuple(_read(EventRow, row) for row in events),
         )
@@ -197,6 +197,8 @@ class Reader:
         with database_errors(self.path):
             return self._connection.execute(sql, parameters).fetchall()
 
+
+_JSON_OF_RUN = ("config", "screen", "regime", "breaker", "size_multiplier", "portfolio_delta")
 
 _COUNTS = {
     "candidates": "SELECT COUNT(*) FROM candidates WHERE run_id = runs.id AND reviewed",

@@ -33,7 +33,7 @@ class RunSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """One run's own row; `screen` and `config` are parsed, `screen` is None if the run ended before it."""
+    """One run's own row; what the record keeps as JSON is parsed, and None if the run ended before it."""
 
     id: str
     kind: str
@@ -54,6 +54,11 @@ class RunRow:
     version: str
     error: str | None
     screen: Mapping[str, Any] | None
+    regime: Mapping[str, Any] | None
+    breaker: Mapping[str, Any] | None
+    size_multiplier: Mapping[str, Any] | None
+    portfolio_delta: Mapping[str, Any] | None
+    """`before` and `after`, this None if the run did not come to its end."""
     config: Mapping[str, Any]
 
 

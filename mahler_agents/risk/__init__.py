@@ -7,6 +7,14 @@ from mahler_agents.risk.breaker import BreakerDecision, CloseShare
 from mahler_agents.risk.breaker_book import BreakerBook
 from mahler_agents.risk.limits import RiskLimits
 from mahler_agents.risk.multiplier import SizeMultiplier, size_multiplier
+from mahler_agents.risk.portfolio import (
+    DeltaFacts,
+    PortfolioDelta,
+    TradeDelta,
+    delta_facts,
+    portfolio_delta,
+    trade_delta,
+)
 from mahler_agents.risk.sizing import Constraint, Sizing, size
 
 __all__ = [
@@ -14,9 +22,15 @@ __all__ = [
     "BreakerDecision",
     "CloseShare",
     "Constraint",
+    "DeltaFacts",
+    "PortfolioDelta",
     "RiskLimits",
     "SizeMultiplier",
     "Sizing",
+    "TradeDelta",
+    "delta_facts",
+    "portfolio_delta",
     "size",
     "size_multiplier",
+    "trade_delta",
 ]

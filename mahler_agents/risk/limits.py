@@ -23,6 +23,11 @@ class RiskLimits(Frozen):
     max_treasury_class_pct: Share = 0.25
     max_commodity_class_pct: Share = 0.25
     max_positions_per_equity_class: Annotated[int, Field(ge=0)] = 5
+    max_beta_weighted_delta_pct: Share | None = None
+    """Dollars that the portfolio gains or loses for a 1 % move of SPY, as a share of equity; None: no such limit.
+
+    Off by default: the predecessor's 0.30 had no unit and was never enforced, so that no value has been lived with.
+    """
 
     @classmethod
     def live(cls) -> Self:

@@ -7,6 +7,7 @@ from pydantic import Field
 from mahler_agents.regime import Regime, RegimeParams, RegimeUnknown
 from mahler_agents.risk.breaker import BreakerDecision
 from mahler_agents.types import Environment, Frozen, Reason
+from mahler_agents.wording import effective_multiplier, multiplier_text
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -25,7 +26,7 @@ class SizeMultiplier(Frozen):
     @property
     def value(self) -> float:
         """The multiplier."""
-        return self.risk if self.bypassed else min(self.risk, self.regime)
+        return effective_multiplier(risk=self.risk, regime=self.regime, bypassed=self.bypassed)
 
     @property
     def reason(self) -> Reason:
@@ -35,8 +36,7 @@ class SizeMultiplier(Frozen):
     @property
     def text(self) -> str:
         """The multiplier and its parts, for the user and the record."""
-        note = " [bypassed - paper trading]" if self.bypassed else ""
-        return f"Size multiplier: {self.value:.2f} (risk: {self.risk:.2f}, regime: {self.regime:.2f}{note})"
+        return multiplier_text(risk=self.risk, regime=self.regime, bypassed=self.bypassed)
 
 
 def size_multiplier(

@@ -9,6 +9,7 @@ from pydantic import Field
 from mahler_agents.market.snapshot import Account, Exposure
 from mahler_agents.risk.limits import RiskLimits
 from mahler_agents.risk.multiplier import SizeMultiplier
+from mahler_agents.risk.portfolio import TradeDelta
 from mahler_agents.types import ASSET_CLASSES, AssetClass, Frozen, Reason, Spread
 
 _ROUNDING = 1e-9  # 2,000 / 400 must be 5 contracts, whatever binary fractions make of it
@@ -21,8 +22,9 @@ class Constraint(Frozen):
     contracts: int | None
     """Contracts that this limit allows; None if it does not bound their number."""
     limit_dollars: float | None = None
+    """Of risk; of the portfolio's delta, dollars per 1 % move of SPY either way."""
     used_dollars: float | None = None
-    """Risk already taken against `limit_dollars`."""
+    """Risk already taken against `limit_dollars`; of the portfolio's delta, where it stands, with its sign."""
 
 
 class Sizing(Frozen):
@@ -60,11 +62,13 @@ def size(
     limits: RiskLimits,
     trades_left: int,
     multiplier: SizeMultiplier,
+    delta: TradeDelta | None = None,
 ) -> Sizing:
     """Return the largest number of contracts that every limit allows, times `multiplier`, floored, and what binds.
 
     `exposures` is the risk at this moment: open positions and pending orders, those of this scan included; `account` is
-    the snapshot's. `trades_left` is how many more trades this scan may open. Raises `ValueError` unless
+    the snapshot's. `trades_left` is how many more trades this scan may open. `delta` is needed where
+    `limits.max_beta_weighted_delta_pct` is set: without it that limit allows nothing. Raises `ValueError` unless
     0 < `limit_credit` < width.
     """
     if not 0 < limit_credit < spread.width:
@@ -73,6 +77,7 @@ def size(
     limited = (
         *_yes_or_no(spread, account, exposures, limits, trades_left),
         *_dollar_limits(spread, max_loss, account, exposures, limits),
+        *_delta_limit(account, limits, delta),
     )
     constraints = (_multiplied(limited, multiplier), *limited)
     bounded = [constraint for constraint in constraints if constraint.contracts is not None]
@@ -146,6 +151,31 @@ def _dollar_limits(
         )
         for code, limit, used in rows
     ]
+
+
+def _delta_limit(account: Account, limits: RiskLimits, delta: TradeDelta | None) -> list[Constraint]:
+    """The limit on the portfolio's beta-weighted delta, if it is on."""
+    if limits.max_beta_weighted_delta_pct is None:
+        return []
+    cap = limits.max_beta_weighted_delta_pct * account.equity
+    now = None if delta is None or delta.portfolio.unknown else delta.portfolio.dollars_per_pct
+    if delta is None or now is None or delta.per_contract is None:
+        return [Constraint(code=Reason.UNKNOWN_PORTFOLIO_DELTA, contracts=0, limit_dollars=cap)]
+    room = _contracts_within(cap, now, delta.per_contract)
+    return [Constraint(code=Reason.MAX_BETA_WEIGHTED_DELTA, contracts=room, limit_dollars=cap, used_dollars=now)]
+
+
+def _contracts_within(cap: float, now: float, each: float) -> int | None:
+    """Return how many contracts may be added one by one, each ending within the cap or nearer to zero than before it.
+
+    None if a contract moves nothing.
+    """
+    if abs(each) < _ROUNDING:
+        return None
+    along = now if each > 0 else -now  # negative: the trade takes the delta towards zero, and then beyond
+    within = math.floor((cap - along) / abs(each) + _ROUNDING)
+    nearing = math.ceil(-along / abs(each) - 0.5 - _ROUNDING) if along < 0 else 0
+    return max(0, within, nearing)
 
 
 def _same_position(exposure: Exposure, spread: Spread) -> bool:

@@ -1,5 +1,6 @@
 """Stage 2, screen: a `Snapshot` in, ranked `Candidate`s and a `ScreenReport` out; pure and vectorised."""
 
+from mahler_agents.screen.deltas import leg_deltas
 from mahler_agents.screen.ranking import screen, select_for_review
 from mahler_agents.screen.types import (
     REGIME_WEIGHTS,
@@ -27,6 +28,7 @@ __all__ = [
     "ScreenParams",
     "ScreenReport",
     "SpreadGreeks",
+    "leg_deltas",
     "screen",
     "select_for_review",
 ]

@@ -1,7 +1,7 @@
 """Stage 2, screen, first half: a chain in, the contracts that can be a leg out, and why the others cannot."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,6 +23,7 @@ PRICE_TOLERANCE = 1e-9
 
 FACTS = ("implied_volatility", "delta", "gamma", "theta_per_day", "vega_per_vol_point")
 """What the source may lack and the screen then computes."""
+_DELTA = FACTS.index("delta")
 
 _STRIKE_BOUND = 100_000.0  # a symbol has five digits for the dollars
 
@@ -71,7 +72,7 @@ class Legs:
     @property
     def delta(self) -> Floats:
         """Deltas of the long options."""
-        return self.facts[1]
+        return self.facts[_DELTA]
 
 
 def eligible_legs(context: ChainContext) -> tuple[Legs, Codes]:
@@ -104,6 +105,22 @@ def eligible_legs(context: ChainContext) -> tuple[Legs, Codes]:
     codes[rows[order[repeated]]] = _CODE[ContractRejection.DUPLICATE_CONTRACT]
     kept = order[~repeated]
     return _legs(context, rows[kept], facts[:, kept], computed[:, kept]), codes
+
+
+def deltas(context: ChainContext, symbols: Sequence[str]) -> Mapping[str, float]:
+    """Return the deltas of those of the symbols that the chain lists and that have one, of the long options.
+
+    One that must be computed takes a quote that a leg could have, except that it may be wide.
+    """
+    with np.errstate(all="ignore"):
+        rows = np.flatnonzero(np.isin(context.chain.symbol, symbols))
+        for check in _IS_THE_CONTRACT:
+            rows = rows[check(context, rows)]
+        facts, computed = _facts(context, rows)
+        quoted = np.logical_and.reduce([check(context, rows) for check in _IS_QUOTED])
+    delta = np.where(computed[_DELTA] & ~quoted, np.nan, facts[_DELTA])
+    known = np.flatnonzero(np.isfinite(delta))[::-1]  # of a contract in two rows the first counts, as in the screen
+    return {str(context.chain.symbol[rows[one]]): float(delta[one]) for one in known}
 
 
 def _legs(context: ChainContext, rows: Rows, facts: Floats, computed: Bools) -> Legs:
@@ -278,4 +295,6 @@ _CHECKS: tuple[tuple[ContractRejection, Callable[[ChainContext, Rows], Bools]], 
     (ContractRejection.VOLUME, _has_volume),
     (ContractRejection.BID_ASK, _has_narrow_bid_ask),
 )
+_IS_THE_CONTRACT = (_has_underlying_price, _has_standard_multiplier, _is_possible, _has_its_symbol)
+_IS_QUOTED = (_has_quote, _has_possible_quote, _is_not_crossed, _has_fresh_quote)
 _CODE = {reason: code for code, reason in enumerate(ContractRejection)}

@@ -51,18 +51,23 @@ def screen(
     chains: list[ScreenedChain] = []
     candidates: list[Candidate] = []
     for underlying in sorted(snapshot.underlyings, key=_universe_order):
-        market = snapshot.underlyings[underlying]
-        context = ChainContext(
-            chain=market.chain,
-            as_of=snapshot.as_of,
-            params=params,
-            rate=snapshot.risk_free_rate,
-            dividend_yield=(dividend_yields or {}).get(underlying, 0.0),
-        )
-        screened = _screen_chain(context, exposures)
+        screened = _screen_chain(chain_context(snapshot, underlying, params, dividend_yields), exposures)
         chains.append(screened)
-        candidates += _candidates(screened, weights, market)
+        candidates += _candidates(screened, weights, snapshot.underlyings[underlying])
     return _ranked(candidates), _report(chains)
+
+
+def chain_context(
+    snapshot: Snapshot, underlying: str, params: ScreenParams, dividend_yields: Mapping[str, float] | None
+) -> ChainContext:
+    """Return one underlying's chain and what its contracts are judged by."""
+    return ChainContext(
+        chain=snapshot.underlyings[underlying].chain,
+        as_of=snapshot.as_of,
+        params=params,
+        rate=snapshot.risk_free_rate,
+        dividend_yield=(dividend_yields or {}).get(underlying, 0.0),
+    )
 
 
 def select_for_review(

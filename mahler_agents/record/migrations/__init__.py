@@ -3,7 +3,13 @@
 Plain SQL, so that opening an up-to-date file imports nothing but sqlite3. A released migration never changes.
 """
 
-from mahler_agents.record.migrations import m001_first_scan, m002_regime, m003_breaker, m008_groundedness
+from mahler_agents.record.migrations import (
+    m001_first_scan,
+    m002_regime,
+    m003_breaker,
+    m006_portfolio_delta,
+    m008_groundedness,
+)
 
 MIGRATION_SET = "mahler_agents"
 
@@ -13,6 +19,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m001_first_scan,
         m002_regime,
         m003_breaker,
+        m006_portfolio_delta,
         m008_groundedness,
     )
 )
