@@ -22,9 +22,12 @@ from mahler_agents.execution import Ledger, PaperBroker, reconcile
 from mahler_agents.exits import ExitParams
 from mahler_agents.graphs import monitor, review
 from mahler_agents.llm.attempts import CallLimits
-from mahler_agents.llm.client import ChatClient
-from mahler_agents.llm.models import SCRIPTED, Endpoint, open_endpoint, parse_model
+from mahler_agents.llm.budget import ScanBudget
+from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.prices import load_prices
 from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
+from mahler_agents.llm.roles import choose_models
+from mahler_agents.llm.router import ModelRouter, check_priced
 from mahler_agents.market.open import open_market
 from mahler_agents.market.snapshot import Market
 from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
@@ -52,6 +55,7 @@ class Desk:
         market: str | Market = "sample",
         broker: str = "paper",
         model: str | Endpoint = "auto",
+        model_for: Mapping[str, str | Endpoint] | None = None,
         database: Path | None = None,
         prompts: Path | None = None,
         config: DeskConfig | None = None,
@@ -60,6 +64,7 @@ class Desk:
         regime_params: RegimeParams | None = None,
         exit_params: ExitParams | None = None,
         call_limits: CallLimits | None = None,
+        budget: ScanBudget | None = None,
         analysts: Sequence[Analyst] = ANALYSTS,
         seed: int | None = None,
         clock: Clock | None = None,
@@ -69,19 +74,17 @@ class Desk:
         """Choose the parts; nothing is opened yet.
 
         `market` is `sample`, `csv:PATH` or a `Market`; `model` is what `--model` takes, or an endpoint such as that of
-        a `ScriptedModel`; `prompts` is a folder to read prompts from instead of the package's; `seed` is the sample
-        market's; `call_limits` is what one LLM call may cost in time and requests. Raises `InputError` for a choice
-        that does not exist.
+        a `ScriptedModel`, and `model_for` the same for single roles, `analyst` or `fund_manager`; `prompts` is a folder
+        to read prompts from instead of the package's; `seed` is the sample market's; `call_limits` is what one LLM call
+        may cost in time and requests, and `budget` what all of a scan may take. Raises `InputError` for a choice that
+        does not exist.
         """
         if broker not in BROKERS:
             raise InputError(f"unknown broker `{broker}`; use one of: {', '.join(BROKERS)}")
         self.config = config or DeskConfig(environment=environment_from(environ))
         self.market = open_market(market, seed=seed) if isinstance(market, str) else market
-        if isinstance(model, Endpoint):
-            self.model, self._given_endpoint = SCRIPTED, model
-        else:
-            self.model = parse_model(model, configured=environ.get("MAHLER_MODEL"), environ=environ)
-            self._given_endpoint = None
+        self._models = choose_models(model, model_for or {}, environ)
+        self.model = self._models.spec
         self.database = database_path(database, self.market.name, broker, environ)
         live = self.config.environment is Environment.LIVE
         self.limits = limits or (RiskLimits.live() if live else RiskLimits())
@@ -89,10 +92,13 @@ class Desk:
         self.regime_params = regime_params or RegimeParams()
         self.exit_params = exit_params or ExitParams()
         self.call_limits = call_limits
+        self.budget = budget or ScanBudget()
+        self._prices = load_prices(environ)
         self.analysts = tuple(analysts)
         # A folder that was named is checked even if no model is asked: what is wrong in it is told now.
         loaded = self._load_prompts(prompts) if prompts or self.model.kind != "none" else {}
         self.prompts = loaded if self.model.kind != "none" else {}
+        self._models.check([*(analyst.name for analyst in self.analysts), manager.NAME])
         self._clock = clock or SystemClock()
         self._ids = ids or Ids()
         self._environ = environ
@@ -103,7 +109,8 @@ class Desk:
     async def __aenter__(self) -> Self:
         """Open the model and the record. Raises `ConfigError` or `RecordError`, and leaves nothing open then."""
         async with AsyncExitStack() as opening:
-            self._endpoint = self._open_endpoint(opening)
+            self._endpoints = self._models.open(opening, self.prompts, self._environ)
+            check_priced(self._endpoints.values(), self.budget, self._prices)
             await asyncio.to_thread(open_database, self.database, create=True)
             self._broker = opening.enter_context(
                 PaperBroker(
@@ -140,9 +147,16 @@ class Desk:
             writer = stack.enter_context(Writer(self.database))
             recording = Recording(writer, run_id, self._clock)
             llm = None
-            if self._endpoint is not None:
-                client = ChatClient(self._endpoint, clock=self._clock, log=recording, limits=self.call_limits)
-                llm = await stack.enter_async_context(client)
+            if self._endpoints:
+                router = ModelRouter(
+                    self._endpoints,
+                    clock=self._clock,
+                    log=recording,
+                    limits=self.call_limits,
+                    budget=self.budget,
+                    prices=self._prices,
+                )
+                llm = await stack.enter_async_context(router)
             parts = ScanParts(
                 config=self.config,
                 terms=Terms(
@@ -160,8 +174,8 @@ class Desk:
                 graph=self._graph,
                 prompts=self.prompts,
                 llm=llm,
-                model=self._endpoint.model if self._endpoint else "none",
-                toy_model=self.model.kind == "local" and self.model.path is None,
+                model=", ".join(dict.fromkeys(one.model for one in self._endpoints.values())) or "none",
+                toy_model=self._models.has_toy,
                 clock=self._clock,
             )
             scan = Scan(
@@ -214,10 +228,3 @@ class Desk:
             prompts[name] = load_prompt(name, folder)
             check_prompt(prompts[name], tuple(facts.model_fields), reply)
         return prompts
-
-    def _open_endpoint(self, stack: AsyncExitStack) -> Endpoint | None:
-        if self._given_endpoint is not None:
-            return self._given_endpoint
-        if self.model.kind == "none":
-            return None
-        return stack.enter_context(open_endpoint(self.model, list(self.prompts), self._environ))

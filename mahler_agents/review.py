@@ -13,9 +13,9 @@ from mahler_agents.analysts.fund_manager import Verdict
 from mahler_agents.clock import Clock
 from mahler_agents.config import DeskConfig
 from mahler_agents.execution import Broker, Execution, Ledger, OrderTicket
-from mahler_agents.llm.client import ChatClient
 from mahler_agents.llm.failures import Failure
 from mahler_agents.llm.prompts import Prompt
+from mahler_agents.llm.router import Asker
 from mahler_agents.market.snapshot import Account, Market, Snapshot
 from mahler_agents.progress import Progress, Stage, Watcher
 from mahler_agents.recording import Recording
@@ -119,7 +119,7 @@ class ReviewContext:
     """Of what was held when the scan began, and of what it reviews."""
     prompts: Mapping[str, Prompt]
     """Role to prompt; empty if the LLM is off."""
-    llm: ChatClient | None
+    llm: Asker | None
     """None: rules only."""
     market: Market
     broker: Broker

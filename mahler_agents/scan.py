@@ -17,8 +17,9 @@ from mahler_agents.config import DeskConfig
 from mahler_agents.errors import InputError, RecordError
 from mahler_agents.execution import Broker, Ledger
 from mahler_agents.graphs.review import ReviewGraph
-from mahler_agents.llm.client import ChatClient
+from mahler_agents.llm.budget import Spent
 from mahler_agents.llm.prompts import Prompt
+from mahler_agents.llm.router import ModelRouter
 from mahler_agents.market.archive import content_hash, pack
 from mahler_agents.market.snapshot import Account, Market, Snapshot
 from mahler_agents.progress import Progress, Stage, Watcher, unwatched
@@ -59,10 +60,10 @@ class ScanParts:
     shadows: ShadowBook
     graph: ReviewGraph
     prompts: Mapping[str, Prompt]
-    llm: ChatClient | None
+    llm: ModelRouter | None
     """None: rules only."""
     model: str
-    """Name of the model, for the record and the user."""
+    """Name of the model, or of all that are asked, for the record and the user."""
     toy_model: bool
     """True if the model's opinions are for show."""
     clock: Clock
@@ -101,6 +102,8 @@ class ScanResult(Frozen):
     """In rank order."""
     ranked_out: int
     """Candidates that passed the screen and were not reviewed."""
+    spent: Spent
+    """What the LLM calls took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +173,7 @@ class Scan:
             report=report,
             reviews=reviews,
             ranked_out=len(candidates) - len(reviewed),
+            spent=self.parts.llm.spent if self.parts.llm else Spent(),
         )
 
     async def _regime(self, snapshot: Snapshot) -> Regime | RegimeUnknown:
@@ -324,6 +328,9 @@ class Scan:
             "regime": parts.regime_params.model_dump(mode="json"),
             "prompts": {name: prompt.content_hash for name, prompt in parts.prompts.items()},
         }
+        if parts.llm is not None:
+            config["budget"] = parts.llm.budget.model_dump(mode="json")
+            config["models"] = {role: endpoint.described for role, endpoint in parts.llm.endpoints.items()}
         shared = {"as_of": utc_text(snapshot.as_of), "market": snapshot.market, "synthetic": snapshot.synthetic}
         self.recording.run_started(
             {

@@ -221,12 +221,24 @@ def test_retry_after_is_honoured_and_then_the_answer_counts() -> None:
     assert asked.seconds == pytest.approx(7)
 
 
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [("Mon, 16 Mar 2026 14:00:07 GMT", 7), ("Mon, 16 Mar 2026 13:00:00 GMT", 0), ("Fri, 16 Mar 2125 14:00:00 GMT", 20)],
+)
+def test_a_retry_after_that_is_a_date_counts_from_the_response_s_own_date(until: str, seconds: float) -> None:
+    headers = {"date": "Mon, 16 Mar 2026 14:00:00 GMT", "retry-after": until}
+    limits = replace(LIMITS, backoff_seconds=0)
+    asked = ask(lambda one: http_error(429, headers=headers) if one.attempt == 1 else favourable(one), limits=limits)
+    assert isinstance(asked.result, Answer)
+    assert asked.seconds == pytest.approx(seconds)
+
+
 def test_retry_after_is_honoured_only_up_to_the_cap() -> None:
     asked = ask(lambda _: http_error(429, headers={"retry-after": "86400"}), limits=LIMITS)
     assert asked.seconds == pytest.approx(2 * LIMITS.max_retry_after_seconds)
 
 
-@pytest.mark.parametrize("header", ["soon", "nan", "-5", "inf", "Wed, 21 Oct 2026 07:28:00 GMT"])
+@pytest.mark.parametrize("header", ["soon", "nan", "-5", "inf", "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 99 Oct"])
 def test_a_retry_after_that_is_no_number_of_seconds_leaves_the_backoff(header: str) -> None:
     asked = ask(lambda one: http_error(503, headers={"retry-after": header}) if one.attempt == 1 else favourable(one))
     assert isinstance(asked.result, Answer)
@@ -234,7 +246,7 @@ def test_a_retry_after_that_is_no_number_of_seconds_leaves_the_backoff(header: s
 
 
 def test_backoff_doubles_at_most_and_never_exceeds_its_cap() -> None:
-    limits = CallLimits(max_attempts=6, backoff_seconds=1, max_backoff_seconds=4)
+    limits = CallLimits(max_attempts=6, backoff_seconds=1, max_backoff_seconds=4, outage_failures=7)
     asked = ask(lambda _: connection_error(), limits=limits)
     assert len(asked.model.requests) == 6
     assert 0 < asked.seconds <= 1 + 2 + 4 + 4 + 4

@@ -81,5 +81,12 @@ def screened(*, contracts: int, eligible: int, pairs: int, passed: int) -> str:
     return f"{looked}, {count(pairs, 'pair')} in the ranges, {passed:,} passed"
 
 
+def cost(dollars: float | None) -> str:
+    """Return what LLM calls cost at list price, in as many digits as it takes to tell it from nothing."""
+    if dollars is None:
+        return "cost unknown"
+    return cents(dollars) if dollars >= 1 or not dollars else f"${dollars:.4f}"
+
+
 def _numbers(said: "Opinion | OpinionRow | Verdict | VerdictRow") -> str:
     return f"confidence {percent(said.confidence)}, p_profit {percent(said.p_profit)}"

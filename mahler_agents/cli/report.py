@@ -144,6 +144,9 @@ def _ending(result: ScanResult, next_command: str) -> _Lines:
     for symbol, since in result.account_after.stale_marks.items():
         yield "old mark", Text(f"{plain(symbol)} has no quote: marked as of {instant(since)}", style="yellow")
     yield from _advisors(result, next_command)
+    if (spent := result.spent).calls:
+        tokens = f"{spent.prompt_tokens:,} + {spent.completion_tokens:,} tokens"
+        yield "LLM", f"{count(spent.calls, 'call')}, {tokens}, {phrases.cost(spent.dollars)}"
     yield "run", f"{result.run_id}, recorded in {plain(str(result.database))}"
     yield "next", plain(next_command)
 

@@ -50,6 +50,16 @@ class AsOf(click.ParamType[dt.date]):
     metavar="MODEL",
     help="auto, local, local:PATH.gguf, openai:NAME or none; auto is MAHLER_MODEL, else local.",
 )
+@click.option(
+    "--model-for",
+    "model_for",
+    multiple=True,
+    metavar="ROLE=MODEL",
+    help="Another model for analyst, fund_manager or one analyst; may be repeated. Else MAHLER_MODEL_FOR.",
+)
+@click.option("--max-calls", type=click.IntRange(min=0), help="LLM requests that the scan may make.")
+@click.option("--max-tokens", type=click.IntRange(min=0), help="Tokens that they may take, prompts included.")
+@click.option("--max-dollars", type=click.FloatRange(min=0), help="Dollars that they may cost, at list price.")
 @click.option("--seed", type=int, help="Of the sample market: another seed is another world.")
 @click.option(
     "--as-of",
@@ -75,6 +85,10 @@ def scan(
     market: str,
     broker: str,
     model: str,
+    model_for: tuple[str, ...],
+    max_calls: int | None,
+    max_tokens: int | None,
+    max_dollars: float | None,
     seed: int | None,
     as_of: dt.date | None,
     db: Path | None,
@@ -88,8 +102,19 @@ def scan(
     """
     with _view(as_json=as_json) as view:
         from mahler_agents.desk import Desk  # seconds of imports: only once something shows that work has begun
+        from mahler_agents.llm.budget import ScanBudget
+        from mahler_agents.llm.roles import parse_model_for
 
-        desk = Desk(market=market, broker=broker, model=model, database=db, prompts=prompts, seed=seed)
+        desk = Desk(
+            market=market,
+            broker=broker,
+            model=model,
+            model_for=parse_model_for(model_for),
+            budget=ScanBudget(max_calls=max_calls, max_tokens=max_tokens, max_dollars=max_dollars),
+            database=db,
+            prompts=prompts,
+            seed=seed,
+        )
         view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])
         result = asyncio.run(_scan(desk, as_of and instant_of(as_of, desk.market), view))
     code = _exit_code(result)

@@ -17,7 +17,6 @@ from mahler_agents.record.rows import (
     FailureRow,
     GroundingRow,
     OrderRow,
-    RunRow,
     RunTrace,
     SpanRow,
 )
@@ -30,7 +29,7 @@ def run_tree(trace: RunTrace) -> Tree:
     """Return the tree: run, candidates, nodes, and under each node what it said, failed at or did."""
     run = trace.run
     tree = Tree(Text.assemble(("run ", "bold"), (run.id, "bold"), "  ", (run.status, _style(run.status))))
-    for line in _run_lines(run):
+    for line in _run_lines(trace):
         tree.add(line)
     reviewed = [candidate for candidate in trace.candidates if candidate.reviewed]
     for candidate in reviewed:
@@ -62,7 +61,8 @@ def _codes_of_run(run: RunRow) -> Iterator[str]:
         yield "size_multiplier"
 
 
-def _run_lines(run: RunRow) -> list[Text]:
+def _run_lines(trace: RunTrace) -> list[Text]:
+    run = trace.run
     synthetic = ", SYNTHETIC" if run.synthetic else ""
     toy = f" ({phrases.TOY})" if run.toy_model else ""
     took = f", took {_seconds(run.started_at, run.ended_at):.1f} s" if run.ended_at else ""
@@ -75,6 +75,8 @@ def _run_lines(run: RunRow) -> list[Text]:
     ]
     if run.screen is not None:
         lines.append(f"screen: {_screen(run.screen)}")
+    if calls := [call for candidate in trace.candidates for span in candidate.spans for call in span.calls]:
+        lines.append(f"LLM: {count(len(calls), 'call')}, {_tokens(calls)}, {_cost(calls)}")
     shown = [*(Text(line) for line in lines), *(_risk(line) for line in _risk_lines(run))]
     if run.error:
         shown.append(Text(f"error: {plain(run.error)}", style="red"))
@@ -192,6 +194,11 @@ def _tokens(calls: Sequence[CallRow]) -> str:
     prompt = sum(call.prompt_tokens or 0 for call in calls)
     completion = sum(call.completion_tokens or 0 for call in calls)
     return f"{prompt:,} + {completion:,} tokens"
+
+
+def _cost(calls: Sequence[CallRow]) -> str:
+    known = [call.cost_dollars for call in calls if call.cost_dollars is not None]
+    return phrases.cost(sum(known) if len(known) == len(calls) else None)
 
 
 def _troubled(calls: Sequence[CallRow]) -> Sequence[CallRow]:

@@ -26,6 +26,12 @@ class CallLimits:
     max_backoff_seconds: float = 8.0
     max_retry_after_seconds: float = 30.0
     """A provider that asks for a longer wait is asked again after this one."""
+    requests_per_minute: int | None = None
+    """Of all roles that ask the same provider; None is no limit."""
+    outage_failures: int = 5
+    """Time-outs, server errors and broken connections in a row after which a provider is out and not asked."""
+    outage_seconds: float = 30.0
+    """So often one call goes out to see whether it is back."""
 
     @classmethod
     def embedded(cls) -> "CallLimits":
@@ -52,12 +58,16 @@ def retrying(limits: CallLimits, *, seed: int, deadline: Callable[[], float | No
         return too_late or state.attempt_number >= limits.max_attempts
 
     return AsyncRetrying(
-        retry=retry_if_result(lambda result: isinstance(result, Fault) and result.kind in RETRYABLE),
+        retry=retry_if_result(_worth_another),
         wait=wait,
         stop=stop,
         sleep=asyncio.sleep,
         retry_error_callback=_fault,
     )
+
+
+def _worth_another(result: object) -> bool:
+    return isinstance(result, Fault) and result.kind in RETRYABLE and not result.unsent
 
 
 def _fault(state: RetryCallState) -> Fault:

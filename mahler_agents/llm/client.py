@@ -8,22 +8,22 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel
 
 from mahler_agents.clock import Clock
 from mahler_agents.errors import ConfigError, MahlerError
 from mahler_agents.llm.attempts import CallLimits, retrying
-from mahler_agents.llm.connection import Connection
+from mahler_agents.llm.budget import ScanBudget, Spending
+from mahler_agents.llm.connection import Connection, Request
 from mahler_agents.llm.failures import Failure, FailureKind, failure
 from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.prices import Price
 from mahler_agents.llm.prompts import Message, Prompt
+from mahler_agents.llm.provider import Provider
 from mahler_agents.llm.replies import Fault, read_reply
 from mahler_agents.llm.transport import CallContext, CallLog, Exchange, NullCallLog
-
-if TYPE_CHECKING:
-    from mahler_agents.llm.connection import Request
 
 R = TypeVar("R", bound=BaseModel)
 _LOG = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class _Question(Generic[R]):
     prompt: Prompt
     reply: type[R]
     context: CallContext
-    request: "Request"
+    request: Request
     exchanges: list[Exchange] = field(default_factory=list[Exchange])
 
 
@@ -66,6 +66,7 @@ class ChatClient:
     """Asks one endpoint; an async context manager that belongs to the event loop that entered it.
 
     `deadline` is the instant, in the loop's time, after which no call goes on; `seed` is that of the retries' jitter.
+    Clients of one scan share its `spending`, and those of one provider share that; `price` is the model's, if known.
     """
 
     def __init__(
@@ -77,11 +78,22 @@ class ChatClient:
         limits: CallLimits | None = None,
         deadline: float | None = None,
         seed: int = 0,
+        provider: Provider | None = None,
+        spending: Spending | None = None,
+        price: Price | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self.limits = limits or (CallLimits() if endpoint.slots is None else CallLimits.embedded())
+        self.limits = limits or limits_of(endpoint)
         self._deadline = deadline
-        self._connection = Connection(endpoint, clock=clock, log=log or NullCallLog(), limits=self.limits)
+        self._connection = Connection(
+            endpoint,
+            clock=clock,
+            log=log or NullCallLog(),
+            limits=self.limits,
+            provider=provider or Provider(self.limits),
+            spending=spending or Spending(ScanBudget()),
+            price=price,
+        )
         self._retrying = retrying(self.limits, seed=seed, deadline=lambda: self._deadline)
 
     async def __aenter__(self) -> Self:
@@ -175,9 +187,14 @@ class ChatClient:
             raw_text=envelopes[-1].content or "",
             prompt_tokens=_total(one.prompt_tokens for one in envelopes),
             completion_tokens=_total(one.completion_tokens for one in envelopes),
-            attempts=len(question.exchanges),
+            attempts=sum(one.sent for one in question.exchanges),
             repaired=repaired,
         )
+
+
+def limits_of(endpoint: Endpoint) -> CallLimits:
+    """Return the limits of an endpoint for which none were chosen."""
+    return CallLimits() if endpoint.slots is None else CallLimits.embedded()
 
 
 def _repair(fault: Fault) -> list[Message]:

@@ -5,7 +5,8 @@ LangChain's ChatOpenAI builds and sends the request, as in production anywhere. 
 """
 
 import asyncio
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -14,9 +15,12 @@ from pydantic import BaseModel
 
 from mahler_agents.clock import Clock
 from mahler_agents.llm.attempts import CallLimits
+from mahler_agents.llm.budget import Bound, Spending
 from mahler_agents.llm.failures import FailureKind
 from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.prices import Price
 from mahler_agents.llm.prompts import Message, Prompt
+from mahler_agents.llm.provider import Provider
 from mahler_agents.llm.replies import Fault
 from mahler_agents.llm.schema import constrained_schema, response_format, strict_schema
 from mahler_agents.llm.transport import CallLog, Exchange, RecordingTransport, current_exchange, network_transport
@@ -26,21 +30,51 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from langchain_core.runnables import Runnable
 
-    Request: TypeAlias = Runnable[Any, AIMessage]
+    Sendable: TypeAlias = Runnable[Any, AIMessage]
 
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What the SDK and LangChain raise, besides their own errors, on a body that is no chat completion."""
 
 
+_BYTES_PER_MESSAGE = 32
+"""What a provider's own marks around a message take, at most, beside its text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What all requests of a role have in common: model, parameters and the schema of the reply."""
+
+    sendable: "Sendable"
+    form_bytes: int
+    max_tokens: int
+
+    def bound(self, messages: list[Message], price: Price | None) -> Bound:
+        """Return the most that a request with these messages can take."""
+        texts = sum(_BYTES_PER_MESSAGE + len(message["content"].encode()) for message in messages)
+        return Bound.of(prompt_bytes=texts + self.form_bytes, max_tokens=self.max_tokens, price=price)
+
+
 class Connection:
     """An async context manager around one HTTP client and one ChatOpenAI; it belongs to the loop that entered it."""
 
-    def __init__(self, endpoint: Endpoint, *, clock: Clock, log: CallLog, limits: CallLimits) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        clock: Clock,
+        log: CallLog,
+        limits: CallLimits,
+        provider: Provider,
+        spending: Spending,
+        price: Price | None,
+    ) -> None:
         self.endpoint = endpoint
         self._clock = clock
         self._log = log
         self._limits = limits
-        self._permits = asyncio.Semaphore(limits.max_in_flight)
+        self._provider = provider
+        self._spending = spending
+        self._price = price
         self._requests: dict[tuple[str, str, type[BaseModel]], Request] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -88,42 +122,62 @@ class Connection:
         key = self.endpoint.api_key
         return text.replace(key, "[API key]") if len(key) >= 8 else text
 
-    def request(self, role: str, prompt: Prompt, reply: type[BaseModel]) -> "Request":
+    def request(self, role: str, prompt: Prompt, reply: type[BaseModel]) -> Request:
         """Return the request of a role, all but its messages: model, parameters and the schema of the reply."""
         key = (role, prompt.content_hash, reply)
         if key not in self._requests:
-            self._requests[key] = self._chat.bind(
-                temperature=prompt.front.temperature,
-                max_tokens=prompt.front.max_tokens,
-                **self._form(role, prompt, reply),
+            form, max_tokens = self._form(role, prompt, reply), prompt.front.max_tokens
+            self._requests[key] = Request(
+                sendable=self._chat.bind(temperature=prompt.front.temperature, max_tokens=max_tokens, **form),
+                form_bytes=len(json.dumps(form).encode()),
+                max_tokens=max_tokens,
             )
         return self._requests[key]
 
-    async def send(self, request: "Request", messages: list[Message], exchange: Exchange) -> Envelope | Fault:
-        """Make one attempt, within its time, when its turn comes, and return the whole reply or why there is none.
+    async def send(self, request: Request, messages: list[Message], exchange: Exchange) -> Envelope | Fault:
+        """Make one attempt when its turn comes, unless the provider is out or the budget spent.
 
-        Raises what is neither the model's nor the network's doing, such as an error of the call log.
+        Return the whole reply or why there is none. Raises what is neither the model's nor the network's doing, such as
+        an error of the call log.
         """
-        async with self._permits:
-            token = current_exchange.set(exchange)
-            try:
-                async with asyncio.timeout(self._limits.attempt_seconds):
-                    fault = await self._invoke(request, messages, exchange)
-            except TimeoutError:
-                fault = Fault(kind=FailureKind.TIMEOUT, detail=f"no whole reply in {self._limits.attempt_seconds:g} s")
-            finally:
-                current_exchange.reset(token)
+        provider, model = self._provider, self.endpoint.model
+        if (blocked := provider.blocked(model)) is not None:
+            return blocked
+        bound = request.bound(messages, self._price)
+        if (refused := await self._spending.reserve(bound)) is not None:
+            return refused
+        exchange.price = self._price
+        try:
+            async with provider.gate:
+                if (blocked := provider.admit(model)) is not None:  # it went out while this call waited
+                    return blocked
+                heard = await self._attempt(request, messages, exchange)
+                provider.heard(model, heard if isinstance(heard, Fault) else None)
+                return heard
+        finally:
+            self._spending.settle(bound, exchange)
+
+    async def _attempt(self, request: Request, messages: list[Message], exchange: Exchange) -> Envelope | Fault:
+        """Make one attempt, within its time."""
+        token = current_exchange.set(exchange)
+        try:
+            async with asyncio.timeout(self._limits.attempt_seconds):
+                fault = await self._invoke(request, messages, exchange)
+        except TimeoutError:
+            fault = Fault(kind=FailureKind.TIMEOUT, detail=f"no whole reply in {self._limits.attempt_seconds:g} s")
+        finally:
+            current_exchange.reset(token)
         if fault is not None:
             return fault
         assert exchange.envelope is not None  # noqa: S101 - without one, _invoke returned a fault
         fault = fault_of(exchange.envelope)
         return exchange.envelope if fault is None else replace(fault, retry_after=exchange.retry_after)
 
-    async def _invoke(self, request: "Request", messages: list[Message], exchange: Exchange) -> Fault | None:
+    async def _invoke(self, request: Request, messages: list[Message], exchange: Exchange) -> Fault | None:
         import openai
 
         try:
-            await request.ainvoke(messages)
+            await request.sendable.ainvoke(messages)
         except (openai.OpenAIError, *_UNREADABLE) as error:
             if exchange.defect is not None:
                 raise exchange.defect from error

@@ -23,6 +23,8 @@ class FailureKind(StrEnum):
     SCHEMA_VIOLATION = "schema_violation"
     CONTEXT_OVERFLOW = "context_overflow"
     BAD_REQUEST = "bad_request"
+    BUDGET = "budget"
+    """The scan's limit on calls, tokens or dollars does not allow the call; it was not made."""
     MISSING_FACTS = "missing_facts"
     """The brief lacks what this analyst needs; no call was made."""
     NO_QUORUM = "no_quorum"
@@ -52,6 +54,7 @@ ACTIONS: dict[FailureKind, str] = {
     FailureKind.SCHEMA_VIOLATION: "read the reply; use a model that keeps to a JSON schema",
     FailureKind.CONTEXT_OVERFLOW: "shorten the prompt or use a model with a longer context",
     FailureKind.BAD_REQUEST: "read the provider's message; it refused the request as malformed",
+    FailureKind.BUDGET: "raise --max-calls, --max-tokens or --max-dollars, or ask a cheaper model",
     FailureKind.MISSING_FACTS: "use a market that has these facts",
     FailureKind.NO_QUORUM: "see the analysts' own failures",
     FailureKind.BAD_PROMPT: "mend the prompt file that the detail names",

@@ -53,6 +53,11 @@ class Endpoint:
     transport: httpx2.AsyncBaseTransport | None = None
     """What sends instead of the network, e.g. a `ScriptedModel`."""
 
+    @property
+    def described(self) -> dict[str, str]:
+        """The endpoint as the record names it, without its key."""
+        return {"model": self.model, "base_url": self.base_url}
+
     def __repr__(self) -> str:
         """The endpoint without its key."""
         return f"Endpoint(model={self.model!r}, base_url={self.base_url!r})"

@@ -20,6 +20,8 @@ class Fault:
     raw_reply: str | None = None
     retry_after: float | None = None
     """Seconds that the provider asked to wait."""
+    unsent: bool = False
+    """Whether no request was made, since it was known to be useless: nor is there a use in another attempt."""
 
 
 def read_reply(text: str, reply: type[R]) -> R | Fault:

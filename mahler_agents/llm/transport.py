@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 from mahler_agents.clock import Clock, utc_text
+from mahler_agents.llm.prices import Price
 from mahler_agents.llm.wire import Envelope, open_envelope, retry_after_seconds
 
 CallOutcome = Literal["replied", "http_error", "broken", "cancelled"]
@@ -64,7 +65,7 @@ class CallFinished:
     outcome: CallOutcome
     http_status: int | None
     response_text: str | None
-    """The body, errors included, without our key should the provider repeat it."""
+    """The body, errors included, without our key should the provider repeat it; of a broken one, what came."""
     finish_reason: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -73,6 +74,8 @@ class CallFinished:
     system_fingerprint: str | None
     error: str | None
     """Class and words of what broke the call."""
+    cost_dollars: float | None
+    """At list price; None if the price or the count of tokens is unknown."""
 
 
 class CallLog(Protocol):
@@ -106,8 +109,15 @@ class Exchange:
     attempt: int
     model: str
     prompt_hash: str
+    price: Price | None = None
+    sent: bool = False
+    """Whether the request has been written down and is on its way, or has been."""
     envelope: Envelope | None = None
     """What the provider sent; None if no whole response arrived."""
+    received: bytes = b""
+    """The body as far as it came."""
+    unreached: bool = False
+    """Whether there was no connection over which to send it."""
     retry_after: float | None = None
     """Seconds that the provider asked to wait."""
     defect: Exception | None = None
@@ -117,6 +127,20 @@ class Exchange:
     def call_id(self) -> str:
         """The attempt's id in the record."""
         return f"{self.context.span_id}.{self.attempt}"
+
+    @property
+    def tokens(self) -> tuple[int, int] | None:
+        """Prompt and completion tokens that the provider charges, None if unknown: it charges nothing for an error."""
+        if self.unreached or (self.envelope is not None and self.envelope.status >= 400):
+            return 0, 0
+        if self.envelope is None or self.envelope.prompt_tokens is None or self.envelope.completion_tokens is None:
+            return None
+        return self.envelope.prompt_tokens, self.envelope.completion_tokens
+
+    @property
+    def cost_dollars(self) -> float | None:
+        """What the attempt cost at list price, None if unknown."""
+        return None if self.price is None or self.tokens is None else self.price.cost(*self.tokens)
 
 
 current_exchange: ContextVar[Exchange] = ContextVar("current_exchange")
@@ -155,9 +179,12 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
         exchange = current_exchange.get()
         try:
             self._log.call_started(self._started(exchange, request))
-            response, body = await self._send(exchange, request)
-            exchange.envelope = open_envelope(response.status_code, self._redact(body.decode("utf-8", "replace")))
-            exchange.retry_after = retry_after_seconds(response.headers.get("retry-after"))
+            exchange.sent = True
+            response = await self._send(exchange, request)
+            text = self._text(exchange)
+            exchange.envelope = open_envelope(response.status_code, text)
+            waiting, sent_at = response.headers.get("retry-after"), response.headers.get("date")
+            exchange.retry_after = retry_after_seconds(waiting, sent_at=sent_at)
             self._log.call_finished(self._finished(exchange, error=None))
         except Exception as error:
             if not isinstance(error, httpx2.HTTPError | OSError):
@@ -165,22 +192,27 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
             raise
         # The body is decoded by now, so the headers that tell how it was encoded would mislead.
         headers = {name: response.headers[name] for name in ("content-type",) if name in response.headers}
-        return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+        return httpx2.Response(response.status_code, headers=headers, content=text.encode(), request=request)
 
     async def aclose(self) -> None:
         """Close the wrapped transport."""
         await self._inner.aclose()
 
-    async def _send(self, exchange: Exchange, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+    async def _send(self, exchange: Exchange, request: httpx2.Request) -> httpx2.Response:
+        body = bytearray()
         try:
             response = await self._inner.handle_async_request(request)
             try:
-                return response, await response.aread()
+                async for part in response.aiter_bytes():
+                    body += part
             finally:
+                exchange.received = bytes(body)
                 await response.aclose()
         except BaseException as error:
+            exchange.unreached = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
             self._log.call_finished(self._finished(exchange, error=error))
             raise
+        return response
 
     def _started(self, exchange: Exchange, request: httpx2.Request) -> CallStarted:
         return CallStarted(
@@ -197,6 +229,9 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
             started_at=utc_text(self._clock.now()),
         )
 
+    def _text(self, exchange: Exchange) -> str:
+        return self._redact(exchange.received.decode("utf-8", "replace"))
+
     def _finished(self, exchange: Exchange, *, error: BaseException | None) -> CallFinished:
         envelope = exchange.envelope
         return CallFinished(
@@ -204,13 +239,14 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
             ended_at=utc_text(self._clock.now()),
             outcome=_outcome(envelope, error),
             http_status=envelope.status if envelope else None,
-            response_text=envelope.text if envelope else None,
+            response_text=envelope.text if envelope else self._text(exchange) or None,
             finish_reason=envelope.finish_reason if envelope else None,
             prompt_tokens=envelope.prompt_tokens if envelope else None,
             completion_tokens=envelope.completion_tokens if envelope else None,
             resolved_model=envelope.model if envelope else None,
             system_fingerprint=envelope.system_fingerprint if envelope else None,
             error=self._redact(f"{type(error).__name__}: {error}".rstrip(": ")) if error is not None else None,
+            cost_dollars=exchange.cost_dollars,
         )
 
 

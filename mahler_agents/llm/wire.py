@@ -4,10 +4,12 @@ The wire is read here, and not through the SDK's or LangChain's classes, so that
 those raise a dozen types on a malformed body and keep the reply of none.
 """
 
+import datetime as dt
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 from mahler_agents.llm.failures import FailureKind
@@ -94,13 +96,25 @@ def fault_of(envelope: Envelope) -> Fault | None:
     return Fault(kind=FailureKind.EMPTY, detail="the model sent no text") if raw is None else None
 
 
-def retry_after_seconds(header: str | None) -> float | None:
-    """Return the seconds of a Retry-After header; None if there is none or it is a date."""
+def retry_after_seconds(header: str | None, *, sent_at: str | None = None) -> float | None:
+    """Return the seconds of a Retry-After header, None if it says nothing.
+
+    `sent_at` is the response's Date header: the only clock that a date in the other is sure to be of.
+    """
     try:
         seconds = float(header or "")
     except ValueError:
-        return None
+        until, since = _http_date(header), _http_date(sent_at)
+        return None if until is None or since is None else max(0.0, (until - since).total_seconds())
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _http_date(header: str | None) -> dt.datetime | None:
+    try:
+        parsed = parsedate_to_datetime(header or "")
+    except (ValueError, OverflowError):
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=dt.UTC)
 
 
 def _provider_fault(envelope: Envelope) -> Fault:

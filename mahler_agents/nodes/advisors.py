@@ -8,8 +8,9 @@ from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.analysts.base import Analyst, Brief, Opinion, Reply
 from mahler_agents.analysts.grounding import Grounding, grounding
 from mahler_agents.errors import RecordError
-from mahler_agents.llm.client import Answer, ChatClient
+from mahler_agents.llm.client import Answer
 from mahler_agents.llm.failures import Failure, FailureKind, failure
+from mahler_agents.llm.router import Asker
 from mahler_agents.llm.transport import CallContext
 from mahler_agents.nodes.tracing import Node, Update, traced
 from mahler_agents.progress import Stage
@@ -58,7 +59,7 @@ def analyst(analyst: Analyst) -> Node[ReviewState]:
     return traced(analyst.name, stage)
 
 
-async def _opinion(llm: ChatClient, analyst: Analyst, brief: Brief, context: ReviewContext) -> Opinion | Failure:
+async def _opinion(llm: Asker, analyst: Analyst, brief: Brief, context: ReviewContext) -> Opinion | Failure:
     if missing := brief.missing():
         return failure(analyst.name, FailureKind.MISSING_FACTS, f"the snapshot has no {', '.join(missing)}")
     answer = await _ask(llm, analyst.name, brief, analyst.reply, context)
@@ -90,7 +91,7 @@ async def fund_manager_stage(state: ReviewState, context: ReviewContext) -> Upda
     return {"verdict": outcome}
 
 
-async def _verdict(llm: ChatClient, state: ReviewState, context: ReviewContext) -> manager.Verdict | Failure:
+async def _verdict(llm: Asker, state: ReviewState, context: ReviewContext) -> manager.Verdict | Failure:
     opinions, failures = state.get("opinions", []), state.get("failures", [])
     if len(opinions) < manager.QUORUM:
         return failure(
@@ -125,7 +126,7 @@ async def advisory_stage(state: ReviewState, context: ReviewContext) -> Update:
     return {"advice": advice}
 
 
-async def _ask(llm: ChatClient, role: str, brief: Brief, reply: type[R], context: ReviewContext) -> Answer[R] | Failure:
+async def _ask(llm: Asker, role: str, brief: Brief, reply: type[R], context: ReviewContext) -> Answer[R] | Failure:
     call = CallContext(
         run_id=context.run_id,
         candidate_id=context.candidate_id,

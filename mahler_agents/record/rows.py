@@ -78,6 +78,8 @@ class CallRow:
     finish_reason: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
+    cost_dollars: float | None
+    """At list price; None is unknown."""
     error: str | None
     request: str
     response: str | None

@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import httpx2
@@ -32,17 +32,23 @@ class ScriptedRequest:
     """JSON schema of the reply asked for."""
     body: Mapping[str, Any]
     """The whole request."""
+    headers: Mapping[str, str]
+    """Names in lower case; one of them carries the API key."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptedReply:
-    """What the model does: an HTTP response after `delay` seconds."""
+    """What the model does: an HTTP response after `delay` seconds, whole or not."""
 
     status: int = 200
     body: str
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     delay: float | None = 0.0
     """None is for ever."""
+    pace: float = 0.0
+    """Seconds from one character of the body to the next: a body that drips."""
+    reset_after: int | None = None
+    """Characters of the body after which the connection is reset."""
 
 
 Script = Callable[[ScriptedRequest], ScriptedReply | Exception]
@@ -105,6 +111,16 @@ def never() -> ScriptedReply:
     return ScriptedReply(body="", delay=None)
 
 
+def dripping(whole: ScriptedReply, *, pace: float) -> ScriptedReply:
+    """Return a response whose characters come `pace` seconds apart."""
+    return replace(whole, pace=pace)
+
+
+def reset(whole: ScriptedReply, *, after: int) -> ScriptedReply:
+    """Return a response whose connection is reset after so many characters of its body."""
+    return replace(whole, reset_after=after)
+
+
 def favourable(request: ScriptedRequest, **fields: object) -> ScriptedReply:
     """Return a valid, favourable reply for any role: the request's own schema is filled in, then `fields`."""
     return reply({**example_of(request.schema), **fields})
@@ -126,13 +142,50 @@ class CallList:
         self.finished.append(call)
 
 
+class RequestBook:
+    """Reads requests as strictly as the real endpoint, and keeps the well-formed ones in order."""
+
+    def __init__(self) -> None:
+        self.requests: list[ScriptedRequest] = []
+        self._asked: Counter[str] = Counter()
+
+    def read(
+        self, method: str, path: str, headers: Mapping[str, str], content: bytes
+    ) -> ScriptedRequest | ScriptedReply:
+        """Return the request, or for a malformed one the error that the real endpoint would send."""
+        try:
+            body = checked_body(method, path, headers, content)
+        except MalformedRequestError as error:
+            return http_error(error.status, str(error), error_type="invalid_request_error")
+        wanted = body["response_format"]["json_schema"]
+        messages = tuple(body["messages"])
+        # A retry repeats a question's messages and a repair continues them, so earlier prefixes count.
+        prefixes = [json.dumps([wanted["name"], *messages[:length]]) for length in range(1, len(messages) + 1)]
+        attempt = 1 + sum(self._asked[prefix] for prefix in prefixes)
+        self._asked[prefixes[-1]] += 1
+        request = ScriptedRequest(
+            role=wanted["name"],
+            messages=messages,
+            attempt=attempt,
+            schema=wanted["schema"],
+            body=body,
+            headers=headers,
+        )
+        self.requests.append(request)
+        return request
+
+
 class ScriptedModel(httpx2.AsyncBaseTransport):
-    """A transport that asks a script what to reply; `requests` holds what was asked, in order."""
+    """A transport that asks a script what to reply."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._asked: Counter[str] = Counter()
-        self.requests: list[ScriptedRequest] = []
+        self._book = RequestBook()
+
+    @property
+    def requests(self) -> list[ScriptedRequest]:
+        """What was asked, in order."""
+        return self._book.requests
 
     @classmethod
     def always(cls, **fields: object) -> Self:
@@ -151,28 +204,20 @@ class ScriptedModel(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Reply as the script says; a malformed request gets the error that the real endpoint would send."""
-        try:
-            body = checked_body(request.method, request.url.path, request.headers, await request.aread())
-        except MalformedRequestError as error:
-            return _response(http_error(error.status, str(error), error_type="invalid_request_error"))
-        scripted = self._read(body)
-        self.requests.append(scripted)
-        behaviour = self._script(scripted)
+        headers = dict(request.headers)
+        read = self._book.read(request.method, request.url.path, headers, await request.aread())
+        if isinstance(read, ScriptedReply):
+            return _response(read)
+        behaviour = self._script(read)
         if isinstance(behaviour, Exception):
             raise behaviour
-        await (asyncio.Event().wait() if behaviour.delay is None else asyncio.sleep(behaviour.delay))
+        if behaviour.delay is None:
+            await asyncio.Event().wait()
+        sent = behaviour.body if behaviour.reset_after is None else behaviour.body[: behaviour.reset_after]
+        await asyncio.sleep((behaviour.delay or 0.0) + behaviour.pace * len(sent))
+        if behaviour.reset_after is not None:
+            raise httpx2.ReadError("scripted: connection reset")
         return _response(behaviour)
-
-    def _read(self, body: Mapping[str, Any]) -> ScriptedRequest:
-        wanted = body["response_format"]["json_schema"]
-        messages = tuple(body["messages"])
-        # A retry repeats a question's messages and a repair continues them, so earlier prefixes count.
-        prefixes = [json.dumps([wanted["name"], *messages[:length]]) for length in range(1, len(messages) + 1)]
-        attempt = 1 + sum(self._asked[prefix] for prefix in prefixes)
-        self._asked[prefixes[-1]] += 1
-        return ScriptedRequest(
-            role=wanted["name"], messages=messages, attempt=attempt, schema=wanted["schema"], body=body
-        )
 
 
 def _response(scripted: ScriptedReply) -> httpx2.Response:

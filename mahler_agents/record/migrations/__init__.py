@@ -8,6 +8,7 @@ from mahler_agents.record.migrations import (
     m002_regime,
     m003_breaker,
     m006_portfolio_delta,
+    m007_llm_costs,
     m008_groundedness,
 )
 
@@ -20,6 +21,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m002_regime,
         m003_breaker,
         m006_portfolio_delta,
+        m007_llm_costs,
         m008_groundedness,
     )
 )
