@@ -1,4 +1,4 @@
-"""The provider's breaker: when calls stop, with which words, when one goes out again, and what a dead provider costs."""
+"""The provider's breaker: when calls stop, in which words, when one goes out again, and what a dead provider costs."""
 
 import asyncio
 import socket
