@@ -17,6 +17,7 @@ from mahler_agents.record.rows import (
     FailureRow,
     GroundingRow,
     OrderRow,
+    RunRow,
     RunTrace,
     SpanRow,
 )
