@@ -29,12 +29,10 @@ def a_quote(short: tuple[float, float], long: tuple[float, float]) -> SpreadQuot
     return SpreadQuote(short=Quote(bid=short[0], ask=short[1], at=AT), long=Quote(bid=long[0], ask=long[1], at=AT))
 
 
-def test_a_spread_knows_its_figures_per_share_and_per_contract() -> None:
+def test_a_spread_knows_its_width_and_its_legs_type() -> None:
     put, call = a_spread(), a_spread(SpreadType.BEAR_CALL, short=580, long=585)
     assert (put.width, call.width) == (5, 5)
     assert (put.right, call.right) == ("put", "call")
-    assert put.max_loss_dollars(0.80) == pytest.approx(420)
-    assert (put.breakeven(0.80), call.breakeven(0.80)) == (pytest.approx(539.20), pytest.approx(580.80))
 
 
 def test_a_spread_has_a_name_for_traders_and_one_for_keys() -> None:
