@@ -13,7 +13,7 @@ from mahler_agents.cli import main
 from mahler_agents.cli.console import make_console
 from mahler_agents.cli.lines import PlainLines
 from mahler_agents.cli.live import LiveTable
-from mahler_agents.cli.report import print_report
+from mahler_agents.cli.scan_text import print_report
 from mahler_agents.config import DeskConfig
 from mahler_agents.scan import ScanResult
 from mahler_agents.testing.scripted import ScriptedModel, ScriptedReply, ScriptedRequest, favourable, http_error, reply

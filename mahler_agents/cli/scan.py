@@ -122,7 +122,7 @@ def scan(
         click.echo(result.model_dump_json())
         return code
     from mahler_agents.cli.console import make_console
-    from mahler_agents.cli.report import print_report
+    from mahler_agents.cli.scan_text import print_report
 
     next_command = show_command(result.run_id, desk.database)
     print_report(make_console(sys.stdout), result, hint=desk.model.hint, next_command=next_command)

@@ -2,20 +2,27 @@
 
 import asyncio
 import datetime as dt
+import signal
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mahler_agents.cli.text import cents, count, counts, percent, plain
+from mahler_agents.cli.text import cents, count, counts, instant, listed, percent, plain, words
 
 if TYPE_CHECKING:
+    from mahler_agents.clock import SimulatedClock
+    from mahler_agents.desk import Desk
     from mahler_agents.simulate import SimulatedDay, SimulationResult
 
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
+_NAMED = 3
+"""Dates that are named where there are many."""
 
 
 @click.command()
+@click.option("--market", default="sample", show_default=True, metavar="sample|csv:PATH", help="Where quotes are from.")
 @click.option("--from", "first", required=True, type=_DATE, metavar="DATE", help="First day.")
 @click.option("--to", "last", required=True, type=_DATE, metavar="DATE", help="Last day, included.")
 @click.option("--seed", type=int, help="Of the sample market: another seed is another world.")
@@ -30,49 +37,79 @@ _DATE = click.DateTime(formats=["%Y-%m-%d"])
     "--db",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The record, without any of these days; else MAHLER_DB, else mahler-simulated-paper.db.",
+    help="The record, without any of these days; else MAHLER_DB, else mahler-simulated-MARKET-paper.db.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def simulate(
-    *, first: dt.datetime, last: dt.datetime, seed: int | None, model: str, db: Path | None, as_json: bool
-) -> None:
-    """Drive the desk over a span of the sample market: a scan a day at 10:00, a monitor pass every five minutes.
+    *,
+    market: str,
+    first: dt.datetime,
+    last: dt.datetime,
+    seed: int | None,
+    model: str,
+    db: Path | None,
+    as_json: bool,
+) -> int:
+    """Drive the desk over a span of a market's days: a scan a day, and a monitor pass at every instant that it has.
 
-    The sample market is synthetic, so is every result.
+    The sample market has quotes of every instant: a pass every five minutes, the scan at 10:00. A file of end-of-day
+    chains has the closes: one pass and one scan a day. Ctrl-C ends it after the pass at work, with what is done.
     """
+    from mahler_agents.cli import INTERRUPTED
     from mahler_agents.clock import Ids, SimulatedClock
     from mahler_agents.desk import Desk
+    from mahler_agents.market.open import open_market
     from mahler_agents.record.location import database_path
-    from mahler_agents.simulate import simulate as run
 
-    database = database_path(db, "simulated", "paper")
+    opened = open_market(market, seed=seed)
     clock = SimulatedClock(first.replace(tzinfo=dt.UTC))
-    # Ids follow from the market's seed, so that the same simulation leaves the same record.
-    desk = Desk(market="sample", seed=seed, model=model, database=database, clock=clock, ids=Ids(seed or 0))
-
-    async def simulated() -> "SimulationResult":
-        async with desk:
-            return await run(desk, clock, first.date(), last.date(), None if as_json else _Days())
-
-    result = asyncio.run(simulated())
+    desk = Desk(
+        market=opened,
+        model=model,
+        database=database_path(db, f"simulated-{opened.name}", "paper"),
+        clock=clock,
+        ids=Ids(seed or 0),  # so that the same simulation leaves the same record
+    )
+    result = asyncio.run(_simulated(desk, clock, first.date(), last.date(), None if as_json else _Days()))
     if as_json:
         click.echo(result.model_dump_json())
-        return
-    _show(result, database)
+    else:
+        _show(result, desk.database)
+    return 0 if result.interrupted_at is None else INTERRUPTED
+
+
+async def _simulated(
+    desk: "Desk", clock: "SimulatedClock", first: dt.date, last: dt.date, watch: "_Days | None"
+) -> "SimulationResult":
+    from mahler_agents.simulate import simulate as run
+
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        loop.remove_signal_handler(signal.SIGINT)  # the next one ends it at once
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, stop)
+    try:
+        async with desk:
+            return await run(desk, clock, first, last, watch=watch, stop=stopping.is_set)
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 class _Days:
-    """Prints a line a day; above the first, once the input has proved good, that all of it is made up."""
+    """Prints a line a day; above the first, once the input has proved good, that all of it is made up, if it is."""
 
     def __init__(self) -> None:
         self._begun = False
 
     def __call__(self, day: "SimulatedDay") -> None:
-        if not self._begun:
+        if not self._begun and day.synthetic:
             click.echo("SYNTHETIC MARKET: every price, quote and headline is made up")
-            self._begun = True
+        self._begun = True
         closed = counts(day.closed) or "none"
-        alert = f", {count(day.unmarked, 'position')} without a mark" if day.unmarked else ""
+        alert = f", no mark {count(day.unmarked, 'time')}" if day.unmarked else ""
         click.echo(
             f"{day.date}  {day.passed:>4} passed, {day.opened} opened, closed: {closed}{alert};"
             f" {day.open_positions} open, equity {cents(day.equity)}"
@@ -80,10 +117,37 @@ class _Days:
 
 
 def _show(result: "SimulationResult", database: Path) -> None:
-    last = result.days[-1]
-    click.echo(
-        f"{result.source}\n"
-        f"{count(len(result.days), 'session')}: {result.opened} opened, closed: {counts(result.closed) or 'none'}\n"
-        f"equity {cents(last.equity)}, largest drawdown {percent(result.max_drawdown, 2)}\n"
-        f"recorded in {plain(str(database))}"
-    )
+    click.echo(f"{count(len(result.days), 'session')} of {plain(result.world)}")
+    for line in (*_skipped(result), *_missing(result)):
+        click.echo(line)
+    if result.days:
+        click.echo(
+            f"{result.opened} opened, closed: {counts(result.closed) or 'none'}\n"
+            f"equity {cents(result.days[-1].equity)}, largest drawdown of the days' last equity"
+            f" {percent(result.max_drawdown, 2)}"
+        )
+    if result.interrupted_at is not None:
+        click.echo(f"interrupted before {instant(result.interrupted_at)} New York")
+    click.echo(f"recorded in {plain(str(database))}")
+
+
+def _skipped(result: "SimulationResult") -> list[str]:
+    """Return a line for each reason why sessions were skipped, with the first dates."""
+    dates: dict[str, list[dt.date]] = defaultdict(list)
+    for date, why in result.skipped.items():
+        dates[why].append(date)
+    lines: list[str] = []
+    for why, found in dates.items():
+        more = [f"{len(found) - _NAMED} more"] if len(found) > _NAMED else []
+        named = listed([*map(str, found[:_NAMED]), *more])
+        lines.append(f"skipped {count(len(found), 'session')}, {named}: {plain(why)}")
+    return lines
+
+
+def _missing(result: "SimulationResult") -> list[str]:
+    """Return a line for each reason why the market lacks parts of a snapshot."""
+    parts: dict[str, list[str]] = defaultdict(list)
+    for part, why in result.missing.items():
+        if not part.startswith("dates."):  # skipped, and said so above
+            parts[why].append(words(part))
+    return [f"the market has no {listed(names)}: {plain(why)}" for why, names in parts.items()]

@@ -15,7 +15,7 @@ from mahler_agents.config import risk_free_rate
 from mahler_agents.errors import InputError
 from mahler_agents.market import calendar
 from mahler_agents.market.csv_file import ChainFile, DayOfChain, read_chain_file
-from mahler_agents.market.snapshot import Bars, Chain, Dividend, MarketData, Snapshot, chain_from_columns
+from mahler_agents.market.snapshot import Bars, Chain, Dividend, MarketData, Snapshot, Timetable, chain_from_columns
 from mahler_agents.types import CONTRACT_MULTIPLIER, Quote
 
 _ABSENT = {
@@ -65,6 +65,12 @@ class CsvMarket:
         """Return the close of the date, UTC; raises `InputError` if the file has no usable rows of it."""
         self._day_on(date)
         return calendar.session_close(date)
+
+    def timetable(self, date: dt.date, every: dt.timedelta) -> Timetable:  # noqa: ARG002 - it has one instant a day
+        """Return the close of the session, or why the file has no quotes of it."""
+        if date in self._file.days:
+            return Timetable(instants=(calendar.session_close(date),))
+        return Timetable(absent=self._why_absent(date))
 
     async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
         """Return the chains of the New York date of `as_of`, as of that session's close.
@@ -157,8 +163,11 @@ class CsvMarket:
         before = [d for d in dates if d < date]
         after = [d for d in dates if d > date]
         nearest = " and ".join(d.isoformat() for d in (*before[-1:], *after[:1]))
-        why = self._file.unusable.get(date, "is not in the file")
+        why = self._why_absent(date)
         return f"{date} {why} ({self._file.path} holds {dates[0]} to {dates[-1]}): the nearest usable is {nearest}"
+
+    def _why_absent(self, date: dt.date) -> str:
+        return self._file.unusable.get(date, "is not in the file")
 
     def _market_data(self, underlying: str, date: dt.date, day: DayOfChain) -> MarketData:
         closes = {d: chains[underlying].spot for d, chains in self._file.days.items() if underlying in chains}

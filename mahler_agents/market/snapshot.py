@@ -6,7 +6,7 @@ What a market does not know is absent: NaN in a column, None in a field, never a
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -238,6 +238,28 @@ class Market(Protocol):
         """Return the dividends with ex-dates after `at`'s New York date, in order, as known at the instant `at`.
 
         Empty where none is to come; an underlying of which the market does not know that is left out.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timetable:
+    """The instants of one session at which a market has quotes, in order."""
+
+    instants: tuple[dt.datetime, ...] = ()
+    """Timezone-aware UTC."""
+    absent: str = ""
+    """Why there are none, as in `2021-02-15 is not in the file` without the date."""
+
+
+@runtime_checkable
+class ReplayableMarket(Market, Protocol):
+    """A market whose days can be gone through one after another: what a simulation needs."""
+
+    def timetable(self, date: dt.date, every: dt.timedelta) -> Timetable:
+        """Return when the market can be asked in the session on `date`.
+
+        Every so often from the open to the close if it has quotes of any instant, else at the instants that it has.
         """
         ...
 

@@ -193,6 +193,9 @@ class Reader:
             found[row["candidate_id"]].append(_read(kind, row))
         return found
 
+    def _all(self, kind: type[T], sql: str, *parameters: object) -> tuple[T, ...]:
+        return tuple(_read(kind, row) for row in self._rows(sql, *parameters))
+
     def _rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
         with database_errors(self.path):
             return self._connection.execute(sql, parameters).fetchall()

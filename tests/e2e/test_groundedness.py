@@ -10,7 +10,7 @@ from desks import scan
 from mahler_agents.cli import main
 from mahler_agents.cli.console import make_console
 from mahler_agents.cli.lines import PlainLines
-from mahler_agents.cli.report import print_report
+from mahler_agents.cli.scan_text import print_report
 from mahler_agents.config import DeskConfig
 from mahler_agents.llm.prompts import load_prompt
 from mahler_agents.progress import Progress, Stage

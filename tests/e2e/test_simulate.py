@@ -2,43 +2,42 @@
 
 import datetime as dt
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from desks import rows
+from conftest import SOAK
 
 from mahler_agents.clock import Ids, SimulatedClock
 from mahler_agents.desk import Desk
 from mahler_agents.errors import InputError
 from mahler_agents.market.calendar import session_close
+from mahler_agents.market.csv import CsvMarket
 from mahler_agents.market.sample import SampleMarket
+from mahler_agents.market.snapshot import Market
+from mahler_agents.record.accounts import AccountReader
+from mahler_agents.report import AccountReport, Span, read_report
 from mahler_agents.simulate import SimulationResult, simulate
 from mahler_agents.testing import virtual_time
 from mahler_agents.types import Quote
 
 FIRST, LAST = dt.date(2026, 1, 2), dt.date(2026, 1, 30)
-EVERYTHING = (
-    "candidates",
-    "advice",
-    "sizings",
-    "orders",
-    "fills",
-    "positions",
-    "marks",
-    "outcomes",
-    "shadows",
-    "equity",
-    "events",
-)
+LAST_OF_QUARTER = dt.date(2026, 3, 31)
+CHAINS = Path(__file__).parents[3] / "shared" / "data" / "spy_eod_2021.csv"
 
 
-def run(database: Path, market: SampleMarket, first: dt.date = FIRST, last: dt.date = LAST) -> SimulationResult:
+def run(
+    database: Path,
+    market: Market,
+    first: dt.date = FIRST,
+    last: dt.date = LAST,
+    stop: Callable[[], bool] = lambda: False,
+) -> SimulationResult:
     async def simulated() -> SimulationResult:
-        clock = SimulatedClock(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+        clock = SimulatedClock(dt.datetime.combine(first, dt.time(), dt.UTC))
         async with Desk(market=market, model="none", database=database, clock=clock, ids=Ids(0), environ={}) as desk:
-            return await simulate(desk, clock, first, last)
+            return await simulate(desk, clock, first, last, stop=stop)
 
     return virtual_time.run(simulated())
 
@@ -47,6 +46,16 @@ def run(database: Path, market: SampleMarket, first: dt.date = FIRST, last: dt.d
 def month(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulationResult]:
     database = tmp_path_factory.mktemp("month") / "month.db"
     return database, run(database, SampleMarket())
+
+
+def content(database: Path) -> dict[str, list[str]]:
+    """Return every row of every table, in an order of their own: all but when the schema's migrations were applied."""
+    connection = sqlite3.connect(database)
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = {name: sorted(map(repr, connection.execute(f"SELECT * FROM {name}"))) for name in tables}
+    connection.close()
+    del found["_sqlite_migrations"]
+    return found
 
 
 def query(database: Path, sql: str) -> list[dict[str, Any]]:
@@ -123,13 +132,73 @@ def test_a_traded_candidates_shadow_exits_when_its_position_does_unless_it_was_f
         assert (pair["exit_rule"], pair["exit_at"]) == (pair["rule"], pair["closed_at"])
 
 
-def test_the_same_seed_leaves_the_same_record(tmp_path: Path) -> None:
+def test_the_same_seed_leaves_the_same_record(month: tuple[Path, SimulationResult], tmp_path: Path) -> None:
+    database, _ = month
+    again = tmp_path / "again.db"
+    run(again, SampleMarket())
+    assert content(database) == content(again)
+
+
+def test_the_books_of_the_month_reconcile_to_the_cent(month: tuple[Path, SimulationResult]) -> None:
+    database, result = month
+    report = report_on(database)
+    assert (report.opened, report.closed) == (result.opened, sum(result.closed.values()))
+    assert {line.rule: line.exits for line in report.by_rule} == result.closed
+    assert report.reconciliation is not None
+    assert report.reconciliation.difference_dollars == 0
+    assert report.drawdown_of_closes is not None
+    assert report.drawdown_of_closes.share == pytest.approx(result.max_drawdown)
+
+
+@pytest.mark.skipif(not SOAK, reason="a quarter takes minutes: make soak")
+def test_a_quarter_hits_every_exit_rule_reconciles_every_day_and_is_the_same_twice(tmp_path: Path) -> None:
     once, again = tmp_path / "once.db", tmp_path / "again.db"
-    for database in (once, again):
-        run(database, SampleMarket(), FIRST, dt.date(2026, 1, 7))
-    for table in EVERYTHING:
-        assert rows(once, table) == rows(again, table)
-    assert rows(once, "fills")
+    result = run(once, SampleMarket(), FIRST, LAST_OF_QUARTER)
+    assert result.closed.keys() >= {"profit_target", "stop_loss", "time_exit"}
+    for day in result.days:
+        report = report_on(once, Span(last=day.date))
+        assert report.reconciliation is not None
+        assert report.reconciliation.difference_dollars == 0, day.date
+    run(again, SampleMarket(), FIRST, LAST_OF_QUARTER)
+    assert content(once) == content(again)
+
+
+def report_on(database: Path, span: Span | None = None) -> AccountReport:
+    with AccountReader(database) as reader:
+        return read_report(reader, "paper-sample-22", span or Span())[0]
+
+
+def test_a_simulation_that_is_stopped_ends_between_two_passes_with_what_is_done(tmp_path: Path) -> None:
+    passes = iter(range(100))
+    result = run(tmp_path / "desk.db", SampleMarket(), stop=lambda: next(passes) == 90)
+    assert [day.date for day in result.days] == [dt.date(2026, 1, 2), dt.date(2026, 1, 5)]
+    assert result.interrupted_at == dt.datetime(2026, 1, 5, 15, 25, tzinfo=dt.UTC)
+    [points] = query(tmp_path / "desk.db", "SELECT COUNT(*) AS count FROM equity")
+    assert points["count"] == 90
+    assert query(tmp_path / "desk.db", "SELECT DISTINCT status FROM runs") == [{"status": "done"}]
+
+
+@pytest.mark.skipif(not CHAINS.is_file(), reason="shared/data/spy_eod_2021.csv is not beside the project")
+def test_a_file_of_closes_is_scanned_and_monitored_once_a_day_and_its_gaps_are_named(tmp_path: Path) -> None:
+    result = run(tmp_path / "desk.db", CsvMarket(CHAINS), dt.date(2020, 12, 30), dt.date(2021, 2, 12))
+    assert not result.synthetic
+    assert list(result.skipped.items()) == [(dt.date(2020, 12, day), "is not in the file") for day in (30, 31)]
+    assert result.missing["vix"] == "not in the file"
+    assert len(result.days) == 29
+    assert result.opened > 0
+    [counts] = query(
+        tmp_path / "desk.db",
+        "SELECT (SELECT COUNT(*) FROM runs) AS scans, (SELECT COUNT(DISTINCT at) FROM equity) AS passes",
+    )
+    assert counts == {"scans": 29, "passes": 29}
+
+
+@pytest.mark.skipif(not CHAINS.is_file(), reason="shared/data/spy_eod_2021.csv is not beside the project")
+def test_a_span_that_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="no quotes of any session from 2022-01-03 to 2022-01-07: 2022-01-03 is not in"
+    ):
+        run(tmp_path / "desk.db", CsvMarket(CHAINS), dt.date(2022, 1, 3), dt.date(2022, 1, 7))
 
 
 def test_a_position_without_a_quote_is_neither_stopped_nor_taken_but_told(tmp_path: Path) -> None:

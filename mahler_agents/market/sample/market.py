@@ -19,8 +19,16 @@ from mahler_agents.market.sample.moment import Moment, find_moment, new_york_dat
 from mahler_agents.market.sample.paths import simulate_paths
 from mahler_agents.market.sample.quoting import quote
 from mahler_agents.market.sample.surface import vix, vix_3_month
-from mahler_agents.market.sample.world import INDEX, INSTRUMENTS, RISK_FREE_RATE, SYMBOLS, ex_dates
-from mahler_agents.market.snapshot import Dividend, MarketData, Snapshot
+from mahler_agents.market.sample.world import (
+    FIRST_DATE,
+    INDEX,
+    INSTRUMENTS,
+    LAST_DATE,
+    RISK_FREE_RATE,
+    SYMBOLS,
+    ex_dates,
+)
+from mahler_agents.market.snapshot import Dividend, MarketData, Snapshot, Timetable
 from mahler_agents.types import Quote
 
 DEFAULT_SEED = 22
@@ -60,6 +68,14 @@ class SampleMarket:
     def instant_of(self, date: dt.date) -> dt.datetime:
         """Return 10:00 New York of the date, UTC."""
         return dt.datetime.combine(date, SCAN_TIME, NEW_YORK).astimezone(dt.UTC)
+
+    def timetable(self, date: dt.date, every: dt.timedelta) -> Timetable:
+        """Return the session's instants, `every` so often from the open to the close, or that the date is too far."""
+        if not FIRST_DATE <= date <= LAST_DATE:
+            return Timetable(absent=f"is outside the sample market, which has {FIRST_DATE} to {LAST_DATE}")
+        hours = calendar.session(date)
+        passes = (hours.close - hours.open) // every
+        return Timetable(instants=tuple(hours.open + number * every for number in range(passes + 1)))
 
     async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
         """Return the market at `as_of`; underlyings that it does not have are named in `missing`.
