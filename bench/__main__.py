@@ -4,7 +4,7 @@ import os
 import platform
 from dataclasses import dataclass
 
-from bench import many_calls, pricing, review_graph, screen_chain, start_up
+from bench import llm_call, many_calls, pricing, review_graph, screen_chain, start_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,13 @@ def main() -> None:
         Target(figure="price_8_greeks_ms", at_most=20, unit="ms"),
         Target(figure="greeks_to_pyvolr", at_most=1.5, unit="times"),
         Target(figure="implied_to_pyvolr", at_most=1.5, unit="times"),
+    )
+    _show(
+        "(f) CPU of one LLM call with an instant provider, in turn: this layer, bind + model_validate_json,"
+        " with_structured_output, AsyncOpenAI",
+        llm_call.run(),
+        Target(figure="above_bind_ms", at_most=1.5, unit="ms"),
+        Target(figure="to_structured", at_most=1, unit="times"),
     )
 
 

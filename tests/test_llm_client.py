@@ -444,6 +444,25 @@ def test_one_client_a_loop_serves_two_runs_in_one_process() -> None:
     assert isinstance(asyncio.run(once()), Answer)
 
 
+def edited(text: str) -> st.SearchStrategy[str]:
+    """Return the text with up to three edits: characters taken out, put in, replaced or repeated."""
+    places = st.integers(0, len(text))
+    inserted = st.text(max_size=6) | st.sampled_from(['"', "\\", "{", "}", ",", "null", "1e999", "\\ud800", "\x00"])
+
+    def apply(edits: list[tuple[int, int, str]]) -> str:
+        changed = text
+        for start, length, new in edits:
+            changed = changed[:start] + new + changed[start + length :]
+        return changed
+
+    return st.lists(st.tuples(places, st.integers(0, 12), inserted), min_size=1, max_size=3).map(apply)
+
+
+def any_body() -> st.SearchStrategy[str]:
+    """Whole HTTP bodies: anything at all, and a real completion with edits."""
+    return any_reply() | edited(reply(GOOD).body)
+
+
 def any_reply() -> st.SearchStrategy[str]:
     """Texts, JSON of any shape, and mutations of the good reply."""
     scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
@@ -451,7 +470,7 @@ def any_reply() -> st.SearchStrategy[str]:
     changed = st.dictionaries(st.sampled_from([*GOOD, "contracts"]), values, max_size=3)
     mutated = changed.map(lambda fields: json.dumps({**GOOD, **fields}))
     cut = st.integers(0, len(GOOD_TEXT)).map(lambda at: GOOD_TEXT[:at])
-    return st.text(st.characters()) | values.map(json.dumps) | mutated | cut
+    return st.text(st.characters()) | values.map(json.dumps) | mutated | cut | edited(GOOD_TEXT)
 
 
 class Standing:
@@ -462,7 +481,10 @@ class Standing:
         self._number = 0
         self._script: Callable[[ScriptedRequest], ScriptedReply | Exception] = favourable
         model = ScriptedModel(self._behave)
-        self.client = ChatClient(model.endpoint, clock=SimulatedClock(START), limits=CallLimits(max_attempts=1))
+        # No cool-down, so that no fault keeps the next question from being asked.
+        limits = CallLimits(max_attempts=1, outage_seconds=0)
+        self.client = ChatClient(model.endpoint, clock=SimulatedClock(START), limits=limits)
+        self.model = model
 
     def ask(self, script: Callable[[ScriptedRequest], ScriptedReply | Exception]) -> Answer[MacroReply] | Failure:
         """Put a new question to the script."""
@@ -485,16 +507,21 @@ def standing() -> Iterator[Standing]:
 
 
 @settings(max_examples=at_scale(10_000))
-@given(text=any_reply(), again=any_reply() | st.none())
+@given(
+    replies=st.tuples(any_reply(), any_reply()) | any_body(),
+    status=st.sampled_from([200, 200, 200, 204, 301, 400, 404, 429, 500, 599]),
+)
 def test_any_text_is_an_answer_or_a_failure_and_never_an_exception(
-    standing: Standing, text: str, again: str | None
+    standing: Standing, replies: tuple[str, str] | str, status: int
 ) -> None:
     def script(one: ScriptedRequest) -> ScriptedReply:
-        if again is None:  # the text is the whole body, rather than what the model wrote
-            return http_body(text)
-        return reply(text if one.attempt == 1 else again)
+        if isinstance(replies, str):
+            return http_body(replies, status=status)
+        return reply(replies[min(one.attempt, 2) - 1])
 
+    standing.model.requests.clear()
     result = standing.ask(script)
+    assert standing.model.requests
     if isinstance(result, Answer):
         assert 0 <= result.reply.confidence <= 1
         assert 0 <= result.reply.p_profit <= 1

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,7 +15,7 @@ from click.testing import CliRunner
 
 from mahler_agents.errors import InputError
 from mahler_agents.testing.fault_server import FaultServer, main
-from mahler_agents.testing.faults import parse_script
+from mahler_agents.testing.faults import FAULTS, parse_script
 from mahler_agents.testing.scripted import ScriptedReply, ScriptedRequest
 
 SCHEMA = {
@@ -111,6 +113,19 @@ def test_an_unknown_fault_lists_the_known_ones() -> None:
         parse_script(["greeks=slow"])
     told = CliRunner().invoke(main, ["--script", "slow"])
     assert (told.exit_code, "unknown fault `slow`" in told.output) == (2, True)
+
+
+def test_the_page_names_every_fault_and_its_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "fault-server.md").read_text(encoding="utf-8")
+    assert [name for name in FAULTS if f"`{name}`" not in page] == []
+    [example] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "fault-server.md", "exec"), {})  # noqa: S102 - our own example
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].endswith(" requests")
+    assert told[1] == "greeks truncated the reply was cut at 40 tokens"
 
 
 def test_a_user_starts_it_points_a_desk_at_it_and_is_told_who_asked() -> None:
