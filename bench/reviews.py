@@ -22,8 +22,8 @@ from mahler_agents.progress import unwatched
 from mahler_agents.record import Writer, open_database
 from mahler_agents.recording import Recording
 from mahler_agents.review import ReviewContext, Turns
-from mahler_agents.risk import RiskLimits, SizeMultiplier
-from mahler_agents.screen import Candidate, screen, select_for_review
+from mahler_agents.risk import DeltaFacts, RiskLimits, SizeMultiplier, delta_facts
+from mahler_agents.screen import Candidate, ScreenParams, screen, select_for_review
 from mahler_agents.shadows import ShadowBook
 
 RUN_ID = "bench"
@@ -86,6 +86,7 @@ class Ground:
     account: Account
     candidates: tuple[Candidate, ...]
     prompts: Mapping[str, Prompt]
+    delta_facts: DeltaFacts
 
 
 async def ground() -> Ground:
@@ -95,7 +96,14 @@ async def ground() -> Ground:
     snapshot = replace(await market.snapshot(market.default_as_of(), DeskConfig().universe), account=account)
     candidates, _ = select_for_review(screen(snapshot)[0])
     prompts = Desk(model="local", environ={}).prompts
-    return Ground(market=market, snapshot=snapshot, account=account, candidates=candidates, prompts=prompts)
+    return Ground(
+        market=market,
+        snapshot=snapshot,
+        account=account,
+        candidates=candidates,
+        prompts=prompts,
+        delta_facts=delta_facts(snapshot, (), [one.spread for one in candidates], ScreenParams()),
+    )
 
 
 class Recorded:
@@ -168,6 +176,7 @@ def context(
         terms=Terms(exits=ExitParams(), commission_per_contract_and_leg=1.0),
         limits=RiskLimits(),
         multiplier=SizeMultiplier(),
+        delta_facts=on.delta_facts,
         prompts=on.prompts,
         llm=llm,
         market=on.market,
