@@ -56,21 +56,22 @@ class NoLedger:
 
 
 class InstantBroker:
-    """Fills everything at the last step, and keeps no books."""
+    """Fills everything at its first price, and keeps no books."""
 
     name = "instant"
     account_id = "bench"
 
-    async def submit(self, ticket: OrderTicket, steps: tuple[float, ...]) -> OrderUpdate:
+    async def submit(self, ticket: OrderTicket, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
         """Return a fill."""
         fill = Fill(
             client_order_id=ticket.client_order_id,
+            number=1,
             contracts=ticket.contracts,
-            credit=steps[-1],
+            credit=limit_credit,
             fees=0.0,
-            at=ticket.decided_at,
+            at=at,
         )
-        return OrderUpdate(state=OrderState.FILLED, broker_order_id="bench", fill=fill)
+        return OrderUpdate(state=OrderState.FILLED, broker_order_id="bench", fills=(fill,))
 
 
 def _nothing(*_: object, **__: object) -> None:

@@ -18,7 +18,7 @@ from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.clock import Clock, Ids, SystemClock, utc_text
 from mahler_agents.config import DeskConfig, environment_from
 from mahler_agents.errors import InputError
-from mahler_agents.execution import Ledger, PaperBroker, reconcile
+from mahler_agents.execution import Ledger, PaperBroker, reconcile, wait_for
 from mahler_agents.exits import ExitParams
 from mahler_agents.graphs import monitor, review
 from mahler_agents.llm.attempts import CallLimits
@@ -187,7 +187,7 @@ class Desk:
                 watch=guarded(watch),
             )
             book = BookRecording(writer, self._clock)
-            async with at_work(self.database, lambda: self._reconcile(book)):
+            async with at_work(self.database, lambda: self._reconcile(book, instant)):
                 return await scan.run()
 
     async def monitor(self, *, at: dt.datetime | None = None, slot: str | None = None) -> MonitorResult:
@@ -209,15 +209,16 @@ class Desk:
                 breaker=self._breaker,
                 shadows=self._shadows,
                 commission=self.config.commission_per_contract_and_leg,
+                wait=wait_for(self.market, self._clock),
                 recording=recording,
             )
-            async with at_work(self.database, lambda: self._reconcile(recording)):
+            async with at_work(self.database, lambda: self._reconcile(recording, instant)):
                 state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
         return result_of(MonitorState(**state), state["account"], state["breaker"])
 
-    async def _reconcile(self, recording: BookRecording) -> None:
+    async def _reconcile(self, recording: BookRecording, at: dt.datetime) -> None:
         """Book the true ends of the orders that an earlier process left pending, and say so."""
-        for ended in await reconcile(self._broker, self._ledger):
+        for ended in await reconcile(self._broker, self._ledger, at=at):
             recording.event("reconciled", f"order {ended.client_order_id} was left pending: {ended.outcome.value}")
 
     def _load_prompts(self, folder: Path | None) -> dict[str, Prompt]:

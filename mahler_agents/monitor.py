@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
-from mahler_agents.execution import Broker, Ledger, OrderUpdate, Position
+from mahler_agents.execution import Broker, Ledger, OrderUpdate, Position, Wait
 from mahler_agents.exits import ExitDecision, ExitParams, Mark
 from mahler_agents.market.snapshot import Account, Market
 from mahler_agents.recording import BookRecording
@@ -72,6 +72,8 @@ class MonitorContext:
     shadows: ShadowBook
     commission: float
     """Dollars per contract and leg."""
+    wait: Wait
+    """How to wait for an instant of the market."""
     recording: BookRecording
 
 

@@ -7,15 +7,12 @@ closed by the same rules as a position: what the advice was worth can be judged 
 import datetime as dt
 import sqlite3
 from collections.abc import Iterable
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from mahler_agents.clock import utc_text
 from mahler_agents.execution.orders import LEGS, closing_debit, round_down_to_cent
 from mahler_agents.execution.rows import spread_of, spread_row
 from mahler_agents.exits import ExitParams, ExitRule, Mark, decide
-from mahler_agents.record.durable import DurableConnection, insert
+from mahler_agents.record.durable import DurableBook, insert
 from mahler_agents.types import CONTRACT_MULTIPLIER, Frozen, Spread, SpreadQuote
 
 
@@ -46,31 +43,27 @@ class ShadowExit(Frozen):
     """Of one contract, after the fees of entry and exit."""
 
 
-class ShadowBook:
+class ShadowBook(DurableBook):
     """The shadows of one account; methods block for the length of a commit, and raise `RecordError`."""
 
-    def __init__(self, path: Path, account_id: str) -> None:
-        self._account_id = account_id
-        self._books = DurableConnection(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._books.close()
-
     def enter(
-        self, candidate_id: str, spread: Spread, quote: SpreadQuote, *, concession: float, at: dt.datetime
+        self,
+        candidate_id: str,
+        spread: Spread,
+        quote: SpreadQuote,
+        *,
+        concession: float,
+        at: dt.datetime,
+        exit_params: ExitParams,
     ) -> None:
-        """Begin to follow a candidate at the quotes of the decision time."""
+        """Begin to follow a candidate at the quotes of the decision time, under the policy that its trade has."""
         row: dict[str, object] = {
             "candidate_id": candidate_id,
-            "account_id": self._account_id,
+            "account_id": self.account_id,
             **spread_row(spread),
             "entry_credit": round_down_to_cent(quote.credit_at(concession)),
             "entered_at": utc_text(at),
+            "exit_params": exit_params.model_dump_json(),
         }
         with self._books.transaction() as connection:
             insert(connection, "shadows", row)
@@ -81,7 +74,7 @@ class ShadowBook:
             rows = connection.execute(
                 "SELECT * FROM shadows WHERE account_id = ? AND entered_at <= ?"
                 " AND (exit_at IS NULL OR daily_exit_at IS NULL) ORDER BY entered_at, candidate_id",
-                (self._account_id, utc_text(at)),
+                (self.account_id, utc_text(at)),
             ).fetchall()
         return tuple(_shadow(row) for row in rows)
 

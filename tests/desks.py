@@ -14,7 +14,17 @@ from mahler_agents.testing import virtual_time
 
 START = dt.datetime(2026, 3, 16, 14, 0, tzinfo=dt.UTC)
 
-TRADE_TABLES = ("orders", "fills", "positions", "sizings", "paper_accounts", "paper_orders", "paper_positions")
+TRADE_TABLES = (
+    "orders",
+    "order_prices",
+    "fills",
+    "positions",
+    "sizings",
+    "paper_accounts",
+    "paper_orders",
+    "paper_fills",
+    "paper_positions",
+)
 """Everything that the trade leaves behind; none of it may depend on what a model says."""
 
 

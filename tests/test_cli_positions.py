@@ -24,7 +24,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_a_position_that_was_never_marked_says_so(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = printed(capsys, "positions", "--db", str(database))
-    assert "GLD 266/264 put spread, 2026-04-17" in shown
+    assert "IWM 238/240 call spread, 2026-04-17" in shown
     assert "no mark" in shown
     assert "never" in shown
 

@@ -14,9 +14,9 @@ from mahler_agents.record import open_database
 
 @pytest.fixture(scope="module")
 def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A record of a few simulated days, in which one position was opened and none closed."""
+    """A record of a few simulated days, in which three positions were opened and none closed."""
     database = tmp_path_factory.mktemp("report") / "days.db"
-    assert main(["simulate", "--from", "2026-01-02", "--to", "2026-01-05", "--db", str(database)]) == 0
+    assert main(["simulate", "--from", "2026-01-06", "--to", "2026-01-07", "--db", str(database)]) == 0
     return database
 
 
@@ -37,7 +37,7 @@ def test_an_open_position_is_reported_without_a_win_rate_and_reconciles(
 ) -> None:
     shown = said(capsys, "--db", traded)
     assert "SYNTHETIC MARKET" in shown
-    assert "1 opened, 0 closed, 1 open at the end" in shown
+    assert "3 opened, 0 closed, 3 open at the end" in shown
     assert "none closed: no win rate, no profit factor" in shown
     assert "the recorded equity to the cent" in shown
     assert "DIFFERENCE" not in shown
@@ -49,7 +49,7 @@ def test_json_has_the_figures_and_says_that_they_are_synthetic(
     picture = tmp_path / "equity.svg"
     found = document(capsys, "--db", traded, "--plot", picture)
     assert found["synthetic"] is True
-    assert (found["opened"], found["trades"]["win_rate"]) == (1, None)
+    assert (found["opened"], found["trades"]["win_rate"]) == (3, None)
     assert found["reconciliation"]["difference_dollars"] == 0
     assert found["plot"] == str(picture)
     assert "SYNTHETIC" in picture.read_text()
@@ -80,7 +80,7 @@ def test_days_without_a_point_have_no_equity_and_no_picture(
 ) -> None:
     shown = said(capsys, "--db", traded, "--from", "2026-02-01", "--plot", tmp_path / "equity.svg")
     assert "none recorded in these days" in shown
-    assert "0 opened, 0 closed, 1 open at the end" in shown
+    assert "0 opened, 0 closed, 3 open at the end" in shown
     assert "plot: none" in shown
     assert not (tmp_path / "equity.svg").exists()
 

@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from mahler_agents import pricing
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import InputError
-from mahler_agents.market import Snapshot
+from mahler_agents.market import Snapshot, calendar
 from mahler_agents.market.csv import CsvMarket
 from mahler_agents.market.csv_file import COLUMNS
 from mahler_agents.market.occ import format_symbol
@@ -143,8 +143,13 @@ class TestRealQuotes:
         assert "SPY210416P00001000" not in quotes
 
     def test_options_settle_at_the_close_of_the_underlying(self, real: CsvMarket) -> None:
-        assert real.settlement_price("SPY", dt.date(2021, 1, 4)) == 368.79
-        assert real.spot("SPY", at("2021-01-04")) == 368.79
+        def prices(instant: dt.datetime) -> Mapping[str, float]:
+            return asyncio.run(real.prices(["SPY", "QQQ"], instant))
+
+        close = calendar.session_close(dt.date(2021, 1, 4))
+        assert prices(close) == {"SPY": 368.79}
+        assert prices(close - dt.timedelta(seconds=1)) == {}  # it would be of the future
+        assert prices(dt.datetime(2021, 1, 3, 21, tzinfo=dt.UTC)) == {}  # not in the file
 
     @pytest.mark.parametrize(
         ("date", "nearest"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,19 @@ from trading_builders import (
 from mahler_agents.errors import BrokerError, MarketError
 from mahler_agents.execution import (
     Broker,
-    ClosingTicket,
     Execution,
     Ledger,
+    LegSettlement,
     OrderState,
-    OrderTicket,
     OrderUpdate,
     PaperBroker,
+    Ticket,
     close_position,
     execute,
     lowest_credit,
 )
-from mahler_agents.execution.execute import concession_steps
-from mahler_agents.execution.orders import closing_debit, round_down_to_cent
+from mahler_agents.execution.orders import closing_debit, round_down_to_cent, round_up_to_cent
+from mahler_agents.execution.prices import entry_prices, exit_prices
 from mahler_agents.market.snapshot import Account
 from mahler_agents.record import connect, open_database
 from mahler_agents.types import Reason
@@ -52,7 +52,7 @@ class WatchedBroker:
 
     def __init__(self, inner: PaperBroker, path: Path) -> None:
         self.account_id = inner.account_id
-        self.heard: list[tuple[str, tuple[float, ...]]] = []
+        self.heard: list[tuple[str, str, float | None, dt.datetime]] = []
         self.answer: OrderUpdate | Exception | None = None
         self._inner = inner
         self._path = path
@@ -60,17 +60,28 @@ class WatchedBroker:
     async def account(self, at: dt.datetime) -> Account:
         return await self._inner.account(at)
 
-    async def submit(self, ticket: OrderTicket, steps: tuple[float, ...]) -> OrderUpdate:
-        self.heard.append((state_of(self._path, ticket.client_order_id), steps))
+    async def submit(self, ticket: Ticket, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
+        self._hear("submit", ticket.client_order_id, limit_credit, at)
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer or await self._inner.submit(ticket, steps)
+        return self.answer or await self._inner.submit(ticket, limit_credit=limit_credit, at=at)
 
-    async def close(self, ticket: ClosingTicket) -> OrderUpdate:
-        self.heard.append((state_of(self._path, ticket.client_order_id), (ticket.limit_debit,)))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer or await self._inner.close(ticket)
+    async def replace(self, client_order_id: str, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
+        self._hear("replace", client_order_id, limit_credit, at)
+        return await self._inner.replace(client_order_id, limit_credit=limit_credit, at=at)
+
+    async def cancel(self, client_order_id: str, *, at: dt.datetime) -> OrderUpdate:
+        self._hear("cancel", client_order_id, None, at)
+        return await self._inner.cancel(client_order_id, at=at)
+
+    async def find(self, client_order_id: str, *, at: dt.datetime) -> OrderUpdate | None:
+        return await self._inner.find(client_order_id, at=at)
+
+    async def settlements(self, symbols: Sequence[str], *, at: dt.datetime) -> Mapping[str, LegSettlement]:
+        return await self._inner.settlements(symbols, at=at)
+
+    def _hear(self, what: str, client_order_id: str, price: float | None, at: dt.datetime) -> None:
+        self.heard.append((what, state_of(self._path, client_order_id), price, at))
 
 
 class Trading:
@@ -79,6 +90,7 @@ class Trading:
     def __init__(self, path: Path, market: QuotedMarket, ledger: Ledger, broker: WatchedBroker) -> None:
         self.path, self.market, self.ledger, self.broker = path, market, ledger, broker
         self.ticket = a_ticket()
+        self.waited: list[dt.datetime] = []
         ledger.reserve(lambda *_: (None, self.ticket), slot=self.ticket.slot)
 
     def quote(self, short: Side, long: Side) -> None:
@@ -87,20 +99,35 @@ class Trading:
     def execute(self) -> Execution:
         broker: Broker = self.broker
         return asyncio.run(
-            execute(self.ticket, market=self.market, broker=broker, ledger=self.ledger, concession=CONCESSION)
+            execute(
+                self.ticket,
+                market=self.market,
+                broker=broker,
+                ledger=self.ledger,
+                concession=CONCESSION,
+                wait=self.wait,
+            )
         )
 
-    def close(self, *, at: dt.datetime = LATER, slot: str = "monitor-1") -> OrderUpdate | None:
+    async def wait(self, instant: dt.datetime) -> None:
+        self.waited.append(instant)
+
+    def close(
+        self, *, slot: str = "monitor-1", urgent: bool = True, contracts: int | None = None
+    ) -> OrderUpdate | None:
         (position,) = self.ledger.open_positions(LATER)
         return asyncio.run(
             close_position(
                 position,
-                rule="stop_loss",
+                contracts=contracts or position.contracts,
+                rule="stop_loss" if urgent else "profit_target",
+                urgent=urgent,
                 slot=slot,
-                at=at,
+                at=LATER,
                 market=self.market,
                 broker=self.broker,
                 ledger=self.ledger,
+                wait=self.wait,
             )
         )
 
@@ -145,8 +172,8 @@ def test_a_ticket_is_sent_on_the_quotes_of_its_decision_time_and_its_fill_is_boo
         trading.ticket,
     )
     assert execution.quote == a_spread_quote(SHORT, LONG)
-    assert execution.fill is not None
-    assert (execution.fill.credit, execution.fill.contracts, execution.fill.fees) == (0.89, 4, 8.0)
+    assert execution.traded is not None
+    assert (execution.traded.credit, execution.traded.contracts, execution.traded.fees) == (0.89, 4, 8.0)
     assert trading.market.asked[0] == (
         (trading.ticket.spread.short_symbol, trading.ticket.spread.long_symbol),
         DECIDED_AT,
@@ -155,9 +182,54 @@ def test_a_ticket_is_sent_on_the_quotes_of_its_decision_time_and_its_fill_is_boo
     assert (position.entry_credit, position.contracts) == (0.89, 4)
 
 
-def test_the_order_is_on_disk_as_sent_before_the_broker_hears_of_it(trading: Trading) -> None:
+def after(seconds: int, since: dt.datetime = DECIDED_AT) -> dt.datetime:
+    return since + dt.timedelta(seconds=seconds)
+
+
+def test_an_order_concedes_every_30_seconds_from_the_decision_time_on(trading: Trading) -> None:
     trading.execute()
-    assert trading.broker.heard == [("sent", (0.95, 0.93, 0.92, 0.91, 0.9, 0.89))]
+    assert trading.broker.heard == [
+        ("submit", "sent", 0.95, after(0)),
+        ("replace", "accepted", 0.93, after(30)),
+        ("replace", "accepted", 0.92, after(60)),
+        ("replace", "accepted", 0.91, after(90)),
+        ("replace", "accepted", 0.90, after(120)),
+        ("replace", "accepted", 0.89, after(150)),
+    ]
+    assert trading.waited == [after(seconds) for seconds in (30, 60, 90, 120, 150)]
+    assert rows(trading.path, "SELECT number, limit_credit FROM order_prices ORDER BY number") == [
+        (1, 0.95),
+        (2, 0.93),
+        (3, 0.92),
+        (4, 0.91),
+        (5, 0.90),
+        (6, 0.89),
+    ]
+
+
+def test_a_price_is_on_disk_before_the_broker_hears_of_it(trading: Trading) -> None:
+    trading.broker.answer = BrokerError("timeout after acceptance")
+    with pytest.raises(BrokerError):
+        trading.execute()
+    assert rows(trading.path, "SELECT limit_credit FROM order_prices") == [(0.95,)]
+
+
+def test_quotes_that_come_towards_an_order_fill_it_before_it_has_conceded(trading: Trading) -> None:
+    better = {"short": (1.10, 1.20), "long": (0.06, 0.14)}  # 0.99 at 66 %
+    trading.market.quote_from(after(60), trading.ticket.spread, **better)
+    execution = trading.execute()
+    assert execution.traded is not None
+    assert (execution.traded.credit, execution.traded.at) == (0.93, after(60))
+    assert [heard[0] for heard in trading.broker.heard] == ["submit", "replace"]
+
+
+def test_quotes_that_go_away_from_an_order_leave_it_unfilled_30_seconds_after_its_last_price(trading: Trading) -> None:
+    worse = {"short": (0.95, 1.05), "long": (0.06, 0.14)}  # 0.84 at 66 %
+    trading.market.quote_from(after(30), trading.ticket.spread, **worse)
+    execution = trading.execute()
+    assert (execution.state, execution.reason, execution.traded) == (OrderState.CANCELED, Reason.UNFILLED, None)
+    assert trading.broker.heard[-1] == ("cancel", "accepted", None, after(180))
+    assert trading.ledger.exposures() == ()
 
 
 @pytest.mark.parametrize("missing", [("short_symbol",), ("long_symbol",), ("short_symbol", "long_symbol")])
@@ -186,7 +258,7 @@ def test_where_the_quote_went_decides_how_the_order_ends(trading: Trading, short
     execution = trading.execute()
     assert execution.reason is reason
     assert execution.quote == a_spread_quote(short, long)
-    assert len(trading.broker.heard) == (reason is not Reason.QUOTE_MOVED)
+    assert bool(trading.broker.heard) == (reason is not Reason.QUOTE_MOVED)
     assert rows(trading.path, "SELECT state, reason, short_bid FROM orders") == [
         ("filled" if reason is Reason.FILLED else "canceled", reason.value, short[0])
     ]
@@ -212,7 +284,7 @@ def test_a_mid_of_exactly_the_limit_has_not_moved_below_it(bid, short_spread, lo
 def test_an_order_that_the_broker_rejects_is_booked_as_rejected(trading: Trading) -> None:
     trading.broker.answer = OrderUpdate(state=OrderState.REJECTED, broker_order_id="b-1")
     execution = trading.execute()
-    assert (execution.state, execution.reason, execution.fill) == (OrderState.REJECTED, Reason.REJECTED, None)
+    assert (execution.state, execution.reason, execution.traded) == (OrderState.REJECTED, Reason.REJECTED, None)
     assert rows(trading.path, "SELECT state, reason FROM orders") == [("rejected", "rejected")]
 
 
@@ -239,17 +311,17 @@ def test_a_market_that_is_down_cancels_the_intent_since_nothing_was_sent(trading
 
 def test_an_entry_goes_in_five_equal_steps_from_mid_to_66_percent_of_the_way() -> None:
     quote = a_spread_quote((2.00, 2.50), (0.00, 0.50))  # mid 2.00, natural 1.50; a hundredth of the way is half a cent
-    assert concession_steps(quote, concession=0.50, floor=0.01) == (2.00, 1.95, 1.90, 1.85, 1.80, 1.75)
-    assert concession_steps(quote, concession=CONCESSION, floor=0.01) == (2.00, 1.93, 1.86, 1.80, 1.73, 1.67)
-    assert concession_steps(quote, concession=1.0, floor=0.01)[-1] == 1.50
-    assert concession_steps(quote, concession=0.0, floor=0.01) == (2.00,)
+    assert entry_prices(quote, concession=0.50, floor=0.01) == (2.00, 1.95, 1.90, 1.85, 1.80, 1.75)
+    assert entry_prices(quote, concession=CONCESSION, floor=0.01) == (2.00, 1.93, 1.86, 1.80, 1.73, 1.67)
+    assert entry_prices(quote, concession=1.0, floor=0.01)[-1] == 1.50
+    assert entry_prices(quote, concession=0.0, floor=0.01) == (2.00,)
 
 
 def test_steps_stop_at_the_floor_and_repeat_no_price() -> None:
     quote = a_spread_quote((2.00, 2.50), (0.00, 0.50))
-    assert concession_steps(quote, concession=CONCESSION, floor=1.88) == (2.00, 1.93, 1.88)
+    assert entry_prices(quote, concession=CONCESSION, floor=1.88) == (2.00, 1.93, 1.88)
     tight = a_spread_quote((1.00, 1.01), (0.10, 0.11))
-    assert concession_steps(tight, concession=CONCESSION, floor=0.01) == (0.90, 0.89)
+    assert entry_prices(tight, concession=CONCESSION, floor=0.01) == (0.90, 0.89)
 
 
 quotes = st.tuples(st.integers(0, 900), st.integers(0, 120), st.integers(0, 900), st.integers(0, 120)).map(
@@ -262,7 +334,7 @@ quotes = st.tuples(st.integers(0, 900), st.integers(0, 120), st.integers(0, 900)
 @given(quotes, st.floats(0, 1), st.integers(1, 500))
 def test_steps_fall_in_whole_cents_from_mid_and_never_below_floor_or_concession(quote, concession, floor_cents) -> None:
     floor = floor_cents / 100
-    steps = concession_steps(quote, concession=concession, floor=floor)
+    steps = entry_prices(quote, concession=concession, floor=floor)
     assert 1 <= len(steps) <= 6
     assert list(steps) == sorted(set(steps), reverse=True)
     assert all(step == round(step, 2) for step in steps)
@@ -301,7 +373,49 @@ def test_a_closing_order_pays_natural_rounded_up_within_zero_and_the_width(quote
         assert natural - 1e-6 <= debit < natural + 0.01
 
 
+@given(quotes)
+def test_a_patient_exit_goes_from_mid_to_natural_in_whole_cents_and_an_urgent_one_begins_there(quote) -> None:
+    patient, urgent = (exit_prices(quote, 5.0, urgent=urgent) for urgent in (False, True))
+    natural = 0.0 - closing_debit(quote, 5.0)
+    assert urgent == (natural,)
+    assert patient[-1] == natural
+    assert 1 <= len(patient) <= 6
+    assert list(patient) == sorted(set(patient), reverse=True)
+    assert all(price == round(price, 2) and -5 <= price <= 0 for price in patient)
+    assert patient[0] == max(natural, min(0.0, -round_up_to_cent(quote.mid_credit)))
+
+
+def test_a_target_exit_at_a_mid_of_0_15_and_a_natural_of_0_25_pays_two_cents_more_at_each_step() -> None:
+    quote = a_spread_quote((0.20, 0.30), (0.05, 0.15))
+    assert exit_prices(quote, 5.0, urgent=False) == (-0.15, -0.17, -0.19, -0.21, -0.23, -0.25)
+
+
 # --- Exits ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_target_exit_concedes_and_is_filled_where_the_market_comes_to_it(trading: Trading) -> None:
+    trading.execute()
+    trading.broker.heard.clear()
+    trading.quote((0.20, 0.30), (0.05, 0.15))  # mid 0.15, natural 0.25
+    trading.market.quote_from(after(90, LATER), trading.ticket.spread, short=(0.20, 0.28), long=(0.08, 0.15))
+    update = trading.close(urgent=False)
+    assert update is not None
+    assert [(fill.credit, fill.at) for fill in update.fills] == [(-0.20, after(90, LATER))]
+    assert [heard[2] for heard in trading.broker.heard] == [-0.15, -0.17, -0.19, -0.21]  # and pays no more than natural
+    assert rows(trading.path, "SELECT rule, exit_debit FROM outcomes") == [("profit_target", 0.20)]
+
+
+def test_half_of_a_position_is_closed_and_then_the_rest(trading: Trading) -> None:
+    trading.execute()
+    half = trading.close(contracts=2)
+    assert half is not None
+    assert half.contracts == 2
+    [left] = trading.ledger.open_positions(LATER)
+    assert (left.contracts, left.opened_contracts) == (2, 4)
+    trading.close(slot="monitor-2")
+    assert trading.ledger.open_positions(LATER) == ()
+    cash = asyncio.run(trading.broker.account(LATER)).cash
+    assert rows(trading.path, "SELECT COUNT(*), SUM(pnl_dollars) FROM outcomes") == [(2, pytest.approx(cash - 100_000))]
 
 
 def test_a_position_is_bought_back_at_the_natural_side_and_booked(trading: Trading) -> None:
@@ -309,9 +423,8 @@ def test_a_position_is_bought_back_at_the_natural_side_and_booked(trading: Tradi
     trading.quote((2.00, 2.20), (0.30, 0.40))
     update = trading.close()
     assert update is not None
-    assert update.fill is not None
-    assert update.fill.credit == -1.90
-    assert trading.broker.heard[-1] == ("sent", (1.90,))
+    assert [fill.credit for fill in update.fills] == [-1.90]
+    assert trading.broker.heard[-1] == ("submit", "sent", -1.90, LATER)
     assert trading.ledger.open_positions(LATER) == ()
     assert rows(trading.path, "SELECT rule, exit_debit, fees, pnl_dollars FROM outcomes") == [
         ("stop_loss", 1.90, 16.0, -420.0)  # (0.89 - 1.90) x 100 x 4 - 16

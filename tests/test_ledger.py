@@ -1,5 +1,6 @@
 """The order ledger: states, risk that no two sizings can both take, fills, positions and outcomes."""
 
+import datetime as dt
 import multiprocessing
 import threading
 from collections.abc import Iterator
@@ -25,14 +26,18 @@ from trading_builders import (
 
 from mahler_agents.errors import RecordError
 from mahler_agents.execution import (
+    ClosingTicket,
+    Expiry,
     Fill,
     Ledger,
     OrderState,
     OrderTicket,
     OrderUpdate,
     Position,
+    Settlement,
     client_order_id,
 )
+from mahler_agents.exits import ExitParams
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.record import connect, open_database
 from mahler_agents.risk import RiskLimits, SizeMultiplier, Sizing, size
@@ -68,12 +73,24 @@ def sent(ledger: Ledger, ticket: OrderTicket | None = None) -> OrderTicket:
     return ticket
 
 
-def filled(ticket: OrderTicket, *, credit: float = 0.88, contracts: int | None = None) -> OrderUpdate:
-    contracts = contracts or ticket.contracts
-    fill = Fill(
-        client_order_id=ticket.client_order_id, contracts=contracts, credit=credit, fees=2.0 * contracts, at=DECIDED_AT
+def told(ticket: OrderTicket | ClosingTicket, state: OrderState, *parts: tuple[int, float]) -> OrderUpdate:
+    """Return what a broker says of an order of which so many have filled at these credits, for 2 dollars each."""
+    fills = tuple(
+        Fill(
+            client_order_id=ticket.client_order_id,
+            number=number,
+            contracts=contracts,
+            credit=credit,
+            fees=2.0 * contracts,
+            at=ticket.decided_at + (number - 1) * dt.timedelta(seconds=30),
+        )
+        for number, (contracts, credit) in enumerate(parts, 1)
     )
-    return OrderUpdate(state=OrderState.FILLED, broker_order_id="b-1", fill=fill)
+    return OrderUpdate(state=state, broker_order_id="b-1", fills=fills)
+
+
+def filled(ticket: OrderTicket | ClosingTicket, *, credit: float = 0.88) -> OrderUpdate:
+    return told(ticket, OrderState.FILLED, (ticket.contracts, credit))
 
 
 def opened(ledger: Ledger, ticket: OrderTicket | None = None, *, credit: float = 0.88) -> Position:
@@ -173,9 +190,11 @@ def test_a_fill_opens_the_position_once_with_what_was_filled(path: Path, ledger:
             entry_order_id=ticket.client_order_id,
             spread=ticket.spread,
             contracts=4,
+            opened_contracts=4,
             entry_credit=0.88,
             fees=8.0,
             opened_at=DECIDED_AT,
+            exit_params=ExitParams(),
         ),
     )
     assert one_row(path, "SELECT contracts, credit, fees, at FROM fills") == {
@@ -186,27 +205,80 @@ def test_a_fill_opens_the_position_once_with_what_was_filled(path: Path, ledger:
     }
 
 
-def test_booking_an_order_twice_is_refused_and_changes_nothing(path: Path, ledger: Ledger) -> None:
+def test_booking_what_is_booked_again_changes_nothing_and_another_end_is_refused(path: Path, ledger: Ledger) -> None:
     ticket = sent(ledger)
-    ledger.book(ticket, filled(ticket))
-    for update in (filled(ticket), OrderUpdate(state=OrderState.CANCELED, broker_order_id="b-2")):
-        with pytest.raises(RecordError, match=f"order {ticket.client_order_id} is not in state sent"):
-            ledger.book(ticket, update)
+    for _ in range(3):
+        ledger.book(ticket, filled(ticket))
+    for other in (told(ticket, OrderState.CANCELED), filled(ticket, credit=0.89), told(ticket, OrderState.ACCEPTED)):
+        with pytest.raises(RecordError, match=ticket.client_order_id):
+            ledger.book(ticket, other)
     assert (count(path, "fills"), count(path, "positions"), order_state(path)) == (1, 1, ("filled", "filled"))
 
 
-def test_contracts_that_traded_before_the_rest_was_canceled_are_a_position(path: Path, ledger: Ledger) -> None:
+@pytest.mark.parametrize("state", [OrderState.CANCELED, OrderState.EXPIRED])
+def test_contracts_that_traded_before_the_rest_ended_are_a_position(
+    path: Path, ledger: Ledger, state: OrderState
+) -> None:
     ticket = sent(ledger)
-    partly = filled(ticket, contracts=3).model_copy(update={"state": OrderState.CANCELED})
-    ledger.book(ticket, partly)
-    assert order_state(path) == ("canceled", "filled")
+    ledger.book(ticket, told(ticket, state, (3, 0.88)))
+    assert order_state(path) == (state.value, "filled")
     assert [position.contracts for position in ledger.open_positions(LATER)] == [3]
+    assert ledger.has_filled("run.1")
     assert ledger.reserve(lambda _, entries: (entries, None), slot=ticket.slot)[0] == 1
+
+
+def test_an_entry_that_fills_in_parts_grows_its_position_and_the_rest_stays_at_risk(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger, a_ticket(contracts=10, limit_credit=0.80))
+    ledger.book(ticket, told(ticket, OrderState.ACCEPTED))
+    assert order_state(path) == ("accepted", None)
+    assert [(one.contracts, one.pending) for one in ledger.exposures()] == [(10, True)]
+    ledger.book(ticket, told(ticket, OrderState.PARTIAL, (1, 0.90)))
+    assert order_state(path) == ("partial", None)
+    assert [(one.contracts, one.pending) for one in ledger.exposures()] == [(1, False), (9, True)]
+    ledger.book(ticket, told(ticket, OrderState.PARTIAL, (1, 0.90), (2, 0.87)))
+    [position] = ledger.open_positions(LATER)
+    assert (position.contracts, position.entry_credit, position.fees) == (3, pytest.approx(0.88), 6.0)
+    assert position.opened_at == DECIDED_AT
+    ledger.book(ticket, told(ticket, OrderState.CANCELED, (1, 0.90), (2, 0.87)))
+    assert [(one.contracts, one.pending) for one in ledger.exposures()] == [(3, False)]
+    assert order_state(path) == ("canceled", "filled")
+
+
+def test_a_fill_wins_over_a_cancel_that_was_booked(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger)
+    ledger.book(ticket, told(ticket, OrderState.CANCELED, (1, 0.88)))
+    ledger.book(ticket, told(ticket, OrderState.FILLED, (1, 0.88), (3, 0.88)))
+    assert order_state(path) == ("filled", "filled")
+    assert [position.contracts for position in ledger.open_positions(LATER)] == [4]
+
+
+def test_a_broker_that_forgets_a_fill_is_not_believed(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger)
+    ledger.book(ticket, told(ticket, OrderState.PARTIAL, (1, 0.88)))
+    with pytest.raises(RecordError, match=f"the fills of order {ticket.client_order_id} are booked otherwise"):
+        ledger.book(ticket, told(ticket, OrderState.CANCELED))
+    assert order_state(path) == ("partial", None)
+
+
+def test_every_price_of_an_order_is_kept_in_order(path: Path, ledger: Ledger) -> None:
+    ticket = reserved(ledger, a_ticket())
+    for number, price in enumerate((0.95, 0.93, 0.95)):
+        ledger.note_price(ticket.client_order_id, price, DECIDED_AT + number * dt.timedelta(seconds=30))
+    with closing(connect(path)) as connection:
+        rows = connection.execute("SELECT number, at, limit_credit FROM order_prices ORDER BY number").fetchall()
+    assert [tuple(row) for row in rows] == [
+        (1, "2026-03-16T14:03:00.000Z", 0.95),
+        (2, "2026-03-16T14:03:30.000Z", 0.93),
+        (3, "2026-03-16T14:04:00.000Z", 0.95),
+    ]
 
 
 def test_a_filled_order_without_a_fill_cannot_be_said() -> None:
     with pytest.raises(ValidationError, match="is filled, but has no fill"):
         OrderUpdate(state=OrderState.FILLED, broker_order_id="b")
+    told_twice = filled(a_ticket()).fills * 2
+    with pytest.raises(ValidationError, match="not numbered from 1"):
+        OrderUpdate(state=OrderState.FILLED, broker_order_id="b", fills=told_twice)
 
 
 @pytest.mark.parametrize("state", ["unknown", "intent", "sent", "filled", "canceled"])
@@ -223,11 +295,11 @@ def test_every_step_out_of_order_is_refused(path: Path, ledger: Ledger, state: s
     steps = {
         "mark_sent": lambda: ledger.mark_sent(ticket.client_order_id, QUOTE),
         "cancel": lambda: ledger.cancel(ticket.client_order_id, Reason.NO_QUOTE, None),
-        "book": lambda: ledger.book(ticket, filled(ticket)),
+        "book": lambda: ledger.book(ticket, told(ticket, OrderState.ACCEPTED) if state != "filled" else filled(ticket)),
     }
-    allowed = {"intent": {"mark_sent", "cancel"}, "sent": {"book"}}.get(state, set())
-    for name in steps.keys() - allowed:
-        with pytest.raises(RecordError, match="is not in state"):
+    allowed = {"intent": {"mark_sent", "cancel"}, "sent": {"book"}, "filled": {"book"}, "canceled": set()}
+    for name in steps.keys() - allowed.get(state, set()):
+        with pytest.raises(RecordError, match=ticket.client_order_id):
             steps[name]()
     assert count(path, "positions") == (state == "filled")
 
@@ -394,6 +466,20 @@ def assert_full_but_not_over(path: Path) -> None:
 # --- Exits ------------------------------------------------------------------------------------------------------------
 
 
+def closing_sent(ledger: Ledger, position: Position, **choices: Any) -> ClosingTicket:
+    ticket = a_closing_ticket(position, limit_debit=0.40, **choices)
+    ledger.intend_close(ticket)
+    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    return ticket
+
+
+def outcomes(path: Path) -> list[tuple[Any, ...]]:
+    """Return number, rule, contracts, debit, fees and P&L of every outcome."""
+    columns = "number, rule, contracts, exit_debit, fees, pnl_dollars"
+    with closing(connect(path)) as connection:
+        return [tuple(row) for row in connection.execute(f"SELECT {columns} FROM outcomes ORDER BY rowid")]
+
+
 def test_a_filled_exit_closes_the_position_and_makes_its_outcome_from_fills_and_fees(
     path: Path, ledger: Ledger
 ) -> None:
@@ -402,53 +488,120 @@ def test_a_filled_exit_closes_the_position_and_makes_its_outcome_from_fills_and_
     ledger.intend_close(ticket)
     assert len(ledger.exposures()) == 1  # it is at risk until it is closed
     ledger.mark_sent(ticket.client_order_id, QUOTE)
-    fill = Fill(client_order_id=ticket.client_order_id, contracts=4, credit=-0.31, fees=8.0, at=LATER)
-    ledger.book_close(ticket, position, OrderUpdate(state=OrderState.FILLED, broker_order_id="b-2", fill=fill))
+    for _ in range(2):
+        ledger.book_close(ticket, filled(ticket, credit=-0.31))
     assert (ledger.open_positions(LATER), ledger.exposures()) == ((), ())
+    assert ledger.position(position.entry_order_id).contracts == 0
     assert one_row(path, "SELECT * FROM outcomes") == {
         "entry_order_id": position.entry_order_id,
+        "number": 1,
         "exit_order_id": ticket.client_order_id,
         "rule": "profit_target",
+        "contracts": 4,
         "closed_at": "2026-03-16T15:03:00.000Z",
         "exit_debit": 0.31,
         "fees": 16.0,
         "pnl_dollars": 212.0,  # (0.88 - 0.31) x 100 x 4 - 16, and not the limit of 0.40
     }
+    assert count(path, "outcomes") == 1
 
 
 def test_a_position_is_closed_by_one_order_at_a_time_and_only_once(path: Path, ledger: Ledger) -> None:
     position = opened(ledger)
-    first = a_closing_ticket(position, limit_debit=0.40)
-    ledger.intend_close(first)
-    with pytest.raises(RecordError, match="cannot be closed now"):
+    first = closing_sent(ledger, position)
+    with pytest.raises(RecordError, match="cannot be closed now: an order to close it is pending"):
         ledger.intend_close(a_closing_ticket(position, limit_debit=0.40, slot="monitor-2"))
-    ledger.mark_sent(first.client_order_id, QUOTE)
-    ledger.book_close(first, position, OrderUpdate(state=OrderState.CANCELED, broker_order_id="b-2"))
+    ledger.book_close(first, told(first, OrderState.CANCELED))
     assert len(ledger.open_positions(LATER)) == 1
-    second = a_closing_ticket(position, limit_debit=0.50, slot="monitor-2")
-    ledger.intend_close(second)
-    ledger.mark_sent(second.client_order_id, QUOTE)
-    fill = Fill(client_order_id=second.client_order_id, contracts=4, credit=-0.50, fees=8.0, at=LATER)
-    update = OrderUpdate(state=OrderState.FILLED, broker_order_id="b-3", fill=fill)
-    ledger.book_close(second, position, update)
-    with pytest.raises(RecordError, match="is not in state sent"):
-        ledger.book_close(second, position, update)
-    with pytest.raises(RecordError, match="cannot be closed now"):
+    second = closing_sent(ledger, position, slot="monitor-2")
+    ledger.book_close(second, filled(second, credit=-0.50))
+    with pytest.raises(RecordError, match="has 0 contracts open, so 4 cannot be closed"):
         ledger.intend_close(a_closing_ticket(position, limit_debit=0.40, slot="monitor-3"))
     assert count(path, "outcomes") == 1
 
 
-def test_a_part_that_was_closed_is_not_booked_as_the_whole(path: Path, ledger: Ledger) -> None:
+def test_more_contracts_than_are_open_cannot_be_closed(path: Path, ledger: Ledger) -> None:
     position = opened(ledger)
-    ticket = a_closing_ticket(position, limit_debit=0.40)
-    ledger.intend_close(ticket)
-    ledger.mark_sent(ticket.client_order_id, QUOTE)
-    fill = Fill(client_order_id=ticket.client_order_id, contracts=1, credit=-0.31, fees=2.0, at=LATER)
-    update = OrderUpdate(state=OrderState.CANCELED, broker_order_id="b-2", fill=fill)
-    with pytest.raises(RecordError, match="closed 1 of 4 contracts"):
-        ledger.book_close(ticket, position, update)
-    assert len(ledger.open_positions(LATER)) == 1
-    assert count(path, "outcomes") == 0
+    with pytest.raises(RecordError, match="has 4 contracts open, so 5 cannot be closed"):
+        ledger.intend_close(a_closing_ticket(position, limit_debit=0.40, contracts=5))
+    assert count(path, "orders") == 1
+
+
+def test_ten_contracts_closed_by_fives_are_two_outcomes_whose_fees_add_up(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger, a_ticket(contracts=10))
+    entry = told(ticket, OrderState.FILLED, (3, 0.88), (7, 0.90))
+    entry = entry.model_copy(
+        update={
+            "fills": tuple(
+                one.model_copy(update={"fees": fees}) for one, fees in zip(entry.fills, (6.01, 14.02), strict=True)
+            )
+        }
+    )
+    ledger.book(ticket, entry)
+    open_contracts = []
+    for slot, debit in (("monitor-1", 0.30), ("monitor-2", 0.10)):
+        [position] = ledger.open_positions(LATER)
+        closing_ticket = closing_sent(ledger, position, slot=slot, contracts=5)
+        ledger.book_close(closing_ticket, filled(closing_ticket, credit=-debit))
+        open_contracts.append(ledger.position(ticket.client_order_id).contracts)
+    assert open_contracts == [5, 0]
+    (_, _, _, _, fees_1, pnl_1), (_, _, _, _, fees_2, pnl_2) = outcomes(path)
+    assert (fees_1, fees_2) == (20.01, 20.02)  # 6.01 + 4.00 + 10, and the 10.02 left of 14.02 + 10
+    assert (pnl_1, pnl_2) == (273.99, 379.98)  # 264 + 180 - 150 - 20.01, and 450 - 50 - 20.02
+    assert pnl_1 + pnl_2 == pytest.approx(3 * 88 + 7 * 90 - 5 * 30 - 5 * 10 - 20.03 - 20)
+
+
+def test_a_part_that_was_closed_before_the_order_was_canceled_is_booked_and_the_rest_stays_open(
+    path: Path, ledger: Ledger
+) -> None:
+    position = opened(ledger)
+    ticket = closing_sent(ledger, position)
+    ledger.book_close(ticket, told(ticket, OrderState.PARTIAL, (1, -0.31)))
+    assert outcomes(path) == []  # it is not over
+    assert [one.contracts for one in ledger.exposures()] == [3]
+    ledger.book_close(ticket, told(ticket, OrderState.CANCELED, (1, -0.31)))
+    assert outcomes(path) == [(1, "profit_target", 1, 0.31, 4.0, 53.0)]
+    [left] = ledger.open_positions(LATER)
+    assert (left.contracts, left.opened_contracts, left.fees) == (3, 4, 8.0)
+
+
+def test_a_fill_told_after_the_exit_was_booked_as_canceled_has_an_outcome_of_its_own(
+    path: Path, ledger: Ledger
+) -> None:
+    ticket = closing_sent(ledger, opened(ledger))
+    ledger.book_close(ticket, told(ticket, OrderState.CANCELED, (1, -0.31)))
+    for _ in range(2):
+        ledger.book_close(ticket, told(ticket, OrderState.FILLED, (1, -0.31), (3, -0.30)))
+    assert outcomes(path) == [(1, "profit_target", 1, 0.31, 4.0, 53.0), (2, "profit_target", 3, 0.30, 12.0, 162.0)]
+    assert ledger.open_positions(LATER) == ()
+
+
+def test_more_fills_of_an_exit_than_the_position_has_open_are_refused(path: Path, ledger: Ledger) -> None:
+    ticket = closing_sent(ledger, opened(ledger))
+    with pytest.raises(RecordError, match="has not 5 contracts open that could be closed"):
+        ledger.book_close(ticket, told(ticket, OrderState.FILLED, (5, -0.31)))
+    assert (count(path, "fills"), outcomes(path)) == (1, [])
+
+
+# --- Settlements ------------------------------------------------------------------------------------------------------
+
+SETTLED = Settlement(at=LATER, underlying_price=537.5, debit=2.50, expiry=Expiry.BETWEEN_STRIKES)
+
+
+def test_expiry_closes_what_is_open_once_without_a_fee(path: Path, ledger: Ledger) -> None:
+    position = opened(ledger)
+    ticket = closing_sent(ledger, position, contracts=1)
+    with pytest.raises(RecordError, match="an order to close it is pending"):
+        ledger.book_settlement(position, SETTLED)
+    ledger.book_close(ticket, filled(ticket, credit=-0.31))
+    for _ in range(2):
+        ledger.book_settlement(position, SETTLED)
+    assert outcomes(path) == [
+        (1, "profit_target", 1, 0.31, 4.0, 53.0),
+        (2, "expired_between_strikes", 3, 2.50, 6.0, -492.0),  # (0.88 - 2.50) x 300 - 6
+    ]
+    assert one_row(path, "SELECT exit_order_id FROM outcomes WHERE number = 2") == {"exit_order_id": None}
+    assert (ledger.open_positions(LATER), ledger.exposures()) == ((), ())
 
 
 # --- Order ids --------------------------------------------------------------------------------------------------------

@@ -21,13 +21,24 @@ from trading_builders import (
     a_ticket,
 )
 
-from mahler_agents.execution import Fill, OrderState, OrderTicket, OrderUpdate, PaperBroker, Position
-from mahler_agents.execution.execute import concession_steps
-from mahler_agents.execution.paper import worst_payout_dollars
+from mahler_agents.errors import BrokerError
+from mahler_agents.execution import (
+    ClosingTicket,
+    Expiry,
+    Fill,
+    OrderState,
+    OrderTicket,
+    OrderUpdate,
+    PaperBroker,
+    Position,
+    Settlement,
+    Ticket,
+)
+from mahler_agents.execution.paper_account import worst_payout_dollars
 from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.snapshot import Account
 from mahler_agents.record import connect, open_database
-from mahler_agents.types import Reason, SpreadType
+from mahler_agents.types import Reason, Spread, SpreadType
 
 CONCESSION = 0.66
 
@@ -52,28 +63,53 @@ def broker(path: Path, market: QuotedMarket) -> Iterator[PaperBroker]:
 
 
 def a_broker(
-    path: Path, market: QuotedMarket, *, commission: float = 1.0, account_id: str | None = None
+    path: Path,
+    market: QuotedMarket,
+    *,
+    commission: float = 1.0,
+    account_id: str | None = None,
+    largest_fill: int | None = None,
 ) -> PaperBroker:
-    return PaperBroker(path, market, concession=CONCESSION, commission=commission, account_id=account_id)
+    return PaperBroker(
+        path,
+        market,
+        concession=CONCESSION,
+        commission=commission,
+        account_id=account_id,
+        largest_fill=largest_fill,
+    )
 
 
 def account(broker: PaperBroker, at: dt.datetime = DECIDED_AT) -> Account:
     return asyncio.run(broker.account(at))
 
 
-def submitted(broker: PaperBroker, ticket: OrderTicket, *steps: float) -> OrderUpdate:
-    return asyncio.run(broker.submit(ticket, steps or (0.95, 0.89)))
+def submitted(broker: PaperBroker, ticket: Ticket, limit_credit: float = 0.89) -> OrderUpdate:
+    return asyncio.run(broker.submit(ticket, limit_credit=limit_credit, at=ticket.decided_at))
+
+
+def closed(broker: PaperBroker, ticket: ClosingTicket) -> OrderUpdate:
+    return submitted(broker, ticket, ticket.worst_credit)
+
+
+def found(broker: PaperBroker, ticket: Ticket, at: dt.datetime) -> OrderUpdate:
+    update = asyncio.run(broker.find(ticket.client_order_id, at=at))
+    assert update is not None
+    return update
 
 
 def position_of(ticket: OrderTicket, update: OrderUpdate) -> Position:
-    assert update.fill is not None
+    traded = update.traded
+    assert traded is not None
     return Position(
         entry_order_id=ticket.client_order_id,
         spread=ticket.spread,
-        contracts=update.fill.contracts,
-        entry_credit=update.fill.credit,
-        fees=update.fill.fees,
-        opened_at=update.fill.at,
+        contracts=traded.contracts,
+        opened_contracts=traded.contracts,
+        entry_credit=traded.credit,
+        fees=traded.fees,
+        opened_at=traded.at,
+        exit_params=ticket.exit_params,
     )
 
 
@@ -119,12 +155,14 @@ def test_an_older_quote_never_takes_the_place_of_a_newer_mark(broker: PaperBroke
 # --- Entries ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_entry_fills_at_its_last_step_for_a_dollar_a_contract_and_leg(broker: PaperBroker) -> None:
+def test_an_entry_fills_at_its_limit_for_a_dollar_a_contract_and_leg(broker: PaperBroker) -> None:
     ticket = a_ticket(contracts=4)
-    assert submitted(broker, ticket, 0.95, 0.93, 0.89) == OrderUpdate(
+    assert submitted(broker, ticket, 0.89) == OrderUpdate(
         state=OrderState.FILLED,
         broker_order_id=f"paper-{ticket.client_order_id}",
-        fill=Fill(client_order_id=ticket.client_order_id, contracts=4, credit=0.89, fees=8.0, at=DECIDED_AT),
+        fills=(
+            Fill(client_order_id=ticket.client_order_id, number=1, contracts=4, credit=0.89, fees=8.0, at=DECIDED_AT),
+        ),
     )
     assert account(broker) == Account(
         account_id="paper-quoted-test",
@@ -134,36 +172,55 @@ def test_an_entry_fills_at_its_last_step_for_a_dollar_a_contract_and_leg(broker:
     )
 
 
-def test_the_steps_of_the_desk_end_66_percent_of_the_way_to_the_natural_side(broker: PaperBroker) -> None:
-    quote = a_spread_quote((1.00, 1.10), (0.06, 0.14))
-    update = submitted(broker, a_ticket(), *concession_steps(quote, concession=CONCESSION, floor=0.80))
-    assert update.fill is not None
-    assert update.fill.credit == 0.89  # 0.95 - 0.66 x 0.09 = 0.8906, rounded down
-
-
 @pytest.mark.parametrize(
-    ("last", "outcome"), [(0.88, "filled"), (0.89, "filled"), (0.90, "unfilled"), (0.95, "unfilled")]
+    ("limit", "state"),
+    [(0.88, OrderState.FILLED), (0.89, OrderState.FILLED), (0.90, OrderState.ACCEPTED), (0.95, OrderState.ACCEPTED)],
 )
-def test_an_entry_whose_floor_is_above_66_percent_of_the_way_is_not_filled(
-    broker: PaperBroker, last: float, outcome: str
+def test_an_entry_works_until_it_asks_for_no_more_than_66_percent_of_the_way_gives(
+    broker: PaperBroker, limit: float, state: OrderState
 ) -> None:
-    update = submitted(broker, a_ticket(), 0.95, last)
-    assert update.outcome == outcome
-    if outcome == "unfilled":
-        assert (update.state, update.reason, update.fill) == (OrderState.CANCELED, Reason.UNFILLED, None)
-        assert account(broker).equity == 100_000
+    ticket = a_ticket()
+    update = submitted(broker, ticket, limit)
+    assert update.state is state
+    if state is OrderState.FILLED:
+        assert [fill.credit for fill in update.fills] == [limit]  # at its limit, and not better
+        return
+    ended = asyncio.run(broker.cancel(ticket.client_order_id, at=LATER))
+    assert (ended.state, ended.fills, ended.outcome) == (OrderState.CANCELED, (), Reason.UNFILLED)
+    assert account(broker).equity == 100_000
 
 
-def test_an_entry_whose_leg_has_no_quote_is_not_filled(broker: PaperBroker, market: QuotedMarket) -> None:
+def test_an_entry_whose_leg_has_no_quote_is_not_filled_until_it_has_one(
+    broker: PaperBroker, market: QuotedMarket
+) -> None:
     market.unquote(a_spread().long_symbol)
-    assert submitted(broker, a_ticket()).outcome is Reason.UNFILLED
+    ticket = a_ticket()
+    assert submitted(broker, ticket).state is OrderState.ACCEPTED
     assert account(broker).cash == 100_000
+    market.quote(ticket.spread, short=(1.00, 1.10), long=(0.06, 0.14))
+    assert [fill.at for fill in found(broker, ticket, LATER).fills] == [LATER]
 
 
-def test_quotes_are_those_of_the_decision_time(broker: PaperBroker, market: QuotedMarket) -> None:
+def test_quotes_are_those_of_the_instant_asked(broker: PaperBroker, market: QuotedMarket) -> None:
     ticket = a_ticket()
     submitted(broker, ticket)
     assert market.asked[-1] == ((ticket.spread.short_symbol, ticket.spread.long_symbol), DECIDED_AT)
+
+
+def test_a_replaced_order_fills_at_its_new_price(broker: PaperBroker) -> None:
+    ticket = a_ticket()
+    assert submitted(broker, ticket, 0.95).state is OrderState.ACCEPTED
+    at = DECIDED_AT + dt.timedelta(seconds=30)
+    update = asyncio.run(broker.replace(ticket.client_order_id, limit_credit=0.89, at=at))
+    assert [(fill.credit, fill.at) for fill in update.fills] == [(0.89, at)]
+    again = asyncio.run(broker.replace(ticket.client_order_id, limit_credit=0.50, at=LATER))
+    assert again == update == asyncio.run(broker.cancel(ticket.client_order_id, at=LATER))
+
+
+def test_an_order_that_was_never_sent_is_not_found_and_cannot_be_canceled(broker: PaperBroker) -> None:
+    assert asyncio.run(broker.find("nobody", at=LATER)) is None
+    with pytest.raises(BrokerError, match="has no order nobody"):
+        asyncio.run(broker.cancel("nobody", at=LATER))
 
 
 def test_a_second_sending_trades_nothing_and_says_what_became_of_the_first(
@@ -179,12 +236,99 @@ def test_a_second_sending_trades_nothing_and_says_what_became_of_the_first(
         assert account(restarted).cash == before.cash
 
 
-def test_a_second_sending_of_an_unfilled_order_does_not_fill_it(broker: PaperBroker, market: QuotedMarket) -> None:
+def test_a_second_sending_of_a_working_order_does_not_fill_it(broker: PaperBroker, market: QuotedMarket) -> None:
     ticket = a_ticket()
     first = submitted(broker, ticket, 0.95)
     market.quote(ticket.spread, short=(2.00, 2.10), long=(0.06, 0.14))
     assert submitted(broker, ticket, 0.95) == first
     assert account(broker).cash == 100_000
+
+
+def test_the_market_takes_no_more_than_it_can_at_one_instant(path: Path, market: QuotedMarket) -> None:
+    ticket = a_ticket(contracts=7)
+    with a_broker(path, market, largest_fill=3) as broker:
+        assert submitted(broker, ticket).state is OrderState.PARTIAL
+        assert found(broker, ticket, DECIDED_AT).contracts == 3  # the same instant, looked at again
+        assert account(broker).cash == 100_000 + 3 * 89 - 6
+        assert found(broker, ticket, DECIDED_AT + dt.timedelta(seconds=30)).contracts == 6
+        update = found(broker, ticket, LATER)
+    assert (update.state, [fill.contracts for fill in update.fills]) == (OrderState.FILLED, [3, 3, 1])
+    assert [fill.fees for fill in update.fills] == [6.0, 6.0, 2.0]
+
+
+def test_what_had_filled_when_an_order_is_canceled_is_held(path: Path, market: QuotedMarket) -> None:
+    ticket = a_ticket(contracts=7)
+    with a_broker(path, market, largest_fill=3) as broker:
+        submitted(broker, ticket)
+        update = asyncio.run(broker.cancel(ticket.client_order_id, at=LATER))
+        assert found(broker, ticket, LATER) == update
+        assert account(broker).cash == 100_000 + 3 * 89 - 6
+    assert (update.state, update.contracts, update.outcome) == (OrderState.CANCELED, 3, Reason.FILLED)
+
+
+# --- The day's end ----------------------------------------------------------------------------------------------------
+
+HALF_DAY = dt.date(2026, 11, 27)
+CLOSES = {EXPIRATION: 20, HALF_DAY: 18}
+"""Dates and the hour, UTC, at which their sessions close: 16:00 New York, 13:00 the day after Thanksgiving."""
+
+
+@pytest.mark.parametrize(("date", "hour"), CLOSES.items())
+def test_an_order_works_to_the_sessions_close_and_then_expires(
+    broker: PaperBroker, market: QuotedMarket, date: dt.date, hour: int
+) -> None:
+    close = dt.datetime.combine(date, dt.time(hour), dt.UTC)
+    ticket = a_ticket(decided_at=close - dt.timedelta(minutes=1))
+    assert submitted(broker, ticket, 0.95).state is OrderState.ACCEPTED
+    assert found(broker, ticket, close).state is OrderState.ACCEPTED
+    market.quote(ticket.spread, short=(2.00, 2.10), long=(0.06, 0.14))  # after the close it would be too late
+    expired = found(broker, ticket, close + dt.timedelta(seconds=1))
+    assert (expired.state, expired.outcome, expired.fills) == (OrderState.EXPIRED, Reason.EXPIRED, ())
+    assert asyncio.run(broker.cancel(ticket.client_order_id, at=close + dt.timedelta(days=1))) == expired
+
+
+def test_what_had_filled_when_the_day_ends_is_held(path: Path, market: QuotedMarket) -> None:
+    ticket = a_ticket(contracts=7)
+    with a_broker(path, market, largest_fill=3) as broker:
+        submitted(broker, ticket)
+        update = asyncio.run(broker.cancel(ticket.client_order_id, at=LATER + dt.timedelta(days=1)))
+    assert (update.state, update.contracts, update.outcome) == (OrderState.EXPIRED, 3, Reason.FILLED)
+
+
+def test_an_order_sent_after_the_close_works_on_the_days_last_quotes(broker: PaperBroker) -> None:
+    """A file of end-of-day quotes has no instant before the close."""
+    ticket = a_ticket(decided_at=dt.datetime(2026, 3, 16, 20, 3, tzinfo=dt.UTC))
+    assert submitted(broker, ticket).state is OrderState.FILLED
+
+
+# --- Refusals ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_entry_needs_buying_power_for_all_its_contracts_at_its_lowest_credit(broker: PaperBroker) -> None:
+    # A contract sets 500 - 80 + 2 dollars aside: 236 of them 99,592.
+    refused = submitted(broker, a_ticket(contracts=237, limit_credit=0.80, slot="too many"), 0.95)
+    assert (refused.state, refused.reason) == (OrderState.REJECTED, Reason.BUYING_POWER)
+    assert submitted(broker, a_ticket(contracts=236, limit_credit=0.80), 0.95).state is OrderState.ACCEPTED
+    assert account(broker).buying_power == 408
+    other = submitted(broker, a_ticket(contracts=1, limit_credit=0.80, slot="beside it"), 0.95)
+    assert other.reason is Reason.BUYING_POWER
+    assert submitted(broker, a_ticket(contracts=237, slot="too many"), 0.89) == refused  # it stays refused
+
+
+def test_an_exit_needs_contracts_that_are_held_and_not_being_closed_already(
+    broker: PaperBroker,
+) -> None:
+    ticket = a_ticket(contracts=4)
+    position = position_of(ticket, submitted(broker, ticket))
+    working = a_closing_ticket(position, limit_debit=0.10, contracts=3)
+    assert closed(broker, working).state is OrderState.ACCEPTED
+    for number, contracts in enumerate((5, 4, 2)):
+        refused = closed(broker, a_closing_ticket(position, limit_debit=2.0, contracts=contracts, slot=f"{number}"))
+        assert (refused.state, refused.outcome) == (OrderState.REJECTED, Reason.NOT_HELD)
+    assert closed(broker, a_closing_ticket(position, limit_debit=2.0, contracts=1, slot="one")).contracts == 1
+    asyncio.run(broker.cancel(working.client_order_id, at=LATER))
+    assert closed(broker, a_closing_ticket(position, limit_debit=2.0, contracts=3, slot="rest")).contracts == 3
+    assert account(broker).equity == account(broker).buying_power
 
 
 # --- Exits ------------------------------------------------------------------------------------------------------------
@@ -194,10 +338,10 @@ def test_an_exit_buys_back_at_the_natural_side(broker: PaperBroker, market: Quot
     ticket = a_ticket(contracts=4)
     position = position_of(ticket, submitted(broker, ticket))
     market.quote(ticket.spread, short=(0.30, 0.36), long=(0.02, 0.05))
-    closing_ticket = a_closing_ticket(position, limit_debit=0.34)
-    update = asyncio.run(broker.close(closing_ticket))
-    assert update.fill == Fill(
-        client_order_id=closing_ticket.client_order_id, contracts=4, credit=-0.34, fees=8.0, at=LATER
+    closing_ticket = a_closing_ticket(position, limit_debit=0.40)
+    update = closed(broker, closing_ticket)
+    assert update.fills == (
+        Fill(client_order_id=closing_ticket.client_order_id, number=1, contracts=4, credit=-0.34, fees=8.0, at=LATER),
     )
     assert account(broker, LATER) == Account(
         account_id="paper-quoted-test",
@@ -205,7 +349,7 @@ def test_an_exit_buys_back_at_the_natural_side(broker: PaperBroker, market: Quot
         equity=100_204,
         buying_power=100_204,
     )
-    assert asyncio.run(broker.close(closing_ticket)) == update
+    assert closed(broker, closing_ticket) == update
     assert account(broker, LATER).cash == 100_204
 
 
@@ -218,18 +362,84 @@ def test_an_exit_buys_back_at_the_natural_side(broker: PaperBroker, market: Quot
         (((0.00, 0.05), (0.05, 0.10)), 0.10, 0.00),  # a worthless spread costs nothing but fees
     ],
 )
-def test_an_exit_costs_natural_at_most_the_width_or_is_canceled(
+def test_an_exit_costs_natural_at_most_the_width_or_goes_on_working(
     broker: PaperBroker, market: QuotedMarket, sides_of_legs, limit, paid
 ) -> None:
     ticket = a_ticket()
     position = position_of(ticket, submitted(broker, ticket))
     market.quote(ticket.spread, short=sides_of_legs[0], long=sides_of_legs[1])
-    update = asyncio.run(broker.close(a_closing_ticket(position, limit_debit=limit)))
+    update = closed(broker, a_closing_ticket(position, limit_debit=limit))
     if paid is None:
-        assert update.outcome is Reason.UNFILLED
+        assert (update.state, update.fills) == (OrderState.ACCEPTED, ())
     else:
-        assert update.fill is not None
-        assert update.fill.credit == pytest.approx(-paid)
+        assert [fill.credit for fill in update.fills] == [pytest.approx(-paid)]
+
+
+# --- Expiry -----------------------------------------------------------------------------------------------------------
+
+CLOSE = dt.datetime(2026, 4, 17, 20, 0, tzinfo=dt.UTC)
+PUT = a_spread(short=540, width=5)
+CALL = a_spread(spread_type=SpreadType.BEAR_CALL, short=560, width=5)
+
+
+@pytest.mark.parametrize(
+    ("spread", "price", "expected"),
+    [
+        (PUT, 545.00, (0.00, Expiry.WORTHLESS)),
+        (PUT, 540.00, (0.00, Expiry.WORTHLESS)),  # at the money is not in it
+        (PUT, 539.99, (0.01, Expiry.BETWEEN_STRIKES)),
+        (PUT, 537.50, (2.50, Expiry.BETWEEN_STRIKES)),
+        (PUT, 535.00, (5.00, Expiry.BETWEEN_STRIKES)),
+        (PUT, 534.99, (5.00, Expiry.BEYOND_STRIKES)),
+        (PUT, 500.00, (5.00, Expiry.BEYOND_STRIKES)),
+        (CALL, 555.00, (0.00, Expiry.WORTHLESS)),
+        (CALL, 561.25, (1.25, Expiry.BETWEEN_STRIKES)),
+        (CALL, 570.00, (5.00, Expiry.BEYOND_STRIKES)),
+    ],
+)
+def test_legs_are_settled_once_at_the_close_of_their_last_session(
+    broker: PaperBroker, market: QuotedMarket, spread: Spread, price: float, expected: tuple[float, Expiry]
+) -> None:
+    debit, expiry = expected
+    market.quote(spread, short=(1.00, 1.10), long=(0.06, 0.14))
+    submitted(broker, a_ticket(spread, contracts=4))
+    symbols = [spread.short_symbol, spread.long_symbol]
+    market.underlyings["SPY"] = price
+    assert asyncio.run(broker.settlements(symbols, at=CLOSE - dt.timedelta(seconds=1))) == {}
+    legs = asyncio.run(broker.settlements(symbols, at=CLOSE))
+    assert market.priced == [(("SPY",), CLOSE)]
+    settlement = Settlement.of(spread, legs)
+    assert settlement == Settlement(at=CLOSE, underlying_price=price, debit=debit, expiry=expiry)
+    market.underlyings["SPY"] = 550.0
+    assert asyncio.run(broker.settlements(symbols, at=CLOSE + dt.timedelta(days=3))) == legs
+    after = account(broker, CLOSE)
+    assert (after.cash, after.equity, after.buying_power) == (pytest.approx(100_348 - 400 * debit),) * 3
+    assert Settlement.of(CALL if spread is PUT else PUT, legs) is None
+
+
+def test_a_leg_whose_closing_price_is_not_known_stays_and_is_named(broker: PaperBroker, market: QuotedMarket) -> None:
+    submitted(broker, a_ticket())
+    market.unquote(PUT.short_symbol, PUT.long_symbol)
+    monday = CLOSE + dt.timedelta(days=3)
+    assert asyncio.run(broker.settlements([PUT.short_symbol, PUT.long_symbol], at=monday)) == {}
+    assert set(account(broker, monday).stale_marks) == {PUT.short_symbol, PUT.long_symbol}
+    market.underlyings["SPY"] = 545.0
+    assert account(broker, monday) == Account(
+        account_id="paper-quoted-test", cash=100_348, equity=100_348, buying_power=100_348
+    )
+
+
+def test_an_expiration_on_a_holiday_is_settled_at_the_close_before_it(
+    broker: PaperBroker, market: QuotedMarket
+) -> None:
+    spread = a_spread(expiration=dt.date(2026, 4, 3))  # Good Friday
+    market.quote(spread, short=(1.00, 1.10), long=(0.06, 0.14))
+    market.underlyings["SPY"] = 545.0
+    submitted(broker, a_ticket(spread))
+    thursday = dt.datetime(2026, 4, 2, 20, 0, tzinfo=dt.UTC)
+    symbols = [spread.short_symbol, spread.long_symbol]
+    legs = asyncio.run(broker.settlements(symbols, at=thursday + dt.timedelta(days=1)))
+    assert {leg.at for leg in legs.values()} == {thursday}
 
 
 # --- To the cent ------------------------------------------------------------------------------------------------------
@@ -278,8 +488,10 @@ def test_cash_is_start_plus_credits_less_debits_and_fees_and_equity_adds_the_mar
             ticket = a_ticket(spread, contracts=contracts, slot=f"{number}", account_id=account_id)
             credit = round_cents(a_spread_quote(short, long).credit_at(CONCESSION))
             update = submitted(broker, ticket, credit / 100)
-            assert update.fill is not None
-            assert update.fill.fees == pytest.approx(commission_cents * 2 * contracts / 100)
+            if update.outcome is Reason.BUYING_POWER:
+                continue
+            assert update.traded is not None
+            assert update.traded.fees == pytest.approx(commission_cents * 2 * contracts / 100)
             cash_cents += credit * 100 * contracts - commission_cents * 2 * contracts
             move(legs, spread.short_symbol, -contracts)
             move(legs, spread.long_symbol, contracts)
@@ -287,7 +499,7 @@ def test_cash_is_start_plus_credits_less_debits_and_fees_and_equity_adds_the_mar
                 position = position_of(ticket, update)
                 closing_ticket = a_closing_ticket(position, limit_debit=spread.width, slot=f"{account_id}-{number}")
                 debit = min(500, max(0, round(short[1] * 100) - round(long[0] * 100)))
-                asyncio.run(broker.close(closing_ticket))
+                closed(broker, closing_ticket)
                 cash_cents -= debit * 100 * contracts + commission_cents * 2 * contracts
                 move(legs, spread.short_symbol, contracts)
                 move(legs, spread.long_symbol, -contracts)

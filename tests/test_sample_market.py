@@ -38,6 +38,10 @@ def ask(symbols: Sequence[str], at: dt.datetime, market: SampleMarket = MARKET) 
     return asyncio.run(market.quotes(symbols, at))
 
 
+def price_of(underlying: str, at: dt.datetime) -> float:
+    return asyncio.run(MARKET.prices([underlying], at))[underlying]
+
+
 def figures(snapshot: Snapshot) -> list[object]:
     """All that a snapshot holds, in a form that compares exactly (NaN with NaN)."""
     columns = [
@@ -229,7 +233,7 @@ class TestQuotes:
     def test_at_the_close_of_its_expiration_an_option_is_worth_what_it_settles_at(self, close: dt.datetime) -> None:
         chain = look(close).underlyings["SPY"].chain
         ending = chain.expiration == np.datetime64(close.date())
-        settled = MARKET.settlement_price("SPY", close.date())
+        settled = price_of("SPY", close)
         assert settled == chain.spot
         sign = np.where(chain.is_put, -1, 1)
         intrinsic = np.maximum(sign * (settled - chain.strike), 0)[ending]
@@ -257,6 +261,7 @@ class TestQuotes:
     @pytest.mark.parametrize("at", [instant("2026-03-17", "16:03"), instant("2026-03-14")])
     def test_a_closed_exchange_quotes_nothing(self, at: dt.datetime) -> None:
         assert ask(["SPY260417P00600000"], at) == {}
+        assert asyncio.run(MARKET.prices(["SPY"], at)) == {}
 
 
 class TestHours:
@@ -274,8 +279,6 @@ class TestHours:
     def test_outside_the_hours_it_says_so_and_names_the_nearest_session(self, at: dt.datetime, message: str) -> None:
         with pytest.raises(InputError, match=message):
             look(at)
-        with pytest.raises(InputError, match=message):
-            MARKET.spot("SPY", at)
 
     @pytest.mark.parametrize("date", ["2024-01-02", "2028-12-29", "2026-11-27"])
     def test_the_first_the_last_and_a_half_day_are_open_from_bell_to_bell(self, date: str) -> None:
@@ -288,16 +291,13 @@ class TestHours:
         for row in range(-45, 0):
             date = held.date[row].item()
             hours = calendar.session(date)
-            assert MARKET.spot("QQQ", hours.open) == held.open[row]
-            assert MARKET.settlement_price("QQQ", date) == held.close[row]
-            noon = MARKET.spot("QQQ", hours.open + dt.timedelta(hours=2, minutes=32))
+            assert price_of("QQQ", hours.open) == held.open[row]
+            assert price_of("QQQ", hours.close) == held.close[row]
+            noon = price_of("QQQ", hours.open + dt.timedelta(hours=2, minutes=32))
             assert held.low[row] <= noon <= held.high[row]
 
     def test_prices_of_other_underlyings_are_not_known(self) -> None:
-        with pytest.raises(InputError, match="has no AAPL"):
-            MARKET.spot("AAPL", DEFAULT)
-        with pytest.raises(InputError, match="not a session"):
-            MARKET.settlement_price("SPY", dt.date(2026, 4, 3))
+        assert set(asyncio.run(MARKET.prices(["SPY", "AAPL", "GLD"], DEFAULT))) == {"SPY", "GLD"}
 
 
 class TestExpirations:

@@ -9,6 +9,7 @@ from builders import AS_OF, EXPIRATION, make_snapshot, occ_symbol
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import MarketError
 from mahler_agents.execution import ClosingTicket, OrderTicket, Position, client_order_id
+from mahler_agents.exits import ExitParams
 from mahler_agents.market.snapshot import Dividend, Snapshot
 from mahler_agents.record import connect
 from mahler_agents.types import Quote, Spread, SpreadQuote, SpreadType
@@ -21,7 +22,7 @@ Side = tuple[float, float]
 
 
 class QuotedMarket:
-    """A market in which options are quoted as the test says, the same at every instant; what is not said is absent."""
+    """Options quoted as the test says, the same at every instant unless it moves them; what is not said is absent."""
 
     name = "quoted"
     world = "quoted-test"
@@ -30,6 +31,9 @@ class QuotedMarket:
     def __init__(self, sides: Mapping[str, Side] | None = None) -> None:
         self.sides = dict(sides or {})
         self.coming_dividends: dict[str, tuple[Dividend, ...]] = {}
+        self.underlyings: dict[str, float] = {}
+        self.priced: list[tuple[tuple[str, ...], dt.datetime]] = []
+        self.later: list[tuple[dt.datetime, Mapping[str, Side]]] = []
         self.asked: list[tuple[tuple[str, ...], dt.datetime]] = []
         self.down = False
 
@@ -46,10 +50,11 @@ class QuotedMarket:
         if self.down:
             raise MarketError("the market is down")
         self.asked.append((tuple(symbols), at))
+        sides = dict(self.sides)
+        for since, moved in sorted(self.later, key=lambda one: one[0]):
+            sides |= moved if since <= at else {}
         return {
-            symbol: Quote(bid=self.sides[symbol][0], ask=self.sides[symbol][1], at=at)
-            for symbol in symbols
-            if symbol in self.sides
+            symbol: Quote(bid=sides[symbol][0], ask=sides[symbol][1], at=at) for symbol in symbols if symbol in sides
         }
 
     async def dividends(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, tuple[Dividend, ...]]:
@@ -60,9 +65,17 @@ class QuotedMarket:
             if name in self.coming_dividends
         }
 
+    async def prices(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, float]:
+        self.priced.append((tuple(underlyings), at))
+        return {name: self.underlyings[name] for name in underlyings if name in self.underlyings}
+
     def quote(self, spread: Spread, *, short: Side, long: Side) -> None:
         """Quote both legs of a spread from now on."""
         self.sides[spread.short_symbol], self.sides[spread.long_symbol] = short, long
+
+    def quote_from(self, at: dt.datetime, spread: Spread, *, short: Side, long: Side) -> None:
+        """Quote both legs of a spread otherwise from an instant on."""
+        self.later.append((at, {spread.short_symbol: short, spread.long_symbol: long}))
 
     def unquote(self, *symbols: str) -> None:
         """Quote these options no longer."""
@@ -105,6 +118,7 @@ def a_ticket(
     account_id: str = "paper-quoted-test",
     candidate_id: str = "run.1",
     attempt: int = 1,
+    decided_at: dt.datetime = DECIDED_AT,
 ) -> OrderTicket:
     spread = spread or a_spread()
     order_id = client_order_id(account_id=account_id, slot=slot, spread=spread, purpose="entry", attempt=attempt)
@@ -116,24 +130,31 @@ def a_ticket(
         spread=spread,
         contracts=contracts,
         limit_credit=limit_credit,
-        decided_at=DECIDED_AT,
+        decided_at=decided_at,
+        exit_params=ExitParams(),
     )
 
 
-def a_closing_ticket(position: Position, *, limit_debit: float, slot: str = "monitor-1") -> ClosingTicket:
-    order_id = client_order_id(
-        account_id="paper-quoted-test", slot=slot, spread=position.spread, purpose="exit", attempt=1
-    )
+def a_closing_ticket(
+    position: Position,
+    *,
+    limit_debit: float,
+    slot: str = "monitor-1",
+    contracts: int | None = None,
+    account_id: str = "paper-quoted-test",
+    decided_at: dt.datetime = LATER,
+) -> ClosingTicket:
+    order_id = client_order_id(account_id=account_id, slot=slot, spread=position.spread, purpose="exit", attempt=1)
     return ClosingTicket(
         client_order_id=order_id,
-        account_id="paper-quoted-test",
+        account_id=account_id,
         slot=slot,
         entry_order_id=position.entry_order_id,
         spread=position.spread,
-        contracts=position.contracts,
+        contracts=contracts or position.contracts,
         limit_debit=limit_debit,
         rule="profit_target",
-        decided_at=LATER,
+        decided_at=decided_at,
     )
 
 

@@ -86,9 +86,9 @@ def _sizing(sized: Any) -> list[str]:
 
 
 def _execution(execution: Any) -> list[str]:
-    if execution.fill is None:
+    if execution.traded is None:
         return []
-    return [f"order: filled, {phrases.fill(execution.fill)}"]
+    return [f"order: filled, {phrases.fill(execution.traded)}"]
 
 
 def _review(review: Any) -> list[str]:

@@ -148,8 +148,8 @@ class LiveTable:
         row.size = Text(f"{sizing.contracts}")
 
     def _show_execution(self, row: _Row, execution: Any) -> None:
-        if execution.fill is not None:
-            row.order = Text(f"filled {per_share(execution.fill.credit)}", style="green")
+        if execution.traded is not None:
+            row.order = Text(f"filled {per_share(execution.traded.credit)}", style="green")
 
     def _show_review(self, row: _Row, review: Any) -> None:
         if review.decision.decision != "traded":

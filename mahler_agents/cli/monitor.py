@@ -62,7 +62,9 @@ def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, a
 def _closing(closing: "Closing") -> str:
     decision, order = closing.decision, closing.order
     why = f"{words(decision.rule.value)}: {decision.observed:g} against {decision.threshold:g}"
-    if order is None or order.fill is None:
+    traded = None if order is None else order.traded
+    if traded is None:
         return f"{closing.position.spread.label}: not closed ({why}); asked again at the next pass"
-    paid = per_share(-order.fill.credit)
-    return f"{closing.position.spread.label}: closed {order.fill.contracts} at {paid} ({why})"
+    held = closing.position.contracts
+    contracts = f"{traded.contracts} of {held}" if traded.contracts < held else f"{held}"
+    return f"{closing.position.spread.label}: closed {contracts} at {per_share(-traded.credit)} ({why})"

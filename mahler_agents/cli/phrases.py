@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show`
     from mahler_agents.analysts.base import Opinion
     from mahler_agents.analysts.fund_manager import Verdict
     from mahler_agents.analysts.grounding import Grounding
-    from mahler_agents.execution.orders import Fill
+    from mahler_agents.execution.orders import Traded
     from mahler_agents.risk import Sizing
 
 TOY = "the embedded model is a toy; its opinions are for show"
@@ -68,7 +68,7 @@ def order(*, state: str, reason: str | None, contracts: int, limit_credit: float
     return f"{plain(state)}{why}: sell {count(contracts, 'spread')} at {per_share(limit_credit)} or more"
 
 
-def fill(traded: "Fill | FillRow") -> str:
+def fill(traded: "Traded | FillRow") -> str:
     """Return what traded: credit per share and for all contracts, and the fees."""
     received = cents(traded.credit * CONTRACT_MULTIPLIER * traded.contracts)
     sold = f"sold {count(traded.contracts, 'spread')} at {per_share(traded.credit)}"

@@ -123,8 +123,8 @@ def _order(review: Review) -> Text:
     execution = review.execution
     if execution is None:
         return Text(f"none: {review.decision.reason}", style="yellow")
-    if execution.fill is not None:
-        return Text(f"filled: {phrases.fill(execution.fill)}", style="green")
+    if execution.traded is not None:
+        return Text(f"filled: {phrases.fill(execution.traded)}", style="green")
     asked = phrases.order(
         state=execution.state,
         reason=execution.reason,

@@ -6,61 +6,42 @@ It has a connection of its own with synchronous FULL: an intent is on disk befor
 import datetime as dt
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TypeVar
 
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import RecordError
-from mahler_agents.execution.orders import PENDING_STATES, ClosingTicket, Fill, OrderState, OrderTicket, OrderUpdate
-from mahler_agents.execution.rows import spread_of, spread_row
+from mahler_agents.execution.booking import (
+    add_exit_outcome,
+    add_settlement_outcome,
+    book_fills,
+    grow_position,
+    lower_position,
+)
+from mahler_agents.execution.orders import (
+    PENDING_STATES,
+    ClosingTicket,
+    OrderState,
+    OrderTicket,
+    OrderUpdate,
+)
+from mahler_agents.execution.positions import PendingOrder, Position
+from mahler_agents.execution.rows import exposure_of, position_of, ticket_of, ticket_row
+from mahler_agents.execution.settlement import Settlement
 from mahler_agents.market.snapshot import Exposure
-from mahler_agents.record.durable import DurableConnection, insert
-from mahler_agents.types import CONTRACT_MULTIPLIER, Frozen, Reason, Spread, SpreadQuote, SpreadType
+from mahler_agents.record.durable import DurableBook, insert
+from mahler_agents.types import Reason, SpreadQuote
 
 T = TypeVar("T")
 
 _PENDING = ", ".join(f"'{state.value}'" for state in PENDING_STATES)
 
 
-class Position(Frozen):
-    """An open or closed credit spread, from its fills."""
-
-    entry_order_id: str
-    spread: Spread
-    contracts: int
-    entry_credit: float
-    """Filled credit per share, before fees."""
-    fees: float
-    """Dollars paid at entry."""
-    opened_at: dt.datetime
-
-
-class PendingOrder(Frozen):
-    """An order that may or may not have been filled."""
-
-    state: OrderState
-    """`INTENT`: never sent. `SENT`: the broker's answer is not known."""
-    ticket: OrderTicket | ClosingTicket
-
-
-class Ledger:
+class Ledger(DurableBook):
     """One account's orders and positions. Methods block for the length of a commit: call them in a thread.
 
-    All of them raise `RecordError` when the database cannot be read or written.
+    All of them raise `RecordError` when the database cannot be read or written. What a broker says may be booked again:
+    fills are known by their order and number, and an order's end, once booked, is not booked twice.
     """
-
-    def __init__(self, path: Path, account_id: str) -> None:
-        self.account_id = account_id
-        self._books = DurableConnection(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._books.close()
 
     def reserve(
         self, decide: Callable[[tuple[Exposure, ...], int], tuple[T, OrderTicket | None]], *, slot: str
@@ -73,7 +54,7 @@ class Ledger:
         with self._books.transaction() as connection:
             reasons, ticket = decide(self._exposures(connection), self._entries(connection, slot))
             if ticket is not None:
-                self._insert_intent(connection, ticket)
+                insert(connection, "orders", ticket_row(ticket) | {"state": OrderState.INTENT.value})
         return reasons, ticket
 
     def exposures(self) -> tuple[Exposure, ...]:
@@ -89,7 +70,7 @@ class Ledger:
                 " ORDER BY decided_at, client_order_id",
                 (self.account_id,),
             ).fetchall()
-        return tuple(PendingOrder(state=OrderState(row["state"]), ticket=_ticket(row)) for row in rows)
+        return tuple(PendingOrder(state=OrderState(row["state"]), ticket=ticket_of(row)) for row in rows)
 
     def abandon(self, pending: PendingOrder) -> None:
         """Close a pending order that the broker has never had."""
@@ -105,11 +86,10 @@ class Ledger:
         return row[0] > 0
 
     def has_filled(self, candidate_id: str) -> bool:
-        """Return whether an entry for a candidate has been filled."""
+        """Return whether an entry for a candidate has been filled, or a part of it."""
         with self._books.reading() as connection:
             row = connection.execute(
-                "SELECT COUNT(*) FROM orders WHERE candidate_id = ? AND reason = ?",
-                (candidate_id, Reason.FILLED.value),
+                "SELECT COUNT(*) FROM fills JOIN orders USING (client_order_id) WHERE candidate_id = ?", (candidate_id,)
             ).fetchone()
         return row[0] > 0
 
@@ -132,7 +112,7 @@ class Ledger:
                 " ORDER BY opened_at, entry_order_id",
                 (self.account_id, utc_text(at)),
             ).fetchall()
-        return tuple(_position(row) for row in rows)
+        return tuple(position_of(row) for row in rows)
 
     def position(self, entry_order_id: str) -> Position:
         """Return the position that an entry opened. Raises `RecordError` if it opened none."""
@@ -140,12 +120,12 @@ class Ledger:
             row = connection.execute("SELECT * FROM positions WHERE entry_order_id = ?", (entry_order_id,)).fetchone()
         if row is None:
             raise RecordError(f"{self._books.path}: order {entry_order_id} opened no position")
-        return _position(row)
+        return position_of(row)
 
     def mark_sent(self, client_order_id: str, quote: SpreadQuote) -> None:
         """Note that the order is about to be sent, and the quotes on which that was decided."""
         with self._books.transaction() as connection:
-            self._move(connection, client_order_id, OrderState.INTENT, OrderState.SENT)
+            self._move(connection, client_order_id, OrderState.INTENT, OrderState.SENT, None)
             _note_quote(connection, client_order_id, quote)
 
     def cancel(self, client_order_id: str, reason: Reason, quote: SpreadQuote | None) -> None:
@@ -155,80 +135,93 @@ class Ledger:
             if quote is not None:
                 _note_quote(connection, client_order_id, quote)
 
-    def book(self, ticket: OrderTicket, update: OrderUpdate) -> None:
-        """Book what the broker said about a sent entry; a fill opens the position in the same transaction."""
+    def note_price(self, client_order_id: str, limit_credit: float, at: dt.datetime) -> None:
+        """Note a price before the broker is asked to work an order at it, per share; below zero where it is paid."""
         with self._books.transaction() as connection:
-            self._end(connection, ticket.client_order_id, update)
-            if update.fill is not None:
-                _insert_fill(connection, update.fill)
-                self._open_position(connection, ticket, update.fill)
+            connection.execute(
+                "INSERT INTO order_prices (client_order_id, number, at, limit_credit)"
+                " SELECT ?1, COUNT(*) + 1, ?2, ?3 FROM order_prices WHERE client_order_id = ?1",
+                (client_order_id, utc_text(at), limit_credit),
+            )
+
+    def book(self, ticket: OrderTicket, update: OrderUpdate) -> None:
+        """Book what the broker says about a sent entry: its fills open the position, or make it larger.
+
+        Of an order that had ended, only fills not known before are booked: a fill wins over a cancel. Raises
+        `RecordError` if it ended otherwise, and for an order that was never sent.
+        """
+        with self._books.transaction() as connection:
+            new = book_fills(connection, ticket.client_order_id, update.fills)
+            self._follow(connection, ticket.client_order_id, update, filled=bool(new))
+            if new:
+                grow_position(connection, ticket)
 
     def intend_close(self, ticket: ClosingTicket) -> None:
-        """Commit the intent to close a position.
+        """Commit the intent to close a position, or a part of it.
 
-        Raises `RecordError` if that position is not open, or an order to close it is pending.
+        Raises `RecordError` if fewer contracts are open, or an order to close it is pending.
         """
         with self._books.transaction() as connection:
-            state = connection.execute(
-                "SELECT state FROM positions WHERE entry_order_id = ?", (ticket.entry_order_id,)
-            ).fetchone()
-            pending = connection.execute(
-                f"SELECT COUNT(*) FROM orders WHERE closes = ? AND state IN ({_PENDING})", (ticket.entry_order_id,)
-            ).fetchone()[0]
-            if state is None or state["state"] != "open" or pending:
-                raise RecordError(f"{self._books.path}: position {ticket.entry_order_id} cannot be closed now")
-            row = {
-                **self._intent(ticket.client_order_id, ticket.slot, ticket.spread, ticket.decided_at),
-                "purpose": "exit",
-                "closes": ticket.entry_order_id,
-                "rule": ticket.rule,
-                "contracts": ticket.contracts,
-                "limit_credit": -ticket.limit_debit,
-            }
-            insert(connection, "orders", row)
-
-    def book_close(self, ticket: ClosingTicket, position: Position, update: OrderUpdate) -> None:
-        """Book what the broker said about a sent exit; a fill closes the position and makes its outcome.
-
-        Raises `RecordError` if only a part was closed: the order then stays pending, and what is left stays open.
-        """
-        with self._books.transaction() as connection:
-            self._end(connection, ticket.client_order_id, update)
-            if (fill := update.fill) is None:
-                return
-            if fill.contracts != position.contracts:
+            open_contracts = self._closable(connection, ticket.entry_order_id)
+            if ticket.contracts > open_contracts:
                 raise RecordError(
-                    f"{self._books.path}: order {ticket.client_order_id} closed {fill.contracts} of"
-                    f" {position.contracts} contracts: close the rest at the broker"
+                    f"{self._books.path}: position {ticket.entry_order_id} has {open_contracts} contracts open,"
+                    f" so {ticket.contracts} cannot be closed"
                 )
-            _insert_fill(connection, fill)
-            connection.execute(
-                "UPDATE positions SET state = 'closed' WHERE entry_order_id = ?", (position.entry_order_id,)
+            insert(connection, "orders", ticket_row(ticket) | {"state": OrderState.INTENT.value})
+
+    def book_close(self, ticket: ClosingTicket, update: OrderUpdate) -> None:
+        """Book what the broker says about a sent exit: its fills close contracts, and its end makes their outcome.
+
+        Fills of an order that had ended are booked as by `book`, and have an outcome of their own.
+        """
+        with self._books.transaction() as connection:
+            new = book_fills(connection, ticket.client_order_id, update.fills)
+            self._follow(connection, ticket.client_order_id, update, filled=bool(new))
+            if new:
+                lower_position(connection, ticket.entry_order_id, sum(fill.contracts for fill in new))
+            if update.ended:
+                add_exit_outcome(connection, ticket)
+
+    def book_settlement(self, position: Position, settlement: Settlement) -> None:
+        """Book that expiry closed what was open of a position; of one that is closed already, nothing.
+
+        Raises `RecordError` while an order to close it is pending.
+        """
+        with self._books.transaction() as connection:
+            if open_contracts := self._closable(connection, position.entry_order_id):
+                lower_position(connection, position.entry_order_id, open_contracts)
+                add_settlement_outcome(connection, position.entry_order_id, open_contracts, settlement)
+
+    def _closable(self, connection: sqlite3.Connection, entry_order_id: str) -> int:
+        """Return how many contracts of a position are open, if no order to close it is pending."""
+        pending = connection.execute(
+            f"SELECT COUNT(*) FROM orders WHERE closes = ? AND state IN ({_PENDING})", (entry_order_id,)
+        ).fetchone()[0]
+        if pending:
+            raise RecordError(
+                f"{self._books.path}: position {entry_order_id} cannot be closed now: an order to close it is pending"
             )
-            outcome: dict[str, object] = {
-                "entry_order_id": position.entry_order_id,
-                "exit_order_id": ticket.client_order_id,
-                "rule": ticket.rule,
-                "closed_at": utc_text(fill.at),
-                "exit_debit": -fill.credit,
-                "fees": round(position.fees + fill.fees, 2),
-                "pnl_dollars": pnl_dollars(position, fill),
-            }
-            insert(connection, "outcomes", outcome)
+        row = connection.execute(
+            "SELECT contracts - closed_contracts FROM positions WHERE entry_order_id = ?", (entry_order_id,)
+        ).fetchone()
+        return row[0] if row is not None else 0
 
     def _exposures(self, connection: sqlite3.Connection) -> tuple[Exposure, ...]:
         positions = connection.execute(
-            "SELECT *, entry_credit AS credit, 0 AS pending FROM positions WHERE account_id = ? AND state = 'open'"
-            " ORDER BY opened_at, entry_order_id",
+            "SELECT *, contracts - closed_contracts AS open_contracts, entry_credit AS credit, 0 AS pending"
+            " FROM positions WHERE account_id = ? AND state = 'open' ORDER BY opened_at, entry_order_id",
             (self.account_id,),
         ).fetchall()
+        # What has filled of a pending entry is a position; what is left may still fill at its worst limit.
         orders = connection.execute(
-            "SELECT *, limit_credit AS credit, 1 AS pending FROM orders"
+            "SELECT *, limit_credit AS credit, 1 AS pending, orders.contracts - (SELECT COALESCE(SUM(fills.contracts),"
+            " 0) FROM fills WHERE fills.client_order_id = orders.client_order_id) AS open_contracts FROM orders"
             f" WHERE account_id = ? AND purpose = 'entry' AND state IN ({_PENDING})"
             " ORDER BY decided_at, client_order_id",
             (self.account_id,),
         ).fetchall()
-        return tuple(_exposure(row) for row in (*positions, *orders))
+        return tuple(exposure_of(row) for row in (*positions, *orders))
 
     def _entries(self, connection: sqlite3.Connection, slot: str) -> int:
         # By reason, not by state: what was canceled after a part had traded is an entry too.
@@ -239,57 +232,13 @@ class Ledger:
         ).fetchone()
         return row[0]
 
-    def _insert_intent(self, connection: sqlite3.Connection, ticket: OrderTicket) -> None:
-        row = {
-            **self._intent(ticket.client_order_id, ticket.slot, ticket.spread, ticket.decided_at),
-            "candidate_id": ticket.candidate_id,
-            "purpose": ticket.purpose,
-            "contracts": ticket.contracts,
-            "limit_credit": ticket.limit_credit,
-        }
-        insert(connection, "orders", row)
-
-    def _intent(self, client_order_id: str, slot: str, spread: Spread, decided_at: dt.datetime) -> dict[str, object]:
-        return {
-            "client_order_id": client_order_id,
-            "account_id": self.account_id,
-            "slot": slot,
-            "state": OrderState.INTENT.value,
-            **spread_row(spread),
-            "decided_at": utc_text(decided_at),
-        }
-
-    def _end(self, connection: sqlite3.Connection, client_order_id: str, update: OrderUpdate) -> None:
-        reason = None if update.state in PENDING_STATES else update.outcome
-        self._move(connection, client_order_id, OrderState.SENT, update.state, reason)
-        connection.execute(
-            "UPDATE orders SET broker_order_id = ? WHERE client_order_id = ?",
-            (update.broker_order_id, client_order_id),
-        )
-
-    def _open_position(self, connection: sqlite3.Connection, ticket: OrderTicket, fill: Fill) -> None:
-        insert(
-            connection,
-            "positions",
-            {
-                "entry_order_id": ticket.client_order_id,
-                "account_id": self.account_id,
-                "state": "open",
-                **spread_row(ticket.spread),
-                "contracts": fill.contracts,
-                "entry_credit": fill.credit,
-                "fees": fill.fees,
-                "opened_at": utc_text(fill.at),
-            },
-        )
-
     def _move(
         self,
         connection: sqlite3.Connection,
         client_order_id: str,
         before: OrderState,
         after: OrderState,
-        reason: Reason | None = None,
+        reason: Reason | None,
     ) -> None:
         moved = connection.execute(
             "UPDATE orders SET state = ?, reason = ? WHERE client_order_id = ? AND state = ?",
@@ -298,60 +247,30 @@ class Ledger:
         if moved.rowcount != 1:
             raise RecordError(f"{self._books.path}: order {client_order_id} is not in state {before.value}")
 
+    def _follow(self, connection: sqlite3.Connection, ticket_id: str, update: OrderUpdate, *, filled: bool) -> None:
+        """Bring an order's row to the state that the broker says, where it can come from the state that it is in.
 
-def pnl_dollars(position: Position, exit_fill: Fill) -> float:
-    """Return the profit of a closed position, dollars after all fees: from fills, never from limits."""
-    per_share = position.entry_credit + exit_fill.credit
-    return round(per_share * CONTRACT_MULTIPLIER * position.contracts - position.fees - exit_fill.fees, 2)
-
-
-def _insert_fill(connection: sqlite3.Connection, fill: Fill) -> None:
-    row: dict[str, object] = {
-        "client_order_id": fill.client_order_id,
-        "number": 1,
-        "at": utc_text(fill.at),
-        "contracts": fill.contracts,
-        "credit": fill.credit,
-        "fees": fill.fees,
-    }
-    insert(connection, "fills", row)
+        `filled`: the update told a fill that was not booked yet.
+        """
+        row = connection.execute("SELECT state FROM orders WHERE client_order_id = ?", (ticket_id,)).fetchone()
+        before = None if row is None else OrderState(row["state"])
+        at_broker = before in PENDING_STATES and before is not OrderState.INTENT
+        if not at_broker and not filled and before is update.state:
+            return  # told again
+        if before is None or before is OrderState.INTENT or not (at_broker or (filled and update.ended)):
+            state = "not in the ledger" if before is None else f"{before.value} in the ledger"
+            raise RecordError(
+                f"{self._books.path}: order {ticket_id} is {state}: that it is {update.state.value} cannot be booked"
+            )
+        reason = update.outcome.value if update.ended else None
+        connection.execute(
+            "UPDATE orders SET state = ?, reason = ?, broker_order_id = ? WHERE client_order_id = ?",
+            (update.state.value, reason, update.broker_order_id, ticket_id),
+        )
 
 
 def _note_quote(connection: sqlite3.Connection, client_order_id: str, quote: SpreadQuote) -> None:
     connection.execute(
         "UPDATE orders SET short_bid = ?, short_ask = ?, long_bid = ?, long_ask = ? WHERE client_order_id = ?",
         (quote.short.bid, quote.short.ask, quote.long.bid, quote.long.ask, client_order_id),
-    )
-
-
-def _position(row: sqlite3.Row) -> Position:
-    return Position(
-        entry_order_id=row["entry_order_id"],
-        spread=spread_of(row),
-        contracts=row["contracts"],
-        entry_credit=row["entry_credit"],
-        fees=row["fees"],
-        opened_at=dt.datetime.fromisoformat(row["opened_at"]),
-    )
-
-
-def _ticket(row: sqlite3.Row) -> OrderTicket | ClosingTicket:
-    shared: dict[str, Any] = {name: row[name] for name in ("client_order_id", "account_id", "slot", "contracts")}
-    shared |= {"spread": spread_of(row), "decided_at": dt.datetime.fromisoformat(row["decided_at"])}
-    if row["purpose"] == "entry":
-        return OrderTicket(**shared, candidate_id=row["candidate_id"], limit_credit=row["limit_credit"])
-    return ClosingTicket(**shared, entry_order_id=row["closes"], limit_debit=-row["limit_credit"], rule=row["rule"])
-
-
-def _exposure(row: sqlite3.Row) -> Exposure:
-    spread = spread_of(row)
-    return Exposure(
-        underlying=spread.underlying,
-        spread_type=SpreadType(row["spread_type"]),
-        expiration=spread.expiration,
-        short_symbol=spread.short_symbol,
-        long_symbol=spread.long_symbol,
-        contracts=row["contracts"],
-        max_loss_dollars=spread.max_loss_dollars(row["credit"]),
-        pending=bool(row["pending"]),
     )

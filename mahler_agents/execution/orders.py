@@ -1,12 +1,14 @@
-"""Stage 8, execute: what an order is, from the ticket to the fill. Credits in dollars per share, in whole cents."""
+"""Stage 8, execute: what an order is, from the ticket to the fills. Credits in dollars per share, in whole cents."""
 
 import hashlib
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from mahler_agents.exits import ExitParams
 from mahler_agents.types import Frozen, Reason, Spread, SpreadQuote
 
 MAX_CLIENT_ORDER_ID = 48
@@ -15,8 +17,8 @@ MAX_CLIENT_ORDER_ID = 48
 LEGS = 2
 """Legs of a vertical spread: each is charged a commission."""
 
-CONCESSION_STEPS = 5
-"""Equal steps in which an entry order goes from mid to its last price."""
+CENT_GUARD = 1e-9
+"""Prices are whole cents: what they may differ by as binary fractions."""
 
 
 class OrderState(StrEnum):
@@ -26,14 +28,21 @@ class OrderState(StrEnum):
     """Sized and committed, not yet sent."""
     SENT = "sent"
     """Handed to the broker; the answer is not known yet."""
+    ACCEPTED = "accepted"
+    """Working at the broker, nothing filled."""
+    PARTIAL = "partial"
+    """Working at the broker, a part filled."""
     FILLED = "filled"
+    """Filled whole."""
     CANCELED = "canceled"
-    """Ended without a fill, or never sent; the reason says why."""
+    """Ended by us, or never sent; what had filled by then is held, and the reason says why it was."""
+    EXPIRED = "expired"
+    """Ended by the session's close; what had filled by then is held."""
     REJECTED = "rejected"
     """Refused by the broker."""
 
 
-PENDING_STATES = (OrderState.INTENT, OrderState.SENT)
+PENDING_STATES = (OrderState.INTENT, OrderState.SENT, OrderState.ACCEPTED, OrderState.PARTIAL)
 """States in which an order may still be filled: it counts as risk at its worst limit."""
 
 
@@ -53,16 +62,24 @@ class OrderTicket(Frozen):
     """The lowest acceptable credit, per share."""
     decided_at: AwareDatetime
     """The decision time: the snapshot's `as_of` plus the decision delay."""
+    exit_params: ExitParams
+    """The exit policy under which the trade is entered: the position keeps it."""
+
+    @property
+    def worst_credit(self) -> float:
+        """The lowest credit that any price of the order may have, per share."""
+        return self.limit_credit
 
 
 class ClosingTicket(Frozen):
-    """An order that buys an open spread back, whole."""
+    """An order that buys an open spread back, whole or a part of its contracts."""
 
     client_order_id: Annotated[str, Field(max_length=MAX_CLIENT_ORDER_ID)]
     account_id: str
     slot: str
     entry_order_id: str
     """The position that it closes."""
+    purpose: Literal["exit"] = "exit"
     spread: Spread
     contracts: Annotated[int, Field(gt=0)]
     limit_debit: Annotated[float, Field(ge=0)]
@@ -71,11 +88,21 @@ class ClosingTicket(Frozen):
     """The exit rule that asks for it."""
     decided_at: AwareDatetime
 
+    @property
+    def worst_credit(self) -> float:
+        """The lowest credit that any price of the order may have, per share: the debit, negative."""
+        return -self.limit_debit
+
+
+Ticket = OrderTicket | ClosingTicket
+
 
 class Fill(Frozen):
     """Contracts that traded, at one price."""
 
     client_order_id: str
+    number: Annotated[int, Field(ge=1)]
+    """Of the order's fills, from 1: a fill that is told twice is the same fill."""
     contracts: Annotated[int, Field(gt=0)]
     credit: float
     """Received per share, before fees; negative where it was paid."""
@@ -84,27 +111,73 @@ class Fill(Frozen):
     at: AwareDatetime
 
 
+class Traded(Frozen):
+    """What the fills of one order are together."""
+
+    contracts: int
+    credit: float
+    """Mean per share, weighted by contracts; negative where it was paid."""
+    fees: float
+    """Dollars."""
+    at: AwareDatetime
+    """Of the last fill."""
+
+    @classmethod
+    def of(cls, fills: Sequence[Fill]) -> "Traded | None":
+        """Return the sum of some fills, None if there is none."""
+        if not fills:
+            return None
+        contracts = sum(fill.contracts for fill in fills)
+        # In hundredths of a cent, so that fills at one price have exactly that price for their mean.
+        hundredths = sum(round(fill.credit * 10_000) * fill.contracts for fill in fills)
+        return cls(
+            contracts=contracts,
+            credit=hundredths / contracts / 10_000,
+            fees=round(sum(fill.fees for fill in fills), 2),
+            at=max(fill.at for fill in fills),
+        )
+
+
 class OrderUpdate(Frozen):
     """What a broker says about an order."""
 
     state: OrderState
     broker_order_id: str
-    fill: Fill | None = None
+    fills: tuple[Fill, ...] = ()
+    """All so far, numbered from 1."""
     reason: Reason | None = None
     """Why it ended without a fill, where the broker says so."""
 
     @model_validator(mode="after")
-    def _filled_has_a_fill(self) -> Self:
-        if self.state is OrderState.FILLED and self.fill is None:
-            raise ValueError(f"order {self.broker_order_id} is filled, but has no fill")
+    def _fills_agree_with_the_state(self) -> Self:
+        if self.state in {OrderState.FILLED, OrderState.PARTIAL} and not self.fills:
+            raise ValueError(f"order {self.broker_order_id} is {self.state.value}, but has no fill")
+        if [fill.number for fill in self.fills] != list(range(1, len(self.fills) + 1)):
+            raise ValueError(f"the fills of order {self.broker_order_id} are not numbered from 1")
         return self
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing of it can fill any more."""
+        return self.state not in PENDING_STATES
+
+    @property
+    def traded(self) -> Traded | None:
+        """What has filled so far, as one; None if nothing has."""
+        return Traded.of(self.fills)
+
+    @property
+    def contracts(self) -> int:
+        """Contracts filled so far."""
+        return sum(fill.contracts for fill in self.fills)
+
+    @property
     def outcome(self) -> Reason:
-        """How the order ended; contracts that traded before it was canceled are a fill."""
-        if self.fill is not None:
+        """How the order ended; contracts that traded before it was canceled or expired are a fill."""
+        if self.fills:
             return Reason.FILLED
-        return self.reason or (Reason.REJECTED if self.state is OrderState.REJECTED else Reason.UNFILLED)
+        ends = {OrderState.REJECTED: Reason.REJECTED, OrderState.EXPIRED: Reason.EXPIRED}
+        return self.reason or ends.get(self.state, Reason.UNFILLED)
 
 
 class Execution(Frozen):
@@ -115,7 +188,8 @@ class Execution(Frozen):
     reason: Reason
     quote: SpreadQuote | None = None
     """The legs' quotes at the decision time; None if a leg had none."""
-    fill: Fill | None = None
+    traded: Traded | None = None
+    """What was filled; None if nothing was."""
 
 
 def client_order_id(*, account_id: str, slot: str, spread: Spread, purpose: str, attempt: int) -> str:
@@ -132,7 +206,11 @@ def round_down_to_cent(dollars: float) -> float:
     return math.floor(dollars * 100 + 1e-6) / 100
 
 
+def round_up_to_cent(dollars: float) -> float:
+    """Return `dollars` rounded up to a whole cent, with the same guard."""
+    return 0.0 - round_down_to_cent(-dollars)  # 0.0 - x: never a negative zero
+
+
 def closing_debit(quote: SpreadQuote, width: float) -> float:
     """Return what surely buys the spread back, per share: natural, rounded up to a cent, at most the width."""
-    natural = quote.short.ask - quote.long.bid
-    return min(width, max(0.0, -round_down_to_cent(-natural)))
+    return min(width, max(0.0, round_up_to_cent(quote.short.ask - quote.long.bid)))

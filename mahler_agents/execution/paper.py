@@ -1,74 +1,63 @@
-"""Stage 8, execute: the embedded broker; its account is kept in the record's file, apart from our own ledger."""
+"""Stage 8, execute: the embedded broker: limit orders matched against a market's quotes, an account of paper money."""
 
 import asyncio
 import datetime as dt
-import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Self
 
-from mahler_agents.clock import utc_text
-from mahler_agents.execution.orders import (
-    LEGS,
-    ClosingTicket,
-    Fill,
-    OrderState,
-    OrderTicket,
-    OrderUpdate,
-    closing_debit,
+from mahler_agents.execution.orders import OrderState, OrderUpdate, Ticket
+from mahler_agents.execution.paper_account import (
+    OpenOrder,
+    PaperAccount,
+    buying_power_dollars,
+    equity_dollars,
+    refusal,
+    settled,
+    settles_at,
 )
-from mahler_agents.market.occ import ContractTerms, parse_symbol
+from mahler_agents.execution.paper_books import PaperBooks
+from mahler_agents.execution.paper_matching import PaperOrder, PaperTerms, accepted, canceled, looked_at
+from mahler_agents.execution.settlement import LegSettlement
+from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.snapshot import Account, Market
-from mahler_agents.record.durable import DurableConnection, insert
-from mahler_agents.types import CONTRACT_MULTIPLIER, Quote, Reason, Spread, SpreadQuote
-
-STARTING_CASH_CENTS = 10_000_000
-_CENT_GUARD = 1e-9  # prices are whole cents; this is for binary fractions
-
-
-class _HeldLeg(NamedTuple):
-    symbol: str
-    contracts: int
-    """Negative if short."""
-    last_mid: float
-    last_quoted_at: dt.datetime
-
-
-class _Order(NamedTuple):
-    """What the books need of an entry or an exit."""
-
-    client_order_id: str
-    spread: Spread
-    contracts: int
-    at: dt.datetime
-    opens: bool
+from mahler_agents.types import Spread, SpreadQuote
 
 
 class PaperBroker:
-    """A broker for trials: 100,000 dollars, fills at the order's last price, at once, from the market's own quotes.
+    """A broker for trials, deterministic: 100,000 dollars, and limit orders good for the day.
 
-    An entry fills when the credit after `concession` of the way from mid to natural (not from the better side: this is
-    the lower of the two readings) is at or above the order's lowest price; it fills at that credit, rounded down to a
-    cent. An exit fills at the natural side. Money is kept in whole cents.
+    The market is looked at in the instants in which the broker is asked, and never between. An entry fills at its limit
+    once that is at or below the credit after `concession` of the way from mid to natural (not from the better side:
+    this is the lower of the two readings); an exit fills at natural once its limit pays that. `largest_fill` is the
+    most contracts that the market takes of an order in one instant; None: all of them.
+
+    An order that the account cannot carry (`buying_power`), or that closes what it does not hold (`not_held`), is
+    rejected. Legs that have expired are settled in cash at the underlying's price at that session's close, once that
+    price is known; a real account would be assigned shares. Money is kept in whole cents.
     """
 
     name = "paper"
 
     def __init__(
-        self, path: Path, market: Market, *, concession: float, commission: float, account_id: str | None = None
+        self,
+        path: Path,
+        market: Market,
+        *,
+        concession: float,
+        commission: float,
+        account_id: str | None = None,
+        largest_fill: int | None = None,
     ) -> None:
         self.account_id = account_id or f"paper-{market.world}"
         self._market = market
-        self._concession = concession
-        self._commission_cents = round(commission * 100)
-        self._books = DurableConnection(path)
-        with self._books.transaction() as connection:
-            connection.execute(
-                "INSERT INTO paper_accounts (account_id, cash_cents) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                (self.account_id, STARTING_CASH_CENTS),
-            )
+        self._terms = PaperTerms(
+            concession=concession, commission_cents=round(commission * 100), largest_fill=largest_fill
+        )
+        self._books = PaperBooks(path, self.account_id)
 
     def __enter__(self) -> Self:
         return self
@@ -76,171 +65,90 @@ class PaperBroker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._books.close()
+        self._books.__exit__(kind, error, trace)
 
     async def account(self, at: dt.datetime) -> Account:
         """Return cash plus every leg at its mid at the instant `at`; buying power is cash less what the legs could owe.
 
         A leg without a quote then is marked at the last one that the account saw, and named in `stale_marks`.
         """
-        cash_cents, legs = await asyncio.to_thread(self._holdings)
-        quotes = await self._market.quotes([leg.symbol for leg in legs], at)
-        await asyncio.to_thread(self._note_marks, quotes)
-        mids = {leg.symbol: quotes[leg.symbol].mid if leg.symbol in quotes else leg.last_mid for leg in legs}
-        value = sum(leg.contracts * mids[leg.symbol] for leg in legs) * CONTRACT_MULTIPLIER
-        cash = cash_cents / 100
+        await self._settle(at)
+        account, working, marks = await asyncio.to_thread(self._books.holdings)
+        quotes = await self._market.quotes(list(account.legs), at)
+        if quotes:
+            await asyncio.to_thread(self._books.note_marks, quotes)
+        mids = {symbol: quotes[symbol].mid if symbol in quotes else mark.mid for symbol, mark in marks.items()}
         return Account(
             account_id=self.account_id,
-            equity=round(cash + value, 2),
-            cash=cash,
-            buying_power=round(cash - worst_payout_dollars({leg.symbol: leg.contracts for leg in legs}), 2),
-            stale_marks={leg.symbol: leg.last_quoted_at for leg in legs if leg.symbol not in quotes},
+            equity=equity_dollars(account, mids),
+            cash=account.cash_cents / 100,
+            buying_power=buying_power_dollars(account, working, self._terms.commission_cents),
+            stale_marks={symbol: mark.quoted_at for symbol, mark in marks.items() if symbol not in quotes},
         )
 
-    async def submit(self, ticket: OrderTicket, steps: tuple[float, ...]) -> OrderUpdate:
-        """Fill the order at its last step or cancel it; a known `client_order_id` trades nothing again."""
-        order = _Order(ticket.client_order_id, ticket.spread, ticket.contracts, ticket.decided_at, opens=True)
-        if (known := await self.find(ticket.client_order_id)) is not None:
+    async def submit(self, ticket: Ticket, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
+        """Reject the order, or take it and look at the market; a known `client_order_id` trades nothing again."""
+        if (known := await asyncio.to_thread(self._books.find, ticket.client_order_id)) is not None:
             return known
-        quote = await self._quote(order)
-        if quote is None or quote.credit_at(self._concession) < steps[-1] - _CENT_GUARD:
-            return await asyncio.to_thread(self._cancel, order)
-        return await asyncio.to_thread(self._fill, order, steps[-1], quote)
+        quote = await self._quote(ticket.spread, at)
+        order = accepted(ticket, limit_credit, at)
 
-    async def close(self, ticket: ClosingTicket) -> OrderUpdate:
-        """Buy back at the natural side, never above the width, or cancel if that is above the ticket's debit."""
-        order = _Order(ticket.client_order_id, ticket.spread, ticket.contracts, ticket.decided_at, opens=False)
-        if (known := await self.find(ticket.client_order_id)) is not None:
-            return known
-        quote = await self._quote(order)
-        if quote is None:
-            return await asyncio.to_thread(self._cancel, order)
-        debit = closing_debit(quote, ticket.spread.width)
-        if debit > ticket.limit_debit + _CENT_GUARD:
-            return await asyncio.to_thread(self._cancel, order)
-        return await asyncio.to_thread(self._fill, order, -debit, quote)
+        def judge(account: PaperAccount, working: Sequence[OpenOrder]) -> PaperOrder:
+            if (reason := refusal(account, working, ticket, self._terms.commission_cents)) is not None:
+                return replace(order, state=OrderState.REJECTED, reason=reason)
+            return looked_at(order, quote, at, self._terms)
 
-    async def find(self, client_order_id: str) -> OrderUpdate | None:
-        """Return what became of an order, None if it was never in the books."""
-        return await asyncio.to_thread(self._find, client_order_id)
+        return await asyncio.to_thread(self._books.take, ticket, judge, quote)
 
-    async def _quote(self, order: _Order) -> SpreadQuote | None:
-        symbols = [order.spread.short_symbol, order.spread.long_symbol]
-        return SpreadQuote.of(await self._market.quotes(symbols, order.at), order.spread)
+    async def replace(self, client_order_id: str, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
+        """Work the order at another price from now on, and look at the market."""
+        return await self._look(client_order_id, at, limit_credit)
 
-    def _holdings(self) -> tuple[int, tuple[_HeldLeg, ...]]:
-        with self._books.reading() as connection:
-            cash = connection.execute(
-                "SELECT cash_cents FROM paper_accounts WHERE account_id = ?", (self.account_id,)
-            ).fetchone()
-            rows = connection.execute(
-                "SELECT symbol, contracts, last_mid, last_quoted_at FROM paper_positions"
-                " WHERE account_id = ? AND contracts <> 0 ORDER BY symbol",
-                (self.account_id,),
-            ).fetchall()
-        legs = tuple(
-            _HeldLeg(row["symbol"], row["contracts"], row["last_mid"], dt.datetime.fromisoformat(row["last_quoted_at"]))
-            for row in rows
-        )
-        return cash["cash_cents"], legs
+    async def find(self, client_order_id: str, *, at: dt.datetime) -> OrderUpdate | None:
+        """Look at the market for a working order, and return how it stands; None if it was never in the books."""
+        if await asyncio.to_thread(self._books.find, client_order_id) is None:
+            return None
+        return await self._look(client_order_id, at, None)
 
-    def _note_marks(self, quotes: Mapping[str, Quote]) -> None:
-        if not quotes:
-            return
-        with self._books.transaction() as connection:
-            connection.executemany(
-                "UPDATE paper_positions SET last_mid = ?, last_quoted_at = ?"
-                " WHERE account_id = ? AND symbol = ? AND last_quoted_at < ?",
-                [
-                    (quote.mid, utc_text(quote.at), self.account_id, symbol, utc_text(quote.at))
-                    for symbol, quote in quotes.items()
-                ],
-            )
+    async def cancel(self, client_order_id: str, *, at: dt.datetime) -> OrderUpdate:
+        """Cancel what is left of the order."""
+        return await asyncio.to_thread(self._books.change, client_order_id, lambda order: canceled(order, at), None)
 
-    def _find(self, client_order_id: str) -> OrderUpdate | None:
-        with self._books.reading() as connection:
-            row = connection.execute(
-                "SELECT client_order_id, contracts, credit, fees, at FROM paper_orders WHERE client_order_id = ?",
-                (client_order_id,),
-            ).fetchone()
-        return None if row is None else _update(row)
+    async def settlements(self, symbols: Sequence[str], *, at: dt.datetime) -> Mapping[str, LegSettlement]:
+        """Settle what has expired by the instant `at`, and return how these legs were settled.
 
-    def _cancel(self, order: _Order) -> OrderUpdate:
-        with self._books.transaction() as connection:
-            row = self._order_row(order, OrderState.CANCELED, None, 0.0)
-            insert(connection, "paper_orders", row)
-        return _update(row)
+        A leg whose underlying's closing price the market does not know is not settled: it stays in the account.
+        """
+        await self._settle(at)
+        return await asyncio.to_thread(self._books.settlements, symbols, at)
 
-    def _fill(self, order: _Order, credit: float, quote: SpreadQuote) -> OrderUpdate:
-        """Enter order, cash and legs into the books, in one transaction; a negative credit is paid."""
-        fees_cents = self._commission_cents * LEGS * order.contracts
-        received_cents = round(credit * 100) * CONTRACT_MULTIPLIER * order.contracts
-        longs = order.contracts if order.opens else -order.contracts
-        with self._books.transaction() as connection:
-            row = self._order_row(order, OrderState.FILLED, credit, fees_cents / 100)
-            insert(connection, "paper_orders", row)
-            connection.execute(
-                "UPDATE paper_accounts SET cash_cents = cash_cents + ? WHERE account_id = ?",
-                (received_cents - fees_cents, self.account_id),
-            )
-            self._move_leg(connection, order.spread.short_symbol, -longs, quote.short)
-            self._move_leg(connection, order.spread.long_symbol, longs, quote.long)
-        return _update(row)
+    async def _look(self, client_order_id: str, at: dt.datetime, limit_credit: float | None) -> OrderUpdate:
+        order = await asyncio.to_thread(self._books.working, client_order_id)
+        quote = None if order is None or at > order.expires_at else await self._quote(order.ticket.spread, at)
 
-    def _order_row(self, order: _Order, state: OrderState, credit: float | None, fees: float) -> dict[str, object]:
-        return {
-            "client_order_id": order.client_order_id,
-            "account_id": self.account_id,
-            "state": state.value,
-            "contracts": order.contracts,
-            "credit": credit,
-            "fees": fees,
-            "at": utc_text(order.at),
-        }
+        def look(order: PaperOrder) -> PaperOrder:
+            priced = order if limit_credit is None or at < order.at else replace(order, limit_credit=limit_credit)
+            return looked_at(priced, quote, at, self._terms)
 
-    def _move_leg(self, connection: sqlite3.Connection, symbol: str, contracts: int, quote: Quote) -> None:
-        connection.execute(
-            "INSERT INTO paper_positions (account_id, symbol, contracts, last_mid, last_quoted_at)"
-            " VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET contracts = contracts + excluded.contracts,"
-            " last_mid = excluded.last_mid, last_quoted_at = excluded.last_quoted_at",
-            (self.account_id, symbol, contracts, quote.mid, utc_text(quote.at)),
-        )
+        return await asyncio.to_thread(self._books.change, client_order_id, look, quote)
 
+    async def _quote(self, spread: Spread, at: dt.datetime) -> SpreadQuote | None:
+        return SpreadQuote.of(await self._market.quotes([spread.short_symbol, spread.long_symbol], at), spread)
 
-def worst_payout_dollars(held: Mapping[str, int]) -> float:
-    """Return the most that option legs could owe at expiry, dollars: what the broker sets aside.
-
-    `held` maps OCC symbols to contracts, negative if short. Legs of one underlying, expiration and right offset each
-    other; others do not. The payoff is piecewise linear, so that its worst point is at a strike, at zero or far above.
-    """
-    groups: dict[tuple[str, dt.date, str], list[tuple[ContractTerms, int]]] = defaultdict(list)
-    for symbol, contracts in held.items():
-        option = parse_symbol(symbol)
-        groups[option.underlying, option.expiration, option.right].append((option, contracts))
-    return sum(_worst_of_group(legs) for legs in groups.values()) * CONTRACT_MULTIPLIER
-
-
-def _worst_of_group(legs: list[tuple[ContractTerms, int]]) -> float:
-    strikes = [option.strike for option, _ in legs]
-    prices = [0.0, *strikes, 2 * max(strikes)]
-    return max(0.0, *(-sum(contracts * _intrinsic(option, price) for option, contracts in legs) for price in prices))
-
-
-def _intrinsic(option: ContractTerms, price: float) -> float:
-    return max(0.0, option.strike - price if option.right == "put" else price - option.strike)
-
-
-def _update(row: Mapping[str, Any] | sqlite3.Row) -> OrderUpdate:
-    """Return what a row of the broker's orders says."""
-    broker_order_id = f"paper-{row['client_order_id']}"
-    if row["credit"] is None:
-        return OrderUpdate(state=OrderState.CANCELED, broker_order_id=broker_order_id, reason=Reason.UNFILLED)
-    fill = Fill(
-        client_order_id=row["client_order_id"],
-        contracts=row["contracts"],
-        credit=row["credit"],
-        fees=row["fees"],
-        at=dt.datetime.fromisoformat(row["at"]),
-    )
-    return OrderUpdate(state=OrderState.FILLED, broker_order_id=broker_order_id, fill=fill)
+    async def _settle(self, at: dt.datetime) -> None:
+        account = (await asyncio.to_thread(self._books.holdings)).account
+        due: dict[dt.datetime, list[str]] = defaultdict(list)
+        for symbol in account.legs:
+            if (close := settles_at(symbol, by=at)) is not None:
+                due[close].append(symbol)
+        legs: list[LegSettlement] = []
+        for close, symbols in sorted(due.items()):
+            underlyings = {symbol: parse_symbol(symbol).underlying for symbol in symbols}
+            prices = await self._market.prices(sorted(set(underlyings.values())), close)
+            legs += [
+                settled(symbol, close, prices[underlying])
+                for symbol, underlying in underlyings.items()
+                if underlying in prices
+            ]
+        if legs:
+            await asyncio.to_thread(self._books.settle, legs)

@@ -124,19 +124,15 @@ class CsvMarket:
         """Return nothing: such a file does not hold dividends, so none of any underlying is known."""
         return {}
 
-    def spot(self, underlying: str, at: dt.datetime) -> float:
-        """Return the underlying's close on the New York date of `at`, dollars per share.
+    async def prices(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, float]:
+        """Return the underlyings' closes of the New York date of `at`, dollars per share.
 
-        Raises `InputError` if the file does not hold it, and before that day's close.
+        Left out is what the file does not hold, and everything before that day's close.
         """
-        date, day = self._day(at)
-        if underlying not in day:
-            raise InputError(f"{self._file.path} holds no {underlying} on {date}: it holds {', '.join(sorted(day))}")
-        return day[underlying].spot
-
-    def settlement_price(self, underlying: str, date: dt.date) -> float:
-        """Return the underlying's close on `date`, at which options that expire that day settle, dollars per share."""
-        return self.spot(underlying, self.instant_of(date))
+        date = at.astimezone(NEW_YORK).date()
+        day = self._file.days.get(date, {})
+        known = [name for name in underlyings if name in day and at >= calendar.session_close(date)]
+        return {name: day[name].spot for name in known}
 
     def _day(self, instant: dt.datetime) -> tuple[dt.date, Mapping[str, DayOfChain]]:
         if instant.tzinfo is None:

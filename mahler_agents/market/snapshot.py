@@ -241,6 +241,13 @@ class Market(Protocol):
         """
         ...
 
+    async def prices(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, float]:
+        """Return the underlyings' prices at the instant `at`, dollars per share; those not known are left out.
+
+        At a session's close it is the price at which options that expire that day are settled.
+        """
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Timetable:

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import MahlerError
 from mahler_agents.execution import OrderUpdate, close_position
-from mahler_agents.exits import ExitDecision, Mark, decide
+from mahler_agents.exits import ExitDecision, ExitRule, Mark, decide
 from mahler_agents.market import calendar
 from mahler_agents.monitor import MonitorContext, MonitorState
 from mahler_agents.shadows import ShadowExit, shadow_exits
@@ -62,12 +62,15 @@ async def close(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update
         try:
             update = await close_position(
                 position,
+                contracts=position.contracts,
                 rule=decision.rule.value,
+                urgent=decision.rule is not ExitRule.PROFIT_TARGET,
                 slot=context.slot,
                 at=state["at"],
                 market=context.market,
                 broker=context.broker,
                 ledger=context.ledger,
+                wait=context.wait,
             )
         except MahlerError as error:
             # One position that cannot be closed must not keep the others from their stops.

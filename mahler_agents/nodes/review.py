@@ -6,7 +6,7 @@ Size and execute see the candidate and never a word of the advice (`advisors.py`
 import asyncio
 from typing import Literal, TypedDict
 
-from mahler_agents.execution import OrderTicket, client_order_id, execute, lowest_credit
+from mahler_agents.execution import OrderTicket, client_order_id, execute, lowest_credit, wait_for
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.nodes.tracing import Update
 from mahler_agents.progress import Stage
@@ -66,6 +66,7 @@ async def size_stage(state: SizeInput, context: ReviewContext) -> Update:
             contracts=sizing.contracts,
             limit_credit=limit_credit,
             decided_at=context.decision_at,
+            exit_params=context.terms.exits,
         )
 
     await context.turns.wait(context.index)
@@ -90,6 +91,7 @@ async def execute_stage(state: ExecuteInput, context: ReviewContext) -> Update:
         broker=context.broker,
         ledger=context.ledger,
         concession=context.config.entry_concession,
+        wait=wait_for(context.market, context.clock),
     )
     context.tell(Stage.EXECUTE, execution)
     return {"execution": execution}
@@ -126,6 +128,7 @@ async def _follow(state: ReviewState, context: ReviewContext) -> None:
         quote,
         concession=context.config.entry_concession,
         at=context.decision_at,
+        exit_params=context.terms.exits,
     )
 
 
@@ -136,13 +139,12 @@ async def _decision_quote(spread: Spread, context: ReviewContext) -> SpreadQuote
 
 
 async def _wait_for_decision_time(context: ReviewContext) -> None:
-    if context.market.live:
-        await context.clock.sleep_until(context.decision_at)
+    await wait_for(context.market, context.clock)(context.decision_at)
 
 
 def _decision(state: ReviewState) -> Decision:
     if (execution := state.get("execution")) is not None:
-        return Decision(decision="traded" if execution.fill else "skipped", reason=execution.reason)
+        return Decision(decision="traded" if execution.traded else "skipped", reason=execution.reason)
     if (sizing := state.get("sizing")) is not None:
         return Decision(decision="skipped", reason=sizing.binding)
     advice = state.get("advice")

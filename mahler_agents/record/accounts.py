@@ -168,8 +168,8 @@ _ENTRY_FILLS = """
     WHERE positions.account_id = ? ORDER BY fills.client_order_id, fills.number
 """
 _PARTS = """
-    SELECT outcomes.*, positions.contracts FROM outcomes JOIN positions USING (entry_order_id)
-    WHERE positions.account_id = ? ORDER BY outcomes.closed_at, outcomes.entry_order_id
+    SELECT outcomes.* FROM outcomes JOIN positions USING (entry_order_id)
+    WHERE positions.account_id = ? ORDER BY outcomes.closed_at, outcomes.entry_order_id, outcomes.number
 """
 _CLOSINGS = """
     SELECT outcomes.rule, COUNT(*) AS closings FROM outcomes JOIN positions USING (entry_order_id)

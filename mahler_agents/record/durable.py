@@ -1,10 +1,12 @@
-"""Record: a connection for money, durable at power loss; the ledger and the embedded broker each have their own."""
+"""Record: a connection for money, durable at power loss, and the base of the books that are kept through one."""
 
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from mahler_agents.record.database import connect, database_errors
 
@@ -52,7 +54,27 @@ class DurableConnection:
                 raise
 
 
-def insert(connection: sqlite3.Connection, table: str, row: dict[str, object]) -> None:
+class DurableBook:
+    """One account's book in the record: has a connection of its own, which the end of its `with` block closes.
+
+    Its methods block for the length of a commit (call them in a thread), and raise `RecordError` when the database
+    cannot be read or written.
+    """
+
+    def __init__(self, path: Path, account_id: str) -> None:
+        self.account_id = account_id
+        self._books = DurableConnection(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._books.close()
+
+
+def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]) -> None:
     """Insert one row; table and column names are ours, never the user's."""
     places = ", ".join("?" * len(row))
     connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", tuple(row.values()))

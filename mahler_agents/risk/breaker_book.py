@@ -6,12 +6,9 @@ One account's; methods block for the length of a commit: call them in a thread.
 import datetime as dt
 import sqlite3
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from mahler_agents.clock import NEW_YORK, utc_text
-from mahler_agents.record.durable import DurableConnection, insert
+from mahler_agents.record.durable import DurableBook, insert
 from mahler_agents.risk.breaker import (
     BreakerDecision,
     BreakerFacts,
@@ -23,20 +20,8 @@ from mahler_agents.risk.breaker import (
 )
 
 
-class BreakerBook:
+class BreakerBook(DurableBook):
     """Evaluates the circuit breaker of one account and keeps what it must remember; raises `RecordError`."""
-
-    def __init__(self, path: Path, account_id: str) -> None:
-        self._account_id = account_id
-        self._books = DurableConnection(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._books.close()
 
     def evaluate(self, *, equity: float, at: dt.datetime, vix: float | None) -> BreakerDecision:
         """Evaluate the rules on the account's equity at an instant, and commit what changed with its reason code.
@@ -59,14 +44,12 @@ class BreakerBook:
         return decision
 
     def _state(self, connection: sqlite3.Connection) -> BreakerState | None:
-        row = connection.execute(
-            "SELECT state FROM breaker_states WHERE account_id = ?", (self._account_id,)
-        ).fetchone()
+        row = connection.execute("SELECT state FROM breaker_states WHERE account_id = ?", (self.account_id,)).fetchone()
         if row is not None:
             return BreakerState.model_validate_json(row["state"])
         # A record of a version without the breaker has a peak all the same.
         highest = connection.execute(
-            "SELECT at, equity FROM equity WHERE account_id = ? ORDER BY equity DESC, at LIMIT 1", (self._account_id,)
+            "SELECT at, equity FROM equity WHERE account_id = ? ORDER BY equity DESC, at LIMIT 1", (self.account_id,)
         ).fetchone()
         return None if highest is None else BreakerState(peak=_point(highest))
 
@@ -75,19 +58,19 @@ class BreakerBook:
         begins = utc_text(dt.datetime.combine(day, dt.time(), NEW_YORK))
         row = connection.execute(
             "SELECT at, equity FROM equity WHERE account_id = ? AND at < ? ORDER BY at DESC LIMIT 1",
-            (self._account_id, begins),
+            (self.account_id, begins),
         ).fetchone()
         first = (
             row
             or connection.execute(
                 "SELECT at, equity FROM equity WHERE account_id = ? AND at <= ? ORDER BY at LIMIT 1",
-                (self._account_id, utc_text(at)),
+                (self.account_id, utc_text(at)),
             ).fetchone()
         )
         return None if first is None else _point(first)
 
     def _deposits(self, connection: sqlite3.Connection) -> tuple[Deposit, ...]:
-        rows = connection.execute("SELECT at, dollars FROM deposits WHERE account_id = ?", (self._account_id,))
+        rows = connection.execute("SELECT at, dollars FROM deposits WHERE account_id = ?", (self.account_id,))
         return tuple(Deposit(at=dt.datetime.fromisoformat(row["at"]), dollars=row["dollars"]) for row in rows)
 
     def _keep(
@@ -101,10 +84,10 @@ class BreakerBook:
             connection.execute(
                 "INSERT INTO breaker_states (account_id, state) VALUES (?, ?)"
                 " ON CONFLICT DO UPDATE SET state = excluded.state",
-                (self._account_id, decision.state.model_dump_json()),
+                (self.account_id, decision.state.model_dump_json()),
             )
         shared: dict[str, object] = {
-            "account_id": self._account_id,
+            "account_id": self.account_id,
             "at": utc_text(facts.at),
             "equity": facts.equity,
             "size": decision.size,

@@ -92,9 +92,19 @@ def test_in_live_trading_the_regime_counts(tmp_path: Path) -> None:
 def test_a_halt_begins_in_the_monitor_pass_that_sees_its_loss_and_stops_no_exit(tmp_path: Path) -> None:
     database = tmp_path / "desk.db"
     opened = scan(database, "none", as_of=START)
-    assert any(review.execution and review.execution.fill for review in opened.reviews)
+    assert any(review.execution and review.execution.traded for review in opened.reviews)
     lose(database, 0.10, at="2026-04-01T20:00:00.000Z")
     expiring = dt.datetime(2026, 4, 2, 14, 0, tzinfo=dt.UTC)  # under 21 days: the time exit closes them
     result = monitored(database, expiring)
     assert result.breaker.halted
-    assert len([closing for closing in result.closings if closing.order and closing.order.fill]) == result.positions > 0
+    assert (
+        len(
+            [
+                closing
+                for closing in result.closings
+                if closing.order and closing.order.contracts == closing.position.contracts
+            ]
+        )
+        == result.positions
+        > 0
+    )

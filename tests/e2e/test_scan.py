@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from desks import rows, scan
@@ -77,14 +78,14 @@ def test_the_advice_is_on_disk_before_the_order_it_might_have_changed(tmp_path: 
     seen: list[int] = []
     submit = PaperBroker.submit
 
-    async def look_then_submit(self: PaperBroker, ticket: object, steps: object) -> object:
+    async def look_then_submit(self: PaperBroker, ticket: Any, **how: Any) -> object:
         with sqlite3.connect(database) as connection:
             found = connection.execute(
                 "SELECT COUNT(*) FROM advice WHERE candidate_id = ?", (ticket.candidate_id,)
             ).fetchone()
         connection.close()
         seen.append(found[0])
-        return await submit(self, ticket, steps)
+        return await submit(self, ticket, **how)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PaperBroker, "submit", look_then_submit)

@@ -89,19 +89,22 @@ def test_with_nothing_open_the_equity_is_the_start_plus_the_outcomes(month: tupl
     assert flat[-1].equity == pytest.approx(100_000 + sum(one["pnl_dollars"] for one in outcomes), abs=0.005)
 
 
-def test_no_exit_comes_before_the_mark_that_its_rule_asks_for(month: tuple[Path, SimulationResult]) -> None:
+def test_every_mark_that_a_rule_asks_to_close_at_has_its_order_and_no_other(
+    month: tuple[Path, SimulationResult],
+) -> None:
     database, _ = month
     closed = query(
         database,
-        "SELECT outcomes.rule, outcomes.closed_at, positions.entry_credit, positions.expiration, marks.at,"
-        " marks.mid_cost FROM outcomes JOIN positions USING (entry_order_id) JOIN marks USING (entry_order_id)",
+        "SELECT positions.entry_order_id, positions.entry_credit, positions.expiration, marks.at, marks.mid_cost,"
+        " (SELECT COUNT(*) FROM orders WHERE closes = positions.entry_order_id AND decided_at = marks.at) AS asked"
+        " FROM positions JOIN marks USING (entry_order_id)",
     )
     assert closed
     for row in closed:
         stop, target = 2.25 * row["entry_credit"], 0.35 * row["entry_credit"]
         dte = (dt.date.fromisoformat(row["expiration"]) - dt.date.fromisoformat(row["at"][:10])).days
         breached = row["mid_cost"] >= stop or row["mid_cost"] <= target or dte <= 21
-        assert breached == (row["at"] == row["closed_at"])
+        assert row["asked"] == breached
 
 
 def test_every_reviewed_candidate_is_followed_traded_or_not(month: tuple[Path, SimulationResult]) -> None:
@@ -121,15 +124,16 @@ def test_a_traded_candidates_shadow_exits_when_its_position_does_unless_it_was_f
     database, _ = month
     pairs = query(
         database,
-        "SELECT shadows.exit_rule, shadows.exit_at, outcomes.rule, outcomes.closed_at FROM outcomes"
+        "SELECT shadows.exit_rule, shadows.exit_at, outcomes.rule, MIN(exits.decided_at) AS asked_at FROM outcomes"
         " JOIN positions USING (entry_order_id)"
-        " JOIN orders ON orders.client_order_id = entry_order_id"
+        " JOIN orders AS exits ON exits.closes = entry_order_id"
+        " JOIN orders ON orders.client_order_id = positions.entry_order_id"
         " JOIN shadows ON shadows.candidate_id = orders.candidate_id"
-        " WHERE shadows.entry_credit = positions.entry_credit",
+        " WHERE shadows.entry_credit = positions.entry_credit GROUP BY outcomes.entry_order_id",
     )
     assert pairs
     for pair in pairs:
-        assert (pair["exit_rule"], pair["exit_at"]) == (pair["rule"], pair["closed_at"])
+        assert (pair["exit_rule"], pair["exit_at"]) == (pair["rule"], pair["asked_at"])
 
 
 def test_the_same_seed_leaves_the_same_record(month: tuple[Path, SimulationResult], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from desks import START, scan
 from mahler_agents.clock import Ids, SimulatedClock
 from mahler_agents.desk import Desk
 from mahler_agents.execution import Ledger, PaperBroker
+from mahler_agents.execution.paper_books import PaperBooks
 from mahler_agents.market.sample import SampleMarket
 from mahler_agents.screen import ScreenParams
 from mahler_agents.types import Reason
@@ -23,8 +24,9 @@ STEPS: dict[str, tuple[type, str, bool]] = {
     "after the intent": (Ledger, "reserve", True),
     "before it is sent": (Ledger, "mark_sent", False),
     "after it was marked as sent": (Ledger, "mark_sent", True),
-    "before the fill": (PaperBroker, "_fill", False),
-    "after the fill": (PaperBroker, "_fill", True),
+    "before it is taken by the broker": (PaperBooks, "take", False),
+    "after it was taken by the broker": (PaperBooks, "take", True),
+    "before its first price is noted": (Ledger, "note_price", False),
     "before the booking": (Ledger, "book", False),
     "after the booking": (Ledger, "book", True),
 }
@@ -67,7 +69,9 @@ def test_after_a_kill_the_next_scan_has_no_order_pending_and_books_what_the_brok
     scan(database, "none", slot="second", seed_of_ids=2)
 
     with sqlite3.connect(database) as connection:
-        pending = connection.execute("SELECT COUNT(*) FROM orders WHERE state IN ('intent', 'sent')").fetchone()[0]
+        pending = connection.execute(
+            "SELECT COUNT(*) FROM orders WHERE state IN ('intent', 'sent', 'accepted', 'partial')"
+        ).fetchone()[0]
         held = dict(connection.execute("SELECT symbol, contracts FROM paper_positions WHERE contracts <> 0"))
         positions = connection.execute("SELECT short_symbol, long_symbol, contracts FROM positions").fetchall()
     connection.close()
@@ -86,11 +90,11 @@ def test_a_cancelled_scan_finishes_the_order_that_it_had_sent(tmp_path: Path) ->
 
     original = PaperBroker.submit
 
-    async def cancel_then_submit(self: PaperBroker, ticket: Any, steps: Any) -> Any:
+    async def cancel_then_submit(self: PaperBroker, ticket: Any, **how: Any) -> Any:
         current = next(task for task in asyncio.all_tasks() if task.get_name() == "the scan")
         current.cancel()
         await asyncio.sleep(0)
-        return await original(self, ticket, steps)
+        return await original(self, ticket, **how)
 
     async def run() -> None:
         async with Desk(
@@ -104,7 +108,9 @@ def test_a_cancelled_scan_finishes_the_order_that_it_had_sent(tmp_path: Path) ->
         patch.setattr(PaperBroker, "submit", cancel_then_submit)
         asyncio.run(run())
     with sqlite3.connect(database) as connection:
-        sent = connection.execute("SELECT COUNT(*) FROM orders WHERE state = 'sent'").fetchone()[0]
+        sent = connection.execute(
+            "SELECT COUNT(*) FROM orders WHERE state IN ('intent', 'sent', 'accepted', 'partial')"
+        ).fetchone()[0]
         filled = connection.execute("SELECT COUNT(*) FROM orders WHERE state = 'filled'").fetchone()[0]
         positions = connection.execute("SELECT COUNT(*) FROM positions").fetchone()[0]
     connection.close()

@@ -136,16 +136,16 @@ class SampleMarket:
         date = new_york_date(at)
         return {name: _coming_dividends(INDEX[name], date) for name in underlyings if name in INDEX}
 
-    def spot(self, underlying: str, at: dt.datetime) -> float:
-        """Return the underlying's price at the instant, dollars per share.
+    async def prices(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, float]:
+        """Return the underlyings' prices at the instant `at`, dollars per share; the last of a session is its close.
 
-        Raises `InputError` outside the sessions' hours, and for an underlying that the market does not have.
+        Left out are underlyings that the market does not have; all are while the exchange is closed. Raises
+        `InputError` outside the market's range.
         """
-        return float(open_moment(self.seed, at).state.spot[_index(underlying)])
-
-    def settlement_price(self, underlying: str, date: dt.date) -> float:
-        """Return the underlying's close on a session's date, at which options that expire that day settle."""
-        return self.spot(underlying, calendar.session_close(date))
+        moment = find_moment(self.seed, at)
+        if moment is None:
+            return {}
+        return {name: float(moment.state.spot[INDEX[name]]) for name in underlyings if name in INDEX}
 
     def _market_data(self, index: int, moment: Moment) -> MarketData:
         moves = recent_moves(simulate_paths(self.seed), index, moment.row)
@@ -162,9 +162,3 @@ def _coming_dividends(index: int, date: dt.date) -> tuple[Dividend, ...]:
     """Return the dividends after the date until the last listed expiration."""
     days = (day for day in ex_dates(index) if date < day <= expirations(date)[-1])
     return tuple(Dividend(ex_date=day, dollars=INSTRUMENTS[index].dividend) for day in days)
-
-
-def _index(underlying: str) -> int:
-    if underlying not in INDEX:
-        raise InputError(f"the sample market has no {underlying}: it has {', '.join(SYMBOLS)}")
-    return INDEX[underlying]

@@ -1,0 +1,34 @@
+"""Stage 8, execute: what the ledger tells of an open position and of an order that has not ended."""
+
+import datetime as dt
+
+from mahler_agents.execution.orders import OrderState, Ticket
+from mahler_agents.exits import ExitParams
+from mahler_agents.types import Frozen, Spread
+
+
+class Position(Frozen):
+    """An open or closed credit spread, from its fills."""
+
+    entry_order_id: str
+    spread: Spread
+    contracts: int
+    """Open now; 0 if it is closed."""
+    opened_contracts: int
+    """All that its entry has filled."""
+    entry_credit: float
+    """Mean filled credit per share, weighted by contracts, before fees."""
+    fees: float
+    """Dollars paid at entry, for all opened contracts."""
+    opened_at: dt.datetime
+    """When the first of them filled."""
+    exit_params: ExitParams
+    """The exit policy under which it was entered."""
+
+
+class PendingOrder(Frozen):
+    """An order that may or may not have been filled."""
+
+    state: OrderState
+    """`INTENT`: never sent. `SENT`: the broker's answer is not known. `ACCEPTED` and `PARTIAL`: it was at work."""
+    ticket: Ticket

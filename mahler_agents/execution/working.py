@@ -1,0 +1,86 @@
+"""Stage 8, execute: a sent ticket and its prices in, how the order ended out; everything told on the way is booked.
+
+The order is worked at one price after another, 30 seconds each, on the times that begin at the decision time and never
+on when answers happen to come. At each step the broker is asked what became of it. What is left after the last price is
+canceled. Each price is in the ledger before the broker hears of it, each fill as soon as it is told: a process that
+dies in between leaves a pending order, which the next one cancels and books (`reconcile`).
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+from typing import Protocol
+
+from mahler_agents.clock import Clock
+from mahler_agents.errors import BrokerError
+from mahler_agents.execution.broker import Broker
+from mahler_agents.execution.ledger import Ledger
+from mahler_agents.execution.orders import OrderTicket, OrderUpdate, Ticket
+from mahler_agents.market.snapshot import Market
+
+STEP = dt.timedelta(seconds=30)
+"""How long an order is worked at one price."""
+
+
+class Wait(Protocol):
+    """Returns once quotes of an instant can be had."""
+
+    async def __call__(self, instant: dt.datetime) -> None:
+        """Return once that is so."""
+        ...
+
+
+async def at_once(instant: dt.datetime) -> None:
+    """Wait for nothing: the market has the quotes of every instant already."""
+
+
+def wait_for(market: Market, clock: Clock) -> Wait:
+    """Return how to wait for an instant of a market: on the clock if it is live, else not at all."""
+    return clock.sleep_until if market.live else at_once
+
+
+async def work(ticket: Ticket, prices: Sequence[float], *, broker: Broker, ledger: Ledger, wait: Wait) -> OrderUpdate:
+    """Work an order that is marked as sent through its `prices` (credits per share, falling), and book how it ended.
+
+    A broker that has filled, rejected or expired it ends the work early; else what is left is canceled 30 seconds after
+    the last price. Raises `BrokerError`, `MarketError` or `RecordError` with the order pending.
+    """
+    order_id, at = ticket.client_order_id, ticket.decided_at
+    update: OrderUpdate | None = None
+    for price in prices:
+        await asyncio.to_thread(ledger.note_price, order_id, price, at)
+        if update is None:
+            told = await broker.submit(ticket, limit_credit=price, at=at)
+        else:
+            told = await broker.replace(order_id, limit_credit=price, at=at)
+        update = await _booked(ticket, told, update, ledger)
+        if update.ended:
+            return update
+        at += STEP
+        await wait(at)
+        update = await _booked(ticket, await known(broker, order_id, at), update, ledger)
+        if update.ended:
+            return update
+    return await _booked(ticket, await broker.cancel(order_id, at=at), update, ledger)
+
+
+async def known(broker: Broker, client_order_id: str, at: dt.datetime) -> OrderUpdate:
+    """Return how an order stands that the broker has had; raises `BrokerError` if it does not know it."""
+    update = await broker.find(client_order_id, at=at)
+    if update is None:
+        raise BrokerError(f"{broker.name} does not know order {client_order_id}, which it had accepted")
+    return update
+
+
+def book(ledger: Ledger, ticket: Ticket, update: OrderUpdate) -> None:
+    """Book what the broker says about an order, entry or exit."""
+    if isinstance(ticket, OrderTicket):
+        ledger.book(ticket, update)
+    else:
+        ledger.book_close(ticket, update)
+
+
+async def _booked(ticket: Ticket, told: OrderUpdate, before: OrderUpdate | None, ledger: Ledger) -> OrderUpdate:
+    if told != before:
+        await asyncio.to_thread(book, ledger, ticket, told)
+    return told
