@@ -4,13 +4,15 @@ What cannot be known from the inputs is None, never a default.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mahler_agents import pricing
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.market.snapshot import Chain, Floats, VolatilityHistory
+from mahler_agents.market.dividends import dividend_yields
+from mahler_agents.market.snapshot import Chain, Dividend, Floats, VolatilityHistory
 
 MIN_HISTORY_DAYS = 200
 """Observations that a year of history must hold: a rank on fewer speaks of a season."""
@@ -20,6 +22,15 @@ MAX_IMPLIED_VOLATILITY = 10.0
 
 _YEAR = np.timedelta64(365, "D")
 _REACH = 0.25  # without expirations on both sides, the nearest may be this share of the term away
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PricingTerms:
+    """What a missing volatility is computed with, beside the chain."""
+
+    as_of: dt.datetime
+    rate: float
+    dividends: Sequence[Dividend] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +69,15 @@ def standing(
     )
 
 
-def at_the_money_volatility(chain: Chain, as_of: dt.datetime, *, days: int, rate: float) -> float | None:
+def at_the_money_volatility(
+    chain: Chain, as_of: dt.datetime, *, days: int, rate: float, dividends: Sequence[Dividend] | None
+) -> float | None:
     """Return the chain's at-the-money implied volatility at a term of `days` calendar days, an annualised fraction.
 
     At each expiration: put and call averaged at the strikes around the spot, interpolated to the spot. Between
     expirations: total variance, linear in time. Without expirations on both sides the nearest is taken if it is
-    within a quarter of the term; else None. Volatilities that the source lacks are computed from the mid.
+    within a quarter of the term; else None. Volatilities that the source lacks are computed from the mid and
+    the `dividends` to come (None: not known, so none).
     """
     if not 0 < chain.spot < np.inf:
         return None
@@ -74,8 +88,9 @@ def at_the_money_volatility(chain: Chain, as_of: dt.datetime, *, days: int, rate
         if expiration > today
     }
     by_distance = sorted(terms, key=lambda term: abs(term - days))
-    below = _first_volatility(chain, as_of, rate, {term: terms[term] for term in by_distance if term <= days})
-    above = _first_volatility(chain, as_of, rate, {term: terms[term] for term in by_distance if term >= days})
+    pricing_terms = _PricingTerms(as_of=as_of, rate=rate, dividends=dividends)
+    below = _first_volatility(chain, pricing_terms, {term: terms[term] for term in by_distance if term <= days})
+    above = _first_volatility(chain, pricing_terms, {term: terms[term] for term in by_distance if term >= days})
     if below is not None and above is not None:
         return _between(below, above, days)
     found = below or above
@@ -93,20 +108,20 @@ def _between(below: tuple[int, float], above: tuple[int, float], days: int) -> f
 
 
 def _first_volatility(
-    chain: Chain, as_of: dt.datetime, rate: float, terms: dict[int, np.datetime64]
+    chain: Chain, pricing_terms: _PricingTerms, terms: dict[int, np.datetime64]
 ) -> tuple[int, float] | None:
     """Return the first term that has an at-the-money volatility, and that volatility."""
     for term, expiration in terms.items():
-        volatility = _volatility_at_spot(chain, as_of, rate, expiration)
+        volatility = _volatility_at_spot(chain, pricing_terms, expiration)
         if volatility is not None:
             return term, volatility
     return None
 
 
-def _volatility_at_spot(chain: Chain, as_of: dt.datetime, rate: float, expiration: np.datetime64) -> float | None:
+def _volatility_at_spot(chain: Chain, pricing_terms: _PricingTerms, expiration: np.datetime64) -> float | None:
     """Return one expiration's volatility at the spot, from the nearest strike with one on either side."""
     rows = np.flatnonzero((chain.expiration == expiration) & (chain.strike > 0) & (chain.strike < np.inf))
-    strike, volatility = chain.strike[rows], _volatilities(chain, as_of, rate, rows)
+    strike, volatility = chain.strike[rows], _volatilities(chain, pricing_terms, rows)
     usable = volatility <= MAX_IMPLIED_VOLATILITY
     strike, volatility = strike[usable], volatility[usable]
     around = [strike[strike <= chain.spot], strike[strike >= chain.spot]]
@@ -118,10 +133,10 @@ def _volatility_at_spot(chain: Chain, as_of: dt.datetime, rate: float, expiratio
 
 
 def _volatilities(
-    chain: Chain, as_of: dt.datetime, rate: float, rows: np.ndarray[tuple[int], np.dtype[np.intp]]
+    chain: Chain, pricing_terms: _PricingTerms, rows: np.ndarray[tuple[int], np.dtype[np.intp]]
 ) -> Floats:
     """Return the rows' implied volatilities: the source's, or where it has none what the mid implies."""
-    given = chain.implied_volatility[rows]
+    given, expiration = chain.implied_volatility[rows], chain.expiration[rows]
     bid, ask = chain.bid[rows], chain.ask[rows]
     quoted = (bid > 0) & (bid <= ask) & (ask < np.inf)
     mid = (np.where(quoted, bid, np.nan) + np.where(quoted, ask, np.nan)) / 2
@@ -130,7 +145,14 @@ def _volatilities(
         is_put=chain.is_put[rows],
         spot=chain.spot,
         strike=chain.strike[rows],
-        years=pricing.years_to_expiry(as_of, chain.expiration[rows]),
-        rate=rate,
+        years=pricing.years_to_expiry(pricing_terms.as_of, expiration),
+        rate=pricing_terms.rate,
+        dividend_yield=dividend_yields(
+            pricing_terms.dividends,
+            spot=chain.spot,
+            expiration=expiration,
+            as_of=pricing_terms.as_of,
+            rate=pricing_terms.rate,
+        ),
     )
     return np.where((given > 0) & (given <= MAX_IMPLIED_VOLATILITY), given, implied)

@@ -101,7 +101,7 @@ def flat_chain(terms, **changes):
     ],
 )
 def test_total_variance_is_linear_in_time_between_expirations(terms, days, volatility):
-    found = at_the_money_volatility(flat_chain(terms), AS_OF, days=days, rate=RATE)
+    found = at_the_money_volatility(flat_chain(terms), AS_OF, days=days, rate=RATE, dividends=None)
     assert found == (None if volatility is None else pytest.approx(volatility))
 
 
@@ -109,18 +109,18 @@ def test_volatility_is_interpolated_to_the_spot_over_puts_and_calls():
     chain = make_chain(strikes=(555.0, 565.0), expirations=(TODAY + dt.timedelta(days=30),))
     by_strike = np.where(chain.strike == 555, 0.22, 0.18) + np.where(chain.is_put, 0.01, -0.01)
     chain = dataclasses.replace(chain, implied_volatility=by_strike, spot=557.5)
-    assert at_the_money_volatility(chain, AS_OF, days=30, rate=RATE) == pytest.approx(0.21)
+    assert at_the_money_volatility(chain, AS_OF, days=30, rate=RATE, dividends=None) == pytest.approx(0.21)
 
 
 def test_a_chain_without_volatilities_gives_what_its_mids_imply():
     chain = make_chain(expirations=(TODAY + dt.timedelta(days=30),), volatility=0.18)
     absent = dataclasses.replace(chain, **{name: np.full(len(chain), np.nan) for name in FACTS})
-    assert at_the_money_volatility(absent, AS_OF, days=30, rate=RATE) == pytest.approx(0.18, abs=0.001)
+    assert at_the_money_volatility(absent, AS_OF, days=30, rate=RATE, dividends=None) == pytest.approx(0.18, abs=0.001)
 
 
 @pytest.mark.parametrize("missing", [{"spot": np.nan}, {"spot": 0.0}, {"spot": 5000.0}, {"spot": 1.0}])
 def test_without_strikes_around_a_spot_there_is_none(missing):
-    assert at_the_money_volatility(flat_chain({30: 0.2}, **missing), AS_OF, days=30, rate=RATE) is None
+    assert at_the_money_volatility(flat_chain({30: 0.2}, **missing), AS_OF, days=30, rate=RATE, dividends=None) is None
 
 
 def test_an_expiration_whose_contracts_are_all_garbage_is_passed_over():
@@ -128,7 +128,9 @@ def test_an_expiration_whose_contracts_are_all_garbage_is_passed_over():
     days = (chain.expiration - np.datetime64(TODAY, "D")).astype(int)
     garbage = {name: np.where(days == 29, bad, getattr(chain, name)) for name, bad in (("bid", -1.0), ("ask", np.inf))}
     garbage["implied_volatility"] = np.where(days == 29, 1e300, chain.implied_volatility)
-    found = at_the_money_volatility(dataclasses.replace(chain, **garbage), AS_OF, days=30, rate=RATE)
-    assert found == pytest.approx(at_the_money_volatility(flat_chain({20: 0.2, 40: 0.3}), AS_OF, days=30, rate=RATE))
-    assert at_the_money_volatility(make_chain(strikes=()), AS_OF, days=30, rate=RATE) is None
+    found = at_the_money_volatility(dataclasses.replace(chain, **garbage), AS_OF, days=30, rate=RATE, dividends=None)
+    assert found == pytest.approx(
+        at_the_money_volatility(flat_chain({20: 0.2, 40: 0.3}), AS_OF, days=30, rate=RATE, dividends=None)
+    )
+    assert at_the_money_volatility(make_chain(strikes=()), AS_OF, days=30, rate=RATE, dividends=None) is None
     assert chain.spot == SPOT

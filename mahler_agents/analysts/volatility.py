@@ -86,7 +86,9 @@ def brief(snapshot: Snapshot, candidate: Candidate, terms: Terms) -> VolatilityB
     """Return the volatility analyst's facts about one candidate."""
     market = snapshot.underlyings[candidate.spread.underlying]
     at_the_money, far = (
-        at_the_money_volatility(market.chain, snapshot.as_of, days=days, rate=snapshot.risk_free_rate)
+        at_the_money_volatility(
+            market.chain, snapshot.as_of, days=days, rate=snapshot.risk_free_rate, dividends=market.dividends
+        )
         for days in (TERM_DAYS, FAR_TERM_DAYS)
     )
     year = standing(market.volatility_history, at_the_money, snapshot.as_of.astimezone(NEW_YORK).date())

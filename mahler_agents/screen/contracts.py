@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mahler_agents import pricing
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.market.snapshot import Bools, Chain, Dates, Floats
+from mahler_agents.market.dividends import dividend_yields
+from mahler_agents.market.snapshot import Bools, Chain, Dates, Dividend, Floats
 from mahler_agents.screen.types import ContractRejection, ScreenParams
 from mahler_agents.types import CONTRACT_MULTIPLIER
 from mahler_agents.volatility import MAX_IMPLIED_VOLATILITY
@@ -37,12 +38,23 @@ class ChainContext:
     params: ScreenParams
     rate: float
     """Annualised, continuously compounded."""
-    dividend_yield: float
+    dividends: tuple[Dividend, ...] | None
+    """Of the underlying, to come; None if not known."""
 
     def dte(self, rows: Rows) -> NDArray[np.int64]:
         """Return the calendar days to expiration on exchange dates."""
         today = np.datetime64(self.as_of.astimezone(NEW_YORK).date(), "D")
         return (self.chain.expiration[rows] - today).astype(np.int64)
+
+    def dividend_yields(self, rows: Rows) -> Floats:
+        """Return the yields of the dividends inside each contract's life; NaN where they are impossible."""
+        return dividend_yields(
+            self.dividends,
+            spot=self.chain.spot,
+            expiration=self.chain.expiration[rows],
+            as_of=self.as_of,
+            rate=self.rate,
+        )
 
     def bid_ask_to_mid(self, rows: Rows) -> Floats:
         """Return the distance from bid to ask as a share of mid."""
@@ -185,7 +197,7 @@ def _compute(context: ChainContext, rows: Rows, volatility: Floats) -> Floats:
         "strike": chain.strike[rows],
         "years": pricing.years_to_expiry(context.as_of, chain.expiration[rows]),
         "rate": context.rate,
-        "dividend_yield": context.dividend_yield,
+        "dividend_yield": context.dividend_yields(rows),
     }
     mid = (chain.bid[rows] + chain.ask[rows]) / 2
     implied = pricing.implied_volatility(price=np.where(np.isnan(volatility), mid, np.nan), **contracts)
@@ -246,6 +258,10 @@ def _digits(numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return numbers[:, np.newaxis] // 10 ** np.arange(count - 1, -1, -1) % 10 + ord("0")
 
 
+def _has_possible_dividends(context: ChainContext, rows: Rows) -> Bools:
+    return ~np.isnan(context.dividend_yields(rows))
+
+
 def _has_quote(context: ChainContext, rows: Rows) -> Bools:
     bid, ask = context.chain.bid[rows], context.chain.ask[rows]
     return ~np.isnan(bid) & ~np.isnan(ask) & (ask != 0)
@@ -287,6 +303,7 @@ _CHECKS: tuple[tuple[ContractRejection, Callable[[ChainContext, Rows], Bools]], 
     (ContractRejection.DTE, _is_in_dte_range),
     (ContractRejection.NOT_OUT_OF_THE_MONEY, _is_out_of_the_money),
     (ContractRejection.SYMBOL_MISMATCH, _has_its_symbol),
+    (ContractRejection.IMPOSSIBLE_DIVIDENDS, _has_possible_dividends),
     (ContractRejection.NO_QUOTE, _has_quote),
     (ContractRejection.IMPOSSIBLE_QUOTE, _has_possible_quote),
     (ContractRejection.CROSSED, _is_not_crossed),

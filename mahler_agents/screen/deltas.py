@@ -9,11 +9,7 @@ from mahler_agents.screen.types import ScreenParams
 
 
 def leg_deltas(
-    snapshot: Snapshot,
-    symbols: Iterable[str],
-    params: ScreenParams | None = None,
-    *,
-    dividend_yields: Mapping[str, float] | None = None,
+    snapshot: Snapshot, symbols: Iterable[str], params: ScreenParams | None = None
 ) -> Mapping[str, float]:
     """Return the delta of each long option, whatever its expiration or moneyness, by OCC symbol.
 
@@ -23,5 +19,5 @@ def leg_deltas(
     wanted = sorted(set(symbols))
     found: dict[str, float] = {}
     for underlying in snapshot.underlyings if wanted else ():
-        found |= deltas(chain_context(snapshot, underlying, params or ScreenParams(), dividend_yields), wanted)
+        found |= deltas(chain_context(snapshot, underlying, params or ScreenParams()), wanted)
     return found

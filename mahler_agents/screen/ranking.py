@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -34,14 +34,13 @@ def screen(
     *,
     regime: MarketRegime | None = None,
     open_exposures: Iterable[Exposure] | None = None,
-    dividend_yields: Mapping[str, float] | None = None,
 ) -> tuple[tuple[Candidate, ...], ScreenReport]:
     """Return the best credit spreads of the snapshot, ranked, and what was rejected for which reason.
 
     `regime` chooses the weights of the score (None: `params.weights`). `open_exposures` are what a candidate must not
-    duplicate, by default those of the snapshot's account. `dividend_yields` (annualised, by underlying; 0 if not
-    given) enter the volatilities and greeks that the source lacks. Candidates are the `params.max_listed` best of each
-    underlying and direction; ties go by the order of `UNIVERSE`, expiration, spread type, short strike, long strike.
+    duplicate, by default those of the snapshot's account. Volatilities and greeks that the source lacks are computed
+    from the mid and the dividends to come. Candidates are the `params.max_listed` best of each underlying and
+    direction; ties go by the order of `UNIVERSE`, expiration, spread type, short strike, long strike.
     """
     params = params or ScreenParams()
     weights = params.regime_weights.get(regime, params.weights) if regime else params.weights
@@ -51,22 +50,21 @@ def screen(
     chains: list[ScreenedChain] = []
     candidates: list[Candidate] = []
     for underlying in sorted(snapshot.underlyings, key=_universe_order):
-        screened = _screen_chain(chain_context(snapshot, underlying, params, dividend_yields), exposures)
+        screened = _screen_chain(chain_context(snapshot, underlying, params), exposures)
         chains.append(screened)
         candidates += _candidates(screened, weights, snapshot.underlyings[underlying])
     return _ranked(candidates), _report(chains)
 
 
-def chain_context(
-    snapshot: Snapshot, underlying: str, params: ScreenParams, dividend_yields: Mapping[str, float] | None
-) -> ChainContext:
+def chain_context(snapshot: Snapshot, underlying: str, params: ScreenParams) -> ChainContext:
     """Return one underlying's chain and what its contracts are judged by."""
+    market = snapshot.underlyings[underlying]
     return ChainContext(
-        chain=snapshot.underlyings[underlying].chain,
+        chain=market.chain,
         as_of=snapshot.as_of,
         params=params,
         rate=snapshot.risk_free_rate,
-        dividend_yield=(dividend_yields or {}).get(underlying, 0.0),
+        dividends=market.dividends,
     )
 
 
@@ -140,7 +138,9 @@ def _volatility_standing(context: ChainContext, market: MarketData) -> Volatilit
     """Return where the chain's 30-day volatility stands in its year of history; None if either is not known."""
     if market.volatility_history is None:
         return None
-    now = at_the_money_volatility(context.chain, context.as_of, days=_TERM_DAYS, rate=context.rate)
+    now = at_the_money_volatility(
+        context.chain, context.as_of, days=_TERM_DAYS, rate=context.rate, dividends=context.dividends
+    )
     return standing(market.volatility_history, now, context.as_of.astimezone(NEW_YORK).date())
 
 

@@ -27,6 +27,8 @@ class ContractRejection(StrEnum):
     """At or in the money: only out-of-the-money contracts are sold or bought."""
     SYMBOL_MISMATCH = "symbol_mismatch"
     """The OCC symbol, which is what an order names, says another root, type, strike or expiration than the row."""
+    IMPOSSIBLE_DIVIDENDS = "impossible_dividends"
+    """The dividends until its expiration are worth the underlying's price or more: one of the two is wrong."""
     NO_QUOTE = "no_quote"
     """Bid or ask is missing, or there is no ask; a zero bid with a positive ask is a quote."""
     IMPOSSIBLE_QUOTE = "impossible_quote"
