@@ -32,17 +32,29 @@ _FEDERAL_FUNDS_MIDPOINTS: tuple[tuple[dt.date, float], ...] = (
 )
 """Midpoint of the federal funds target range (Federal Reserve, FOMC statements), each from its effective date on."""
 
+_COMPLETE_UNTIL = dt.date(2026, 1, 27)
+"""The eve of the first decision that the table does not hold: a dated fact, moved on with each entry."""
+
 
 def risk_free_rate(on: dt.date) -> float:
     """Return the annual risk-free rate on a date: the midpoint of the federal funds target range then in force.
 
-    Raises `ConfigError` before the first date of the table.
+    Beyond the end of the table it is the last one, and `stale_rate` says so. Raises `ConfigError` before the first date
+    of the table.
     """
     known = [rate for since, rate in _FEDERAL_FUNDS_MIDPOINTS if since <= on]
     if not known:
         first = _FEDERAL_FUNDS_MIDPOINTS[0][0]
         raise ConfigError(f"no risk-free rate is known for {on}: the table begins on {first}")
     return known[-1]
+
+
+def stale_rate(on: dt.date) -> str | None:
+    """Return why the risk-free rate of a date may be wrong: the table ends before it; None if it does not."""
+    if on <= _COMPLETE_UNTIL:
+        return None
+    since, rate = _FEDERAL_FUNDS_MIDPOINTS[-1]
+    return f"known until {_COMPLETE_UNTIL}: the {rate:.3%} of {since} is used"
 
 
 def _distinct_names(universe: tuple[str, ...]) -> tuple[str, ...]:

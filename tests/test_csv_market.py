@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import datetime as dt
+import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -181,6 +183,40 @@ def test_several_underlyings_stand_in_one_file(write: Write) -> None:
     later = look(market, "2021-01-05", ("SPY", "QQQ"))
     assert set(later.underlyings) == {"SPY"}
     assert later.underlyings["SPY"].bars.close.tolist() == [368.79, 371.33]
+
+
+def test_a_files_world_is_its_name_and_its_first_day_so_that_it_may_grow_and_move(tmp_path: Path, write: Write) -> None:
+    first, second = a_row(), a_row(quotedate="2021-01-05", bid="2.50")
+    world = CsvMarket(write(first)).world
+    assert re.fullmatch("csv-chain-[0-9a-f]{6}", world)
+    assert CsvMarket(write(first, second)).world == world
+    assert CsvMarket(write(second, first)).world == world
+    elsewhere = tmp_path / "elsewhere" / "chain.csv"
+    elsewhere.parent.mkdir()
+    assert CsvMarket(shutil.copy(write(first), elsewhere)).world == world
+    for other in (second, a_row(ask="2.79"), a_row(underlying_last="368.80"), a_row(strike="350.0")):
+        assert CsvMarket(write(other)).world != world
+
+
+def test_beyond_the_end_of_the_table_of_rates_the_rate_is_said_to_be_stale(write: Write) -> None:
+    market = CsvMarket(
+        write(
+            a_row(quotedate="2026-01-27", expiration="2026-02-20"),
+            a_row(quotedate="2026-01-28", expiration="2026-02-20", bid="2.50"),
+        )
+    )
+    assert "risk_free_rate" not in look(market, "2026-01-27").missing
+    later = look(market, "2026-01-28")
+    assert later.missing["risk_free_rate"] == "known until 2026-01-27: the 3.625% of 2025-12-11 is used"
+    assert later.risk_free_rate == 0.03625
+
+
+def test_no_dividends_are_known_and_it_is_said(write: Write) -> None:
+    market = CsvMarket(write(a_row()))
+    snapshot = look(market, "2021-01-04")
+    assert snapshot.underlyings["SPY"].dividends is None
+    assert asyncio.run(market.dividends(("SPY",), at("2021-01-04"))) == {}
+    assert "computed without dividends" in snapshot.all_missing["dividends.SPY"]
 
 
 def test_a_file_with_none_of_the_underlyings_is_refused(write: Write) -> None:

@@ -19,7 +19,8 @@ from mahler_agents.market.sample import SampleMarket
 from mahler_agents.market.sample.chain import _shown_day
 from mahler_agents.market.sample.history import bars, volatility_history
 from mahler_agents.market.sample.paths import simulate_paths
-from mahler_agents.screen import screen, select_for_review
+from mahler_agents.screen import ScreenParams, screen, select_for_review
+from mahler_agents.screen.contracts import FACTS, ChainContext, eligible_legs
 from mahler_agents.types import UNIVERSE, Quote
 
 MARKET = SampleMarket()
@@ -337,18 +338,27 @@ class TestPricesAreThoseOfAMarket:
                     even = np.isclose(steps[1:], steps[:-1])
                     assert (2 * bid[1:-1] <= ask_[:-2] + ask_[2:] + 1e-9)[even].all()  # convex
 
-    def test_implied_volatility_and_greeks_are_those_of_the_quotes(self) -> None:
-        snapshot = look(DEFAULT)
-        chain = snapshot.underlyings["GLD"].chain  # pays no dividend
-        years = pricing.years_to_expiry(DEFAULT, chain.expiration)
-        terms = {"is_put": chain.is_put, "spot": chain.spot, "strike": chain.strike, "years": years}
-        terms["rate"] = snapshot.risk_free_rate
-        solved = pricing.implied_volatility(price=(chain.bid + chain.ask) / 2, **terms)
-        liquid = (np.abs(chain.delta) > 0.05) & (np.abs(chain.delta) < 0.6)
-        assert np.abs(solved - chain.implied_volatility)[liquid].max() < 0.02
-        ours = pricing.value(volatility=chain.implied_volatility, **terms)
-        for name in ("delta", "gamma", "theta_per_day", "vega_per_vol_point"):
-            assert np.allclose(getattr(ours, name), getattr(chain, name), equal_nan=True)
+    @pytest.mark.parametrize("at", [DEFAULT, instant("2026-09-16")])
+    def test_what_the_screen_computes_from_the_mid_agrees_with_the_feeds_volatility_and_greeks(
+        self, at: dt.datetime
+    ) -> None:
+        snapshot = look(at)
+        for name, held in snapshot.underlyings.items():
+            given = held.chain
+            bare = dataclasses.replace(given, **{fact: np.full(len(given), np.nan) for fact in FACTS})
+            facts = {"as_of": at, "params": ScreenParams(), "rate": snapshot.risk_free_rate}
+            legs, _ = eligible_legs(ChainContext(chain=bare, dividends=held.dividends, **facts))
+            volatility, delta, _, theta, vega = (getattr(given, fact)[legs.row] for fact in FACTS)
+            own = np.abs(delta) > 0.03  # and not one of the feed's gaps
+            assert own.sum() > 10
+            assert legs.computed.all()
+            assert np.abs(legs.facts[0] - volatility)[own].max() < 0.0025, name
+            assert np.abs(legs.facts[1] - delta)[own].max() < 0.0025, name
+            assert np.abs(legs.facts[3] / theta - 1)[own].max() < 0.05, name
+            assert np.abs(legs.facts[4] / vega - 1)[own].max() < 0.05, name
+            blind, _ = eligible_legs(ChainContext(chain=bare, dividends=None, **facts))
+            if any(one.ex_date <= legs.expiration.min().item() for one in held.dividends or ()):
+                assert np.abs(blind.facts[0] - volatility)[own].max() > 0.005, name  # so the dividends are what does it
 
     @settings(max_examples=at_scale(200), deadline=None)
     @given(at=instants())

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.config import risk_free_rate
+from mahler_agents.config import risk_free_rate, stale_rate
 from mahler_agents.errors import InputError
 from mahler_agents.market import calendar
 from mahler_agents.market.csv_file import ChainFile, DayOfChain, read_chain_file
@@ -49,8 +49,11 @@ class CsvMarket:
 
     @property
     def world(self) -> str:
-        """`csv-` and the file's name without its ending."""
-        return f"csv-{self._file.path.stem}"
+        """`csv-`, the file's name without its ending and a digest of its first day's quotes.
+
+        So two files of one name in two folders are two worlds, and a file that grows by a day stays in its own.
+        """
+        return f"csv-{self._file.path.stem}-{self._file.first_day_digest}"
 
     @property
     def dates(self) -> tuple[dt.date, ...]:
@@ -86,6 +89,7 @@ class CsvMarket:
             )
         absent = {f"underlyings.{name}": f"not in the file on {date}" for name in underlyings if name not in day}
         left_out = {f"dates.{left}": why for left, why in self._file.unusable.items() if left <= date}
+        stale = {"risk_free_rate": why} if (why := stale_rate(date)) else {}
         return Snapshot(
             as_of=calendar.session_close(date),
             market=self.name,
@@ -93,7 +97,7 @@ class CsvMarket:
             synthetic=False,
             underlyings={name: self._market_data(name, date, day[name]) for name in found},
             risk_free_rate=risk_free_rate(date),
-            missing={**_ABSENT, **absent, **left_out},
+            missing={**_ABSENT, **absent, **left_out, **stale},
         )
 
     async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:

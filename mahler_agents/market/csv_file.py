@@ -6,6 +6,7 @@ pricing: theta is dollars per share and calendar day, vega dollars per share and
 
 import csv
 import datetime as dt
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,18 @@ class ChainFile:
     days: Mapping[dt.date, Mapping[str, DayOfChain]]
     unusable: Mapping[dt.date, str]
     """Dates of the file that were left out -> why."""
+
+    @cached_property
+    def first_day_digest(self) -> str:
+        """Six hex characters of the SHA-256 of the first usable day: its date, underlyings, closes and quotes."""
+        date, chains = next(iter(self.days.items()))
+        digest = hashlib.sha256(date.isoformat().encode())
+        for underlying, chain in chains.items():
+            order = np.argsort(chain.columns["symbol"])
+            digest.update(f"{underlying} {chain.spot!r}".encode())
+            for name in ("symbol", "bid", "ask"):
+                digest.update(" ".join(map(str, chain.columns[name][order].tolist())).encode())
+        return digest.hexdigest()[:6]
 
 
 def read_chain_file(path: Path) -> ChainFile:
