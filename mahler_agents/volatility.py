@@ -17,6 +17,8 @@ from mahler_agents.market.snapshot import Chain, Dividend, Floats, VolatilityHis
 MIN_HISTORY_DAYS = 200
 """Observations that a year of history must hold: a rank on fewer speaks of a season."""
 
+MIN_IMPLIED_VOLATILITY = 0.001
+"""0.1 %: what is below is what feeds send for "unknown"."""
 MAX_IMPLIED_VOLATILITY = 10.0
 """1,000 %: what is above is a placeholder, not a volatility."""
 
@@ -53,11 +55,15 @@ def standing(
     None without a volatility, or with fewer than `MIN_HISTORY_DAYS` usable observations in that year. The rank of a
     year that never moved is 50.
     """
-    if history is None or implied_volatility is None or not 0 < implied_volatility <= MAX_IMPLIED_VOLATILITY:
+    if (
+        history is None
+        or implied_volatility is None
+        or not MIN_IMPLIED_VOLATILITY <= implied_volatility <= MAX_IMPLIED_VOLATILITY
+    ):
         return None
     day = np.datetime64(on, "D")
     past = history.implied_volatility[(history.date >= day - _YEAR) & (history.date < day)]
-    past = past[(past > 0) & (past <= MAX_IMPLIED_VOLATILITY)]
+    past = past[(past >= MIN_IMPLIED_VOLATILITY) & (past <= MAX_IMPLIED_VOLATILITY)]
     if past.size < MIN_HISTORY_DAYS:
         return None
     low, high = float(past.min()), float(past.max())
@@ -155,4 +161,4 @@ def _volatilities(
             rate=pricing_terms.rate,
         ),
     )
-    return np.where((given > 0) & (given <= MAX_IMPLIED_VOLATILITY), given, implied)
+    return np.where((given >= MIN_IMPLIED_VOLATILITY) & (given <= MAX_IMPLIED_VOLATILITY), given, implied)

@@ -127,7 +127,7 @@ def contract_rejection(market: MarketData, row: int, params: ScreenParams) -> st
     put, strike, bid, ask = (column[row] for column in (chain.is_put, chain.strike, chain.bid, chain.ask))
     expiration = chain.expiration[row].item()
     wrong = {
-        "no_underlying_price": lambda: not 0 < chain.spot < math.inf,
+        "no_underlying_price": lambda: not 0 < chain.spot < 100_000,
         "adjusted": lambda: chain.multiplier[row] != 100,
         "impossible_contract": lambda: not 0 < strike < 100_000 or expiration is None,
         "dte": lambda: not params.min_dte <= (expiration - TODAY).days <= params.max_dte,
@@ -138,8 +138,8 @@ def contract_rejection(market: MarketData, row: int, params: ScreenParams) -> st
         "impossible_quote": lambda: bid < 0 or ask < 0 or not (bid + ask) / 2 < (strike if put else chain.spot),
         "crossed": lambda: bid > ask,
         "stale_quote": lambda: not abs(chain.quote_age_seconds[row]) <= params.max_quote_age_seconds,
-        "open_interest": lambda: not params.min_open_interest <= chain.open_interest[row] < math.inf,
-        "volume": lambda: not params.min_volume <= chain.volume[row] < math.inf,
+        "open_interest": lambda: not params.min_open_interest <= chain.open_interest[row] <= 1e9,
+        "volume": lambda: not params.min_volume <= chain.volume[row] <= 1e9,
         "bid_ask": lambda: ask - bid > (params.max_bid_ask_to_mid + 1e-9) * (ask + bid) / 2,
     }
     return next((reason for reason, is_wrong in wrong.items() if is_wrong()), None)
@@ -151,11 +151,11 @@ def leg_greeks(market: MarketData, row: int) -> dict[str, float] | None:
     given = {name: float(getattr(chain, name)[row]) for name in ("implied_volatility", *GREEKS)}
     sign = -1 if chain.is_put[row] else 1
     sound = {
-        "implied_volatility": 0 < given["implied_volatility"] <= 10,
+        "implied_volatility": 0.001 <= given["implied_volatility"] <= 10,
         "delta": 0 < sign * given["delta"] <= 1,
-        "gamma": 0 < given["gamma"] < math.inf,
-        "theta_per_day": math.isfinite(given["theta_per_day"]) and given["theta_per_day"] != 0,
-        "vega_per_vol_point": 0 < given["vega_per_vol_point"] < math.inf,
+        "gamma": 0 < given["gamma"] < 1000,
+        "theta_per_day": 0 < abs(given["theta_per_day"]) < chain.spot,
+        "vega_per_vol_point": 0 < given["vega_per_vol_point"] < chain.spot,
     }
     years = float(pricing.years_to_expiry(AS_OF, chain.expiration[row]))
     worth = worth_of_dividends(market, chain.expiration[row].item())

@@ -14,7 +14,7 @@ from mahler_agents.market.dividends import dividend_yields
 from mahler_agents.market.snapshot import Bools, Chain, Dates, Dividend, Floats
 from mahler_agents.screen.types import ContractRejection, ScreenParams
 from mahler_agents.types import CONTRACT_MULTIPLIER
-from mahler_agents.volatility import MAX_IMPLIED_VOLATILITY
+from mahler_agents.volatility import MAX_IMPLIED_VOLATILITY, MIN_IMPLIED_VOLATILITY
 
 Rows: TypeAlias = NDArray[np.intp]
 Codes: TypeAlias = NDArray[np.int8]
@@ -26,7 +26,10 @@ FACTS = ("implied_volatility", "delta", "gamma", "theta_per_day", "vega_per_vol_
 """What the source may lack and the screen then computes."""
 _DELTA = FACTS.index("delta")
 
-_STRIKE_BOUND = 100_000.0  # a symbol has five digits for the dollars
+_PRICE_BOUND = 100_000.0  # a symbol has five digits for a strike's dollars
+_GAMMA_BOUND = 1_000.0
+MOST_CONTRACTS = 1e9
+"""Open interest or volume above this is no count of contracts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,11 +177,11 @@ def _facts(context: ChainContext, rows: Rows) -> tuple[Floats, Bools]:
     sign = np.where(chain.is_put[rows], -1.0, 1.0)
     given = np.stack(
         [
-            (volatility > 0) & (volatility <= MAX_IMPLIED_VOLATILITY),
+            (volatility >= MIN_IMPLIED_VOLATILITY) & (volatility <= MAX_IMPLIED_VOLATILITY),
             (sign * delta > 0) & (sign * delta <= 1),
-            (gamma > 0) & (gamma < np.inf),
-            (theta != 0) & np.isfinite(theta),
-            (vega > 0) & (vega < np.inf),
+            (gamma > 0) & (gamma < _GAMMA_BOUND),
+            (theta != 0) & (np.abs(theta) < chain.spot),
+            (vega > 0) & (vega < chain.spot),
         ]
     )
     lacking = np.flatnonzero(~given.all(axis=0))
@@ -207,7 +210,7 @@ def _compute(context: ChainContext, rows: Rows, volatility: Floats) -> Floats:
 
 
 def _has_underlying_price(context: ChainContext, rows: Rows) -> Bools:
-    return np.full(len(rows), 0 < context.chain.spot < np.inf)
+    return np.full(len(rows), 0 < context.chain.spot < _PRICE_BOUND)
 
 
 def _has_standard_multiplier(context: ChainContext, rows: Rows) -> Bools:
@@ -216,7 +219,7 @@ def _has_standard_multiplier(context: ChainContext, rows: Rows) -> Bools:
 
 def _is_possible(context: ChainContext, rows: Rows) -> Bools:
     strike = context.chain.strike[rows]
-    return (strike > 0) & (strike < _STRIKE_BOUND) & ~np.isnat(context.chain.expiration[rows])
+    return (strike > 0) & (strike < _PRICE_BOUND) & ~np.isnat(context.chain.expiration[rows])
 
 
 def _is_in_dte_range(context: ChainContext, rows: Rows) -> Bools:
@@ -284,12 +287,12 @@ def _has_fresh_quote(context: ChainContext, rows: Rows) -> Bools:
 
 def _has_open_interest(context: ChainContext, rows: Rows) -> Bools:
     open_interest = context.chain.open_interest[rows]
-    return (open_interest >= context.params.min_open_interest) & (open_interest < np.inf)
+    return (open_interest >= context.params.min_open_interest) & (open_interest <= MOST_CONTRACTS)
 
 
 def _has_volume(context: ChainContext, rows: Rows) -> Bools:
     volume = context.chain.volume[rows]
-    return (volume >= context.params.min_volume) & (volume < np.inf)
+    return (volume >= context.params.min_volume) & (volume <= MOST_CONTRACTS)
 
 
 def _has_narrow_bid_ask(context: ChainContext, rows: Rows) -> Bools:

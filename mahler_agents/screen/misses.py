@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mahler_agents.market.snapshot import Floats
-from mahler_agents.screen.contracts import ChainContext, Codes, Legs, Rows
+from mahler_agents.screen.contracts import MOST_CONTRACTS, ChainContext, Codes, Legs, Rows
 from mahler_agents.screen.pairs import Pairs
 from mahler_agents.screen.types import ContractRejection, NearestMiss, PairRejection, ScreenParams
 from mahler_agents.types import Spread, SpreadType
@@ -161,6 +161,10 @@ class _Measure:
         return f"{self.name} {shown}, needs {needs}{self.unit}"
 
 
+def _count(contracts: Floats) -> Floats:
+    return np.where(contracts <= MOST_CONTRACTS, contracts, np.nan)
+
+
 _MEASURES = {
     ContractRejection.DTE: _Measure(
         values=lambda context, rows: context.dte(rows).astype(np.float64),
@@ -174,12 +178,12 @@ _MEASURES = {
         unit=" s",
     ),
     ContractRejection.OPEN_INTEREST: _Measure(
-        values=lambda context, rows: context.chain.open_interest[rows],
+        values=lambda context, rows: _count(context.chain.open_interest[rows]),
         limits=lambda params: (params.min_open_interest, np.inf),
         name="open interest",
     ),
     ContractRejection.VOLUME: _Measure(
-        values=lambda context, rows: context.chain.volume[rows],
+        values=lambda context, rows: _count(context.chain.volume[rows]),
         limits=lambda params: (params.min_volume, np.inf),
         name="volume",
     ),
