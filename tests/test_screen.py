@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from screen_builders import first_row, put_chain, snapshot_of
 
 from mahler_agents import pricing
+from mahler_agents.clock import NEW_YORK
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.screen import ScoreWeights, ScreenParams, screen
 from mahler_agents.types import MarketRegime, SpreadType
@@ -66,6 +67,52 @@ def test_a_contract_that_breaks_a_rule_is_rejected_by_its_name(changes, reason):
     assert (report.contracts, report.eligible_contracts, report.pairs) == (2, 1, 0)
 
 
+BAD_FIGURES = {
+    # column -> what a bad figure in it leads to: a rejection, or the facts that are computed instead
+    "strike": {np.nan: "impossible_contract", np.inf: "impossible_contract", -np.inf: "impossible_contract"}
+    | {
+        -1.0: "impossible_contract",
+        0.0: "impossible_contract",
+        1e300: "impossible_contract",
+        1e-300: "symbol_mismatch",
+    },
+    "bid": {np.nan: "no_quote", np.inf: "impossible_quote", -np.inf: "impossible_quote", -1.0: "impossible_quote"}
+    | {0.0: "bid_ask", 1e300: "impossible_quote", 1e-300: "bid_ask"},
+    "ask": {np.nan: "no_quote", np.inf: "impossible_quote", -np.inf: "impossible_quote", -1.0: "impossible_quote"}
+    | {0.0: "no_quote", 1e300: "impossible_quote", 1e-300: "crossed"},
+    "quote_age_seconds": dict.fromkeys((np.nan, np.inf, -np.inf, 1e300, -1e300), "stale_quote"),
+    "volume": dict.fromkeys((np.nan, np.inf, -np.inf, -1.0, 0.0, 1e300, 1e-300), "volume"),
+    "open_interest": dict.fromkeys((np.nan, np.inf, -np.inf, -1.0, 0.0, 1e300, 1e-300), "open_interest"),
+    "multiplier": dict.fromkeys((np.nan, np.inf, -np.inf, -1.0, 0.0, 1e300, 1e-300), "adjusted"),
+    "implied_volatility": dict.fromkeys((np.nan, np.inf, -np.inf, -1.0, 0.0, 1e300, 1e-300), "computed"),
+    "delta": dict.fromkeys((np.nan, np.inf, -np.inf, -1.5, 0.0, 1e300, -1e300), "computed"),
+    "gamma": dict.fromkeys((np.nan, np.inf, -np.inf, -1.0, 0.0, 1e300), "computed"),
+    "theta_per_day": dict.fromkeys((np.nan, np.inf, -np.inf, 0.0, 1e300, -1e300), "computed"),
+    "vega_per_vol_point": dict.fromkeys((np.nan, np.inf, -np.inf, -1.0, 0.0, 1e300), "computed"),
+}
+BAD_ROWS = [(column, bad, outcome) for column, figures in BAD_FIGURES.items() for bad, outcome in figures.items()]
+
+
+@pytest.mark.parametrize(("column", "bad", "outcome"), BAD_ROWS)
+def test_a_bad_figure_in_any_column_is_a_rejection_by_name_or_computed_never_traded_on(column, bad, outcome):
+    candidates, report = screen(snapshot_of(first_row(put_chain(), **{column: bad})), ScreenParams(max_short_delta=0.5))
+    if outcome != "computed":
+        assert (candidates, report.rejected_contracts) == ((), {outcome: 1})
+        assert all(miss.text for miss in report.nearest_misses)
+        return
+    (candidate,) = candidates
+    sound = {"implied_volatility": (0.05, 0.5), "delta": (-0.5, -0.05), "gamma": (1e-4, 0.1)}
+    sound |= {"theta_per_day": (-1, -0.01), "vega_per_vol_point": (0.01, 2)}
+    low, high = sound[column]
+    assert candidate.short_leg.computed == (column,)
+    assert low < getattr(candidate.short_leg, column) < high
+
+
+def test_the_table_of_bad_figures_has_every_column_of_numbers():
+    numbers = {name for name, column in vars(put_chain()).items() if getattr(column, "dtype", None) == np.float64}
+    assert BAD_FIGURES.keys() == numbers
+
+
 ALLOWED = {
     "as it is": {},
     "locked": {"bid": 1.00, "ask": 1.00},
@@ -94,7 +141,7 @@ def test_a_zero_bid_with_a_positive_ask_is_a_quote():
     assert report.rejected_contracts == {}
 
 
-@pytest.mark.parametrize("spot", [np.nan, np.inf, 0.0, -560.0])
+@pytest.mark.parametrize("spot", [np.nan, np.inf, -np.inf, 0.0, -560.0, 1e300])
 def test_without_a_price_of_the_underlying_nothing_is_a_leg(spot):
     candidates, report = screen(snapshot_of(dataclasses.replace(put_chain(), spot=spot)))
     assert candidates == ()
@@ -109,11 +156,44 @@ def test_a_repeated_contract_is_one_leg():
     assert report.rejected_contracts == {"duplicate_contract": 1}
 
 
-def test_a_monthly_moved_by_a_holiday_and_weeklies_are_expirations_like_any_other():
-    moved = dt.date(2026, 4, 16)  # the Thursday before
-    chain = make_chain(expirations=(moved, EXPIRATION, dt.date(2026, 4, 20)))
-    found = {one.spread.expiration for one in screen(snapshot_of(chain))[0]}
-    assert found == {moved, EXPIRATION, dt.date(2026, 4, 20)}
+CALENDAR = {
+    # as of (New York date) -> expirations of 30 to 45 days that the exchange really lists
+    "a weekly on Thursday for Good Friday": ("2026-02-20", ["2026-03-27", "2026-04-02"]),
+    "a monthly on Thursday for Juneteenth": ("2026-05-15", ["2026-06-18", "2026-06-26"]),
+    "a quarterly at the end of March on a Tuesday": ("2026-02-20", ["2026-03-31"]),
+    "a monthly, a daily and a weekly": ("2026-03-16", ["2026-04-17", "2026-04-20", "2026-04-24"]),
+    "a Friday that closes at 13:00": ("2026-10-20", ["2026-11-27"]),
+    "the eve of Christmas, closing at 13:00": ("2026-11-16", ["2026-12-24", "2026-12-31"]),
+}
+
+
+@pytest.mark.parametrize(("on", "listed"), CALENDAR.values(), ids=CALENDAR)
+def test_weeklies_quarterlies_and_days_moved_by_holidays_are_expirations_like_any_other(on, listed):
+    as_of = dt.datetime.combine(dt.date.fromisoformat(on), dt.time(10), NEW_YORK)
+    expirations = [dt.date.fromisoformat(one) for one in listed]
+    chain = make_chain(as_of=as_of, expirations=expirations)
+    snapshot = dataclasses.replace(snapshot_of(chain), as_of=as_of)
+    candidates, report = screen(snapshot, ScreenParams(max_listed=1000))
+    assert {one.spread.expiration for one in candidates} == set(expirations)
+    assert {one.dte for one in candidates} == {(one - as_of.date()).days for one in expirations}
+    assert "dte" not in report.rejected_contracts
+
+
+def test_a_scan_on_a_half_day_screens_as_on_any_other():
+    as_of = dt.datetime(2026, 11, 27, 12, 59, tzinfo=NEW_YORK)
+    chain = make_chain(as_of=as_of, expirations=(dt.date(2026, 12, 31),))
+    assert screen(dataclasses.replace(snapshot_of(chain), as_of=as_of))[0]
+
+
+@pytest.mark.parametrize("root", ["SPY1", "SPY2", "SPYX", "1SPY", "spy"])
+@pytest.mark.parametrize("multiplier", [100.0, np.nan])
+def test_an_adjusted_root_is_no_leg_whatever_its_multiplier_says(root, multiplier):
+    chain = first_row(put_chain(), multiplier=multiplier)
+    symbols = chain.symbol.astype("U32")
+    symbols[0] = f"{root}260417P00530000"
+    candidates, report = screen(snapshot_of(dataclasses.replace(chain, symbol=symbols)))
+    assert candidates == ()
+    assert report.rejected_contracts == {"symbol_mismatch" if multiplier == 100 else "adjusted": 1}
 
 
 def test_an_empty_chain_is_screened_to_nothing():
