@@ -8,9 +8,7 @@ from mahler_agents.screen.ranking import chain_context
 from mahler_agents.screen.types import ScreenParams
 
 
-def leg_deltas(
-    snapshot: Snapshot, symbols: Iterable[str], params: ScreenParams | None = None
-) -> Mapping[str, float]:
+def leg_deltas(snapshot: Snapshot, symbols: Iterable[str], params: ScreenParams | None = None) -> Mapping[str, float]:
     """Return the delta of each long option, whatever its expiration or moneyness, by OCC symbol.
 
     It is the source's, or where that has none computed as for a leg, which takes a fresh and possible quote. A symbol
