@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from mahler_agents import pricing
-from mahler_agents.market.snapshot import Bars, MarketData, Snapshot, VolatilityHistory, chain_from_columns
+from mahler_agents.market.snapshot import Bars, Dividend, MarketData, Snapshot, VolatilityHistory, chain_from_columns
 from mahler_agents.screen import screen
 
 AS_OF = dt.datetime(2026, 3, 16, 14, 0, tzinfo=dt.UTC)
@@ -56,6 +56,7 @@ def snapshot(*, greeks: bool, seed: int = 7) -> Snapshot:
         chain=chain_from_columns("SPY", SPOT, columns),
         bars=Bars(date=days[:0], open=none, high=none, low=none, close=none, volume=none),
         volatility_history=history,
+        dividends=tuple(Dividend(ex_date=AS_OF.date() + dt.timedelta(days=days), dollars=1.7) for days in (4, 95)),
     )
     return Snapshot(
         as_of=AS_OF, market="bench", source="made up", synthetic=True, underlyings={"SPY": market}, risk_free_rate=RATE
