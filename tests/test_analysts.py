@@ -2,9 +2,7 @@
 
 import dataclasses
 import datetime as dt
-import importlib.util
 import unicodedata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +27,6 @@ from mahler_agents.analysts.base import Brief, Opinion, Reply, Stance, rounded, 
 from mahler_agents.analysts.trade import break_even_probability
 from mahler_agents.analysts.untrusted import sanitised
 from mahler_agents.llm.failures import FailureKind, failure
-from mahler_agents.llm.prompts import check_prompt, load_prompt
 from mahler_agents.market.snapshot import Exposure, MarketData, Snapshot
 from mahler_agents.screen import Candidate
 from mahler_agents.types import SpreadType
@@ -497,75 +494,3 @@ def test_an_analysts_own_fields_are_closed_sets_of_words(reply: type[Reply]) -> 
     for name in own:
         reference = schema["properties"][name]["$ref"].rpartition("/")[2]
         assert schema["$defs"][reference]["enum"]
-
-
-# A fifth analyst
-
-MACRO_MODULE = '''
-"""Stage 3, brief: the macro analyst."""
-
-from enum import StrEnum
-from typing import Annotated
-
-from pydantic import Field
-
-from mahler_agents.analysts.base import Analyst, AnalystReply
-from mahler_agents.analysts.trade import TradeBrief, trade_facts
-
-
-class MacroBrief(TradeBrief):
-    vix: float | None
-
-
-class Climate(StrEnum):
-    CALM = "calm"
-    STORMY = "stormy"
-
-
-class MacroReply(AnalystReply):
-    climate: Annotated[Climate, Field(strict=False)]
-
-
-def brief(snapshot, candidate, terms):
-    return MacroBrief(**trade_facts(candidate, terms), vix=snapshot.vix)
-
-
-ANALYST = Analyst(name="macro", facts=MacroBrief, brief=brief, reply=MacroReply)
-'''
-MACRO_PROMPT = """---
-name: macro
-description: Judges the climate.
-model_role: analyst
-temperature: 0.2
-max_tokens: 200
-variables: [spread, vix]
-examples:
-  - brief: {spread: "SPY 540/535 put spread, 2026-04-17", vix: 14.2}
-    reply: {summary: VIX of 14.2 is calm., confidence: 0.7, p_profit: 0.72, stance: favourable, climate: calm}
----
-# System
-You are the macro analyst.
-# User
-{{ spread }}, VIX {{ vix }}
-"""
-
-
-def test_a_fifth_analyst_is_a_module_a_prompt_and_a_line(tmp_path: Path) -> None:
-    (tmp_path / "macro.py").write_text(MACRO_MODULE)
-    (tmp_path / "macro.md").write_text(MACRO_PROMPT)
-    spec = importlib.util.spec_from_file_location("macro", tmp_path / "macro.py")
-    assert spec is not None
-    assert spec.loader is not None
-    macro = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(macro)
-
-    panel = (*ANALYSTS, macro.ANALYST)  # the one line
-
-    for analyst in panel:
-        brief = analyst.brief(SNAPSHOT, PUT, TERMS)
-        assert type(brief) is analyst.facts
-        prompt = load_prompt(analyst.name, tmp_path if analyst.name == "macro" else None)
-        check_prompt(prompt, tuple(analyst.facts.model_fields), analyst.reply)
-        assert prompt.messages(brief.facts())
-    question = load_prompt("macro", tmp_path).messages(macro.ANALYST.brief(SNAPSHOT, PUT, TERMS).facts())[-1]
-    assert question["content"] == "SPY 515/510 put spread, 2026-04-17, VIX 17.5"
