@@ -6,14 +6,15 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from mahler_agents.analysts import ANALYSTS, Analyst
-from mahler_agents.nodes import advisors, review
+from mahler_agents.analysts.debate import turns
+from mahler_agents.nodes import advisors, debate, review
 from mahler_agents.nodes.tracing import traced
 from mahler_agents.review import ReviewContext, ReviewInput, ReviewState
 
 ReviewGraph = CompiledStateGraph[ReviewState, ReviewContext, ReviewInput, ReviewState]
 
 
-def build(analysts: Sequence[Analyst] = ANALYSTS) -> ReviewGraph:
+def build(analysts: Sequence[Analyst] = ANALYSTS, debate_rounds: int = 0) -> ReviewGraph:
     """Return the compiled graph: input `ReviewInput`, context `ReviewContext`, output `ReviewState`."""
     graph = StateGraph(ReviewState, context_schema=ReviewContext, input_schema=ReviewInput)
     graph.add_node("brief", advisors.brief(analysts))
@@ -27,7 +28,12 @@ def build(analysts: Sequence[Analyst] = ANALYSTS) -> ReviewGraph:
     for analyst in analysts:
         graph.add_node(analyst.name, advisors.analyst(analyst))
         graph.add_edge("brief", analyst.name)
-    graph.add_edge([analyst.name for analyst in analysts], "fund_manager")
+    heard = [analyst.name for analyst in analysts]
+    for turn in turns(debate_rounds):
+        graph.add_node(turn.name, debate.debater(turn))
+        graph.add_edge(heard, turn.name)
+        heard = [turn.name]
+    graph.add_edge(heard, "fund_manager")
     graph.add_edge("fund_manager", "advisory")
     graph.add_conditional_edges("advisory", review.route_after_advisory)
     graph.add_conditional_edges("size", review.route_after_size)

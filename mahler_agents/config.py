@@ -85,6 +85,8 @@ class DeskConfig(Frozen):
     """The lowest credit that an entry may concede to, as a share of the credit that the screen saw; sized on."""
     live_requires_verdict: bool = True
     """Live only: without a verdict nothing is traded."""
+    debate_rounds: Annotated[int, Field(ge=0, le=5)] = 0
+    """Rounds in which a bull and a bear argue between the analysts and the fund manager."""
     commission_per_contract_and_leg: Annotated[float, Field(ge=0), AfterValidator(_whole_cents)] = 1.0
     """Dollars in whole cents, charged by the embedded broker."""
 

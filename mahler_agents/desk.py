@@ -15,9 +15,11 @@ from typing import Self
 
 from mahler_agents.analysts import ANALYSTS, Analyst, Terms
 from mahler_agents.analysts import fund_manager as manager
+from mahler_agents.analysts.base import Brief, StrictReply
+from mahler_agents.analysts.debate import ArgumentReply, DebateBrief, Side
 from mahler_agents.clock import Clock, Ids, SystemClock, utc_text
 from mahler_agents.config import DeskConfig, environment_from
-from mahler_agents.errors import InputError
+from mahler_agents.errors import ConfigError, InputError
 from mahler_agents.execution import Ledger, PaperBroker, reconcile, wait_for
 from mahler_agents.exits import ExitParams
 from mahler_agents.graphs import monitor, review
@@ -98,11 +100,11 @@ class Desk:
         # A folder that was named is checked even if no model is asked: what is wrong in it is told now.
         loaded = self._load_prompts(prompts) if prompts or self.model.kind != "none" else {}
         self.prompts = loaded if self.model.kind != "none" else {}
-        self._models.check([*(analyst.name for analyst in self.analysts), manager.NAME])
+        self._models.check(self._roles())
         self._clock = clock or SystemClock()
         self._ids = ids or Ids()
         self._environ = environ
-        self._graph = review.build(self.analysts)
+        self._graph = review.build(self.analysts, self.config.debate_rounds)
         self._monitor_graph = monitor.build()
         self._stack = AsyncExitStack()
 
@@ -224,8 +226,16 @@ class Desk:
     def _load_prompts(self, folder: Path | None) -> dict[str, Prompt]:
         """Read and check every role's prompt now, so that a slip in one is the user's to mend before anything runs."""
         prompts: dict[str, Prompt] = {}
-        roles = [(analyst.name, analyst.facts, analyst.reply) for analyst in self.analysts]
-        for name, facts, reply in [*roles, (manager.NAME, manager.FundManagerBrief, manager.VerdictReply)]:
+        for name, (facts, reply) in self._roles().items():
             prompts[name] = load_prompt(name, folder)
             check_prompt(prompts[name], tuple(facts.model_fields), reply)
+        verdict = prompts[manager.NAME]
+        if self.config.debate_rounds and "arguments" not in verdict.used_variables:
+            raise ConfigError(f"{verdict.path}: show `arguments`, or the fund manager does not hear the debate")
         return prompts
+
+    def _roles(self) -> dict[str, tuple[type[Brief], type[StrictReply]]]:
+        """Return what each role that a model plays reads and must write."""
+        panel = {analyst.name: (analyst.facts, analyst.reply) for analyst in self.analysts}
+        sides = {side.value: (DebateBrief, ArgumentReply) for side in Side if self.config.debate_rounds}
+        return {**panel, **sides, manager.NAME: (manager.FundManagerBrief, manager.VerdictReply)}

@@ -18,6 +18,8 @@ class Stage(StrEnum):
     """`(ScreenReport, reviewed candidates)`."""
     ANALYST = "analyst"
     """`Opinion` or `Failure`."""
+    DEBATE = "debate"
+    """`Argument` or `Failure`."""
     FUND_MANAGER = "fund_manager"
     """`Verdict` or `Failure`."""
     ADVISORY = "advisory"

@@ -6,6 +6,7 @@ from typing import Any
 
 from mahler_agents.advisory import Advice
 from mahler_agents.analysts.base import Brief, Opinion
+from mahler_agents.analysts.debate import Argument
 from mahler_agents.analysts.fund_manager import Verdict
 from mahler_agents.clock import Clock, utc_text
 from mahler_agents.execution import Position
@@ -145,6 +146,12 @@ class Recording:
         row = opinion.model_dump(mode="json")
         row |= {"details": as_json(row["details"]), **_grounding(row.pop("grounding"))}
         self._writer.insert("opinions", {"candidate_id": candidate_id, **row})
+
+    def argument(self, candidate_id: str, argument: Argument) -> None:
+        """Record one turn of the debate."""
+        row = argument.model_dump(mode="json")
+        row |= _grounding(row.pop("grounding"))
+        self._writer.insert("arguments", {"candidate_id": candidate_id, **row})
 
     def failure(self, candidate_id: str, failure: Failure) -> None:
         """Record that a role gave no opinion or verdict, and why."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypedDict
 
 from mahler_agents.advisory import Advice
 from mahler_agents.analysts.base import Brief, Opinion, Terms
+from mahler_agents.analysts.debate import Argument
 from mahler_agents.analysts.fund_manager import Verdict
 from mahler_agents.clock import Clock
 from mahler_agents.config import DeskConfig
@@ -36,6 +37,7 @@ class ReviewState(ReviewInput, total=False):
 
     briefs: dict[str, Brief]
     opinions: Annotated[list[Opinion], add]
+    arguments: Annotated[list[Argument], add]
     failures: Annotated[list[Failure], add]
     verdict: Verdict | None
     advice: Advice
@@ -57,6 +59,8 @@ class Review(Frozen):
 
     candidate: Candidate
     opinions: tuple[Opinion, ...] = ()
+    arguments: tuple[Argument, ...] = ()
+    """The debate in its order; empty without one."""
     failures: tuple[Failure, ...] = ()
     verdict: Verdict | None = None
     advice: Advice | None = None
@@ -72,6 +76,7 @@ def review_of(state: ReviewState) -> Review:
     return Review(
         candidate=state["candidate"],
         opinions=tuple(state.get("opinions", ())),
+        arguments=tuple(state.get("arguments", ())),
         failures=tuple(state.get("failures", ())),
         verdict=state.get("verdict"),
         advice=state.get("advice"),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
-from mahler_agents.analysts import ANALYSTS, fund_manager
+from mahler_agents.analysts import ANALYSTS, debate, fund_manager
 from mahler_agents.analysts.base import Brief, Opinion, Stance
 from mahler_agents.analysts.trade import TradeBrief, break_even_probability
 from mahler_agents.analysts.volatility import term_structure
@@ -23,9 +23,11 @@ from mahler_agents.types import SpreadType
 
 SNAPSHOT = make_snapshot(headlines=("Index falls 2.5% in 3 days", "Payrolls beat forecasts by 40,000"))
 CANDIDATES = [make_candidate(SNAPSHOT, spread_type=spread_type) for spread_type in SpreadType]
-ROLES: dict[str, tuple[type[Brief], type[BaseModel]]] = {one.name: (one.facts, one.reply) for one in ANALYSTS} | {
+FORECASTERS: dict[str, tuple[type[Brief], type[BaseModel]]] = {one.name: (one.facts, one.reply) for one in ANALYSTS} | {
     fund_manager.NAME: (fund_manager.FundManagerBrief, fund_manager.VerdictReply)
 }
+DEBATERS = {side.value: (debate.DebateBrief, debate.ArgumentReply) for side in debate.Side}
+ROLES = FORECASTERS | DEBATERS
 OWN_WORDS = {
     "greeks": "dominant_risk",
     "technical": "trend",
@@ -40,7 +42,7 @@ NUMBER = re.compile(r"(?<![\w.-])-?\d[\d,]*(?:\.\d+)?(?![\w-])")
 
 def briefs_of(name: str) -> list[Brief]:
     """Return one role's briefs of a bull put and a bear call."""
-    if name != fund_manager.NAME:
+    if name not in {fund_manager.NAME, *DEBATERS}:
         (analyst,) = (one for one in ANALYSTS if one.name == name)
         return [analyst.brief(SNAPSHOT, candidate, TERMS) for candidate in CANDIDATES]
     told = [
@@ -57,7 +59,18 @@ def briefs_of(name: str) -> list[Brief]:
         for analyst in ("greeks", "volatility")
     ]
     failed = [failure("technical", FailureKind.TRUNCATED, "cut")]
-    return [fund_manager.brief(SNAPSHOT, candidate, TERMS, told, failed) for candidate in CANDIDATES]
+    argued = [argument(turn) for turn in debate.turns(2)]
+    if name in DEBATERS:
+        turn = debate.Turn(side=debate.Side(name), round=2)
+        heard = {"opinions": told, "failures": failed, "arguments": argued}
+        return [debate.brief(candidate, TERMS, turn, **heard) for candidate in CANDIDATES]
+    return [fund_manager.brief(SNAPSHOT, one, TERMS, told, failed, arguments=argued) for one in CANDIDATES]
+
+
+def argument(turn: debate.Turn, summary: str = "Theta of 1.31 is thin.") -> debate.Argument:
+    """Return what one side said in its turn."""
+    said = {"summary": summary, "strength": debate.Strength.WEAK, "brief_hash": "b", "prompt_hash": "p", "model": "m"}
+    return debate.Argument(side=turn.side, round=turn.round, **said)
 
 
 def numbers_in(text: str) -> set[float]:
@@ -91,6 +104,11 @@ def role(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def prompt(role: str) -> Prompt:
     return load_prompt(role)
+
+
+@pytest.fixture(params=FORECASTERS)
+def forecaster(request: pytest.FixtureRequest) -> Prompt:
+    return load_prompt(request.param)
 
 
 def test_every_prompt_fits_its_brief_and_its_reply(role: str, prompt: Prompt) -> None:
@@ -191,7 +209,8 @@ def test_a_worked_examples_indicators_agree_with_each_other() -> None:
         assert facts["term_structure"] == term_structure(facts["term_structure_ratio"])
 
 
-def test_the_worked_examples_balance_for_and_against(prompt: Prompt) -> None:
+def test_the_worked_examples_balance_for_and_against(forecaster: Prompt) -> None:
+    prompt = forecaster
     replies = [example.reply for example in prompt.front.examples]
     assert min(reply["confidence"] for reply in replies) < 0.4
     assert max(reply["confidence"] for reply in replies) >= 0.7
@@ -204,13 +223,21 @@ def test_the_worked_examples_balance_for_and_against(prompt: Prompt) -> None:
         assert {reply["approved"] for reply in replies} == {True, False}
 
 
-def test_every_prompt_asks_for_an_honest_forecast_and_defines_its_numbers(role: str, prompt: Prompt) -> None:
-    text = prompt.system.lower()
+@pytest.mark.parametrize("side", DEBATERS)
+def test_a_debater_is_asked_for_an_honest_case_and_shown_a_weak_and_a_strong_one(side: str) -> None:
+    prompt = load_prompt(side)
+    assert "call a weak case weak" in prompt.system
+    assert {example.reply["strength"] for example in prompt.front.examples} == {"weak", "strong"}
+    assert {example.brief["opposing"] is None for example in prompt.front.examples} == {True, False}
+
+
+def test_every_forecaster_is_asked_for_an_honest_forecast_and_told_what_its_numbers_mean(forecaster: Prompt) -> None:
+    text = forecaster.system.lower()
     assert "honest forecast" in text
     assert "conviction to take this trade" in text
     assert "probability, 0 to 1, that p&l after fees under the exit policy is above 0" in text
     assert "break-even probability" in text
-    assert f"- {OWN_WORDS[role]}:" in text
+    assert f"- {OWN_WORDS[forecaster.name]}:" in text
 
 
 @pytest.mark.parametrize("word", ["paper", "simulat", "no real money", "risk-free", "should approve", "lean towards"])
@@ -218,7 +245,9 @@ def test_no_prompt_gives_a_reason_to_approve_that_is_not_the_trade(prompt: Promp
     assert word not in prompt.text.lower()
 
 
-@pytest.mark.parametrize(("name", "fence"), [("sentiment", "headlines"), ("fund_manager", "opinions")])
+@pytest.mark.parametrize(
+    ("name", "fence"), [("sentiment", "headlines"), ("fund_manager", "opinions"), ("bear", "opposing")]
+)
 def test_untrusted_text_is_fenced_and_labelled_as_data(name: str, fence: str) -> None:
     prompt = load_prompt(name)
     assert f"between <{fence}> tags" in prompt.system
@@ -227,6 +256,10 @@ def test_untrusted_text_is_fenced_and_labelled_as_data(name: str, fence: str) ->
         (analyst,) = (one for one in ANALYSTS if one.name == name)
         market = dataclasses.replace(SNAPSHOT.underlyings["SPY"], headlines=make_headlines(attack))
         brief = analyst.brief(dataclasses.replace(SNAPSHOT, underlyings={"SPY": market}), CANDIDATES[0], TERMS)
+    elif name in DEBATERS:
+        turn, bull = debate.Turn(side=debate.Side(name), round=1), debate.Turn(side=debate.Side.BULL, round=1)
+        heard = {"opinions": [], "failures": [], "arguments": [argument(bull, attack)]}
+        brief = debate.brief(CANDIDATES[0], TERMS, turn, **heard)
     else:
         told = Opinion(
             analyst="greeks",

@@ -66,13 +66,18 @@ def side_of(value: float | None, reference: float | None) -> str | None:
     return "at" if value == reference else "above" if value > reference else "below"
 
 
-class Reply(BaseModel):
+class StrictReply(BaseModel):
     """What a model must write, to the letter: strict types, no field more, no number out of range."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
     summary: Annotated[str, Field(min_length=1, max_length=600)]
     """One or two sentences."""
+
+
+class Reply(StrictReply):
+    """The reply of every role that forecasts."""
+
     confidence: Probability
     """Conviction to take this trade."""
     p_profit: Probability

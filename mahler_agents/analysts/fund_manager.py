@@ -8,47 +8,25 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mahler_agents.analysts.base import Opinion, Probability, Reply, Stance, Terms, rounded
+from mahler_agents.analysts.base import Opinion, Probability, Reply, Terms, rounded
+from mahler_agents.analysts.debate import Argument, ArgumentFact, argument_facts
 from mahler_agents.analysts.grounding import Grounding
-from mahler_agents.analysts.trade import TradeBrief, trade_facts
-from mahler_agents.analysts.untrusted import sanitised
+from mahler_agents.analysts.panel import PanelBrief, panel_facts
+from mahler_agents.analysts.trade import trade_facts
 from mahler_agents.llm.failures import Failure
 from mahler_agents.market.snapshot import Account, Snapshot
 from mahler_agents.screen import Candidate
 from mahler_agents.types import Frozen
 
 NAME = "fund_manager"
-QUORUM = 2
-"""Opinions without which the fund manager is not asked: there is no verdict then."""
 MAX_CONTRACTS = 100
-MAX_SUMMARY_CHARS = 400
 
 
-class OpinionFact(Frozen):
-    """One analyst's opinion as the fund manager reads it."""
+class FundManagerBrief(PanelBrief):
+    """What the panel and the debate said, and what the account carries; None where the snapshot holds no account."""
 
-    analyst: str
-    stance: Stance
-    confidence: Probability
-    p_profit: Probability
-    summary: str
-    """Sanitised: a model wrote it, perhaps after a headline that meant to be obeyed."""
-
-
-class UnavailableFact(Frozen):
-    """An analyst that gave no opinion: neither for the trade nor against it."""
-
-    analyst: str
-    kind: str
-    """Code of the failure, e.g. `timeout`."""
-
-
-class FundManagerBrief(TradeBrief):
-    """What the panel said and what the account carries; None where the snapshot holds no account."""
-
-    opinions: tuple[OpinionFact, ...]
-    """By analyst's name, so that the brief does not depend on which reply came first."""
-    unavailable: tuple[UnavailableFact, ...]
+    arguments: tuple[ArgumentFact, ...]
+    """The debate in its order; empty if there was none."""
     equity_dollars: int | None
     heat_pct: float | None
     """Risk of all positions and pending orders, percent of equity."""
@@ -91,25 +69,15 @@ def brief(
     terms: Terms,
     opinions: Iterable[Opinion],
     failures: Iterable[Failure],
+    *,
+    arguments: Iterable[Argument] = (),
 ) -> FundManagerBrief:
     """Return the fund manager's facts about one candidate."""
     return FundManagerBrief(
         **trade_facts(candidate, terms),
-        opinions=tuple(_opinion_fact(one) for one in sorted(opinions, key=lambda one: one.analyst)),
-        unavailable=tuple(
-            UnavailableFact(analyst=one.role, kind=one.kind.value) for one in sorted(failures, key=lambda one: one.role)
-        ),
+        **panel_facts(opinions, failures),
+        arguments=argument_facts(arguments),
         **_portfolio_facts(snapshot.account, candidate.spread.underlying),
-    )
-
-
-def _opinion_fact(opinion: Opinion) -> OpinionFact:
-    return OpinionFact(
-        analyst=opinion.analyst,
-        stance=opinion.stance,
-        confidence=round(opinion.confidence, 2),
-        p_profit=round(opinion.p_profit, 2),
-        summary=sanitised(opinion.summary, MAX_SUMMARY_CHARS),
     )
 
 

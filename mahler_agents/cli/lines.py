@@ -66,6 +66,13 @@ def _opinion(outcome: Any) -> list[str]:
     return [f"{plain(outcome.analyst)}: {line}" for line in told]
 
 
+def _argument(outcome: Any) -> list[str]:
+    if isinstance(outcome, Failure):
+        return _failure(outcome)
+    told = [phrases.argument(outcome), *phrases.ungrounded(outcome.grounding)]
+    return [f"{outcome.side} {outcome.round}: {line}" for line in told]
+
+
 def _verdict(outcome: Any) -> list[str]:
     if isinstance(outcome, Failure):
         return _failure(outcome)
@@ -99,6 +106,7 @@ _LINES: Mapping[Stage, Callable[[Any], list[str]]] = {
     Stage.SNAPSHOT: _snapshot,
     Stage.SCREEN: _screen,
     Stage.ANALYST: _opinion,
+    Stage.DEBATE: _argument,
     Stage.FUND_MANAGER: _verdict,
     Stage.ADVISORY: _advice,
     Stage.SIZE: _sizing,

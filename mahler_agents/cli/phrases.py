@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 from mahler_agents.cli.text import cents, count, dollars, per_share, percent, plain
 from mahler_agents.llm.failures import ACTIONS, Failure
-from mahler_agents.record.rows import FailureRow, FillRow, GroundingRow, OpinionRow, SizingRow, VerdictRow
+from mahler_agents.record.rows import ArgumentRow, FailureRow, FillRow, GroundingRow, OpinionRow, SizingRow, VerdictRow
 from mahler_agents.types import CONTRACT_MULTIPLIER
 
 if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show` has no use for
     from mahler_agents.analysts.base import Opinion
+    from mahler_agents.analysts.debate import Argument
     from mahler_agents.analysts.fund_manager import Verdict
     from mahler_agents.analysts.grounding import Grounding
     from mahler_agents.execution.orders import Traded
@@ -22,6 +23,11 @@ _ACTIONS = {kind.value: action for kind, action in ACTIONS.items()}
 def opinion(said: "Opinion | OpinionRow") -> str:
     """Return an analyst's opinion on one line."""
     return f"{said.stance}, {_numbers(said)}: {plain(said.summary)}"
+
+
+def argument(said: "Argument | ArgumentRow") -> str:
+    """Return one turn of the debate on one line."""
+    return f"{said.strength}: {plain(said.summary)}"
 
 
 def verdict(said: "Verdict | VerdictRow") -> str:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mahler_agents.analysts import fund_manager
+from mahler_agents.analysts.debate import is_turn
 from mahler_agents.analysts.grounding import Grounding
 from mahler_agents.cli import phrases
 from mahler_agents.cli.console import print_noted
@@ -102,6 +103,9 @@ def _reviewed(review: Review) -> _Lines:
     for opinion in review.opinions:
         yield words(opinion.analyst), phrases.opinion(opinion)
         yield from _ungrounded(opinion.grounding)
+    for turn in review.arguments:
+        yield f"{turn.side} {turn.round}", phrases.argument(turn)
+        yield from _ungrounded(turn.grounding)
     for failed in review.failures:
         yield words(failed.role), Text(phrases.failure(failed), style="yellow")
     if review.verdict is not None:
@@ -154,18 +158,27 @@ def _ending(result: ScanResult, next_command: str) -> _Lines:
 def _advisors(result: ScanResult, next_command: str) -> _Lines:
     """Count what the advisors failed at: opinions and verdicts that are missing, numbers that no brief holds."""
     failures = [failed for review in result.reviews for failed in review.failures]
-    missing = [failed for failed in failures if failed.role != fund_manager.NAME]
+    unsaid = [failed for failed in failures if is_turn(failed.role)]
+    missing = [failed for failed in failures if failed not in unsaid and failed.role != fund_manager.NAME]
     silent = [failed for failed in failures if failed.role == fund_manager.NAME]
     if missing:
         told = f"{count(len(missing), 'analyst')} failed: {_kinds(missing)}; run `{next_command}`"
         yield "failures", Text(plain(told), style="yellow")
+    if unsaid:
+        told = f"{count(len(unsaid), 'turn')} failed: {_kinds(unsaid)}; run `{next_command}`"
+        yield "debate", Text(plain(told), style="yellow")
     if silent:
         kinds = Counter(failed.kind.value for failed in silent)
         skipped = sum(review.decision.reason is Reason.NO_VERDICT for review in result.reviews)
         then = f"{skipped:,} skipped as {Reason.NO_VERDICT}" if skipped else "left to the rules alone"
         told = f"{count(len(silent), 'candidate')} ({counts(kinds)}): {then}"
         yield "no verdict", Text(plain(told), style="yellow")
-    said = [one for review in result.reviews for one in (*review.opinions, review.verdict) if one is not None]
+    said = [
+        one
+        for review in result.reviews
+        for one in (*review.opinions, *review.arguments, review.verdict)
+        if one is not None
+    ]
     found = [one.grounding for one in said if one.grounding is not None]
     if sum(len(one.ungrounded) for one in found):
         numbers, strange = sum(one.numbers for one in found), sum(len(one.ungrounded) for one in found)

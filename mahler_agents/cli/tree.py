@@ -133,6 +133,8 @@ def _said(candidate: CandidateTrace) -> dict[str, list[Text]]:
     for opinion in candidate.opinions:
         details = [Text(f"{plain(name)}: {plain(value)}", style="dim") for name, value in opinion.details.items()]
         said[opinion.analyst] = [Text(phrases.opinion(opinion)), *_ungrounded(opinion.grounding), *details]
+    for turn in candidate.arguments:
+        said[f"{turn.side}_{turn.round}"] = [Text(phrases.argument(turn)), *_ungrounded(turn.grounding)]
     for failed in candidate.failures:
         said[failed.role] = _failure(failed)
     if candidate.verdict is not None:

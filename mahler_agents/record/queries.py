@@ -14,6 +14,7 @@ from mahler_agents.errors import UnknownIdError
 from mahler_agents.record.database import connect, database_errors, open_database
 from mahler_agents.record.rows import (
     AdviceRow,
+    ArgumentRow,
     CallRow,
     CandidateTrace,
     ConstraintRow,
@@ -123,7 +124,8 @@ class Reader:
         spans = self._spans(run_id)
         opinions = self._opinions(run_id)
         failures = self._of_run("failures", FailureRow, run_id, order="rowid")
-        verdicts = self._verdicts(run_id)
+        arguments = self._checked("arguments", ArgumentRow, run_id)
+        verdicts = self._checked("verdicts", VerdictRow, run_id)
         advice = self._of_run("advice", AdviceRow, run_id)
         sizings = self._sizings(run_id)
         orders = self._orders(run_id)
@@ -134,6 +136,7 @@ class Reader:
                 row,
                 spans=tuple(spans.get(row["id"], ())),
                 opinions=tuple(opinions.get(row["id"], ())),
+                arguments=tuple(arguments.get(row["id"], ())),
                 failures=tuple(failures.get(row["id"], ())),
                 verdict=_only(verdicts.get(row["id"], ())),
                 advice=_only(advice.get(row["id"], ())),
@@ -163,11 +166,12 @@ class Reader:
             opinions[row["candidate_id"]].append(said)
         return opinions
 
-    def _verdicts(self, run_id: str) -> Mapping[str, list[VerdictRow]]:
-        verdicts: dict[str, list[VerdictRow]] = defaultdict(list)
-        for row in self._rows(f"SELECT * FROM verdicts WHERE {_OF_RUN}", run_id):
-            verdicts[row["candidate_id"]].append(_read(VerdictRow, row, grounding=_grounding(row)))
-        return verdicts
+    def _checked(self, table: str, kind: type[T], run_id: str) -> Mapping[str, list[T]]:
+        """Return the rows of a table of texts whose numbers were checked, in the order in which they were written."""
+        found: dict[str, list[T]] = defaultdict(list)
+        for row in self._rows(f"SELECT * FROM {table} WHERE {_OF_RUN} ORDER BY rowid", run_id):
+            found[row["candidate_id"]].append(_read(kind, row, grounding=_grounding(row)))
+        return found
 
     def _sizings(self, run_id: str) -> Mapping[str, list[SizingRow]]:
         sizings: dict[str, list[SizingRow]] = defaultdict(list)
@@ -231,7 +235,7 @@ def _unfinished(span_id: str, calls: list[sqlite3.Row]) -> SpanRow:
     """Return the span of a node that has made calls and has not ended: it is at work, or its process died."""
     return SpanRow(
         id=span_id,
-        name=calls[0]["role"],
+        name=span_id.rpartition(".")[2],
         status="unfinished",
         started_at=calls[0]["started_at"],
         milliseconds=None,

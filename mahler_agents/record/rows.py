@@ -137,6 +137,17 @@ class OpinionRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArgumentRow:
+    """One turn of the debate."""
+
+    side: str
+    round: int
+    strength: str
+    summary: str
+    grounding: GroundingRow | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FailureRow:
     """A role that gave no opinion or verdict."""
 
@@ -287,6 +298,7 @@ class CandidateTrace(SpreadRow):
     reason: str | None
     spans: tuple[SpanRow, ...] = ()
     opinions: tuple[OpinionRow, ...] = ()
+    arguments: tuple[ArgumentRow, ...] = ()
     failures: tuple[FailureRow, ...] = ()
     verdict: VerdictRow | None = None
     advice: AdviceRow | None = None

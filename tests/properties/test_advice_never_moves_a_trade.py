@@ -10,6 +10,7 @@ from desks import rows, scan, trade
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mahler_agents.config import DeskConfig
 from mahler_agents.testing.scripted import (
     ScriptedModel,
     ScriptedReply,
@@ -92,6 +93,15 @@ def test_paper_orders_are_the_same_to_the_byte_whatever_the_model_does(behaviour
         scan(database, _model(behaviours).endpoint)
         assert trade(database) == _without_a_model()
         assert b"filled" in trade(database)
+
+
+@settings(max_examples=at_scale(200))
+@given(behaviours=st.lists(_behaviour(), min_size=1, max_size=12), rounds=st.integers(1, 3))
+def test_so_are_they_after_a_debate(behaviours: list[object], rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "desk.db"
+        scan(database, _model(behaviours).endpoint, config=DeskConfig(debate_rounds=rounds))
+        assert trade(database) == _without_a_model()
 
 
 @settings(max_examples=at_scale(200))

@@ -11,6 +11,7 @@ from mahler_agents.record.migrations import (
     m006_portfolio_delta,
     m007_llm_costs,
     m008_groundedness,
+    m009_debate,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -25,6 +26,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m006_portfolio_delta,
         m007_llm_costs,
         m008_groundedness,
+        m009_debate,
     )
 )
 """Name and statements of every migration, oldest first."""
