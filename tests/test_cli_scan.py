@@ -162,8 +162,8 @@ def truncated_greeks(request: ScriptedRequest) -> ScriptedReply:
 
 
 def silent_manager(request: ScriptedRequest) -> ScriptedReply:
-    """The fund manager's provider refuses; all else is as it should be."""
-    return http_error(401) if request.role == "fund_manager" else favourable(request)
+    """The fund manager's request is refused; all else is as it should be."""
+    return http_error(400) if request.role == "fund_manager" else favourable(request)
 
 
 def test_one_failed_analyst_is_one_line_that_says_where_to_look(
@@ -186,13 +186,13 @@ def test_a_missing_verdict_is_counted_with_what_became_of_its_candidate(
     monkeypatch.setenv("COLUMNS", "1000")
     config = DeskConfig(max_candidates=1, environment=environment)
     shown = reported(scan(tmp_path / "desk.db", ScriptedModel(silent_manager).endpoint, config=config), Terminal())
-    assert f"1 candidate (1 auth): {then}" in shown
+    assert f"1 candidate (1 bad request): {then}" in shown
     assert "analyst failed" not in shown
 
 
 def test_a_missing_quorum_is_a_missing_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
-    model = ScriptedModel(lambda request: favourable(request) if request.role == "greeks" else http_error(401))
+    model = ScriptedModel(lambda request: favourable(request) if request.role == "greeks" else http_error(400))
     shown = reported(scan(tmp_path / "desk.db", model.endpoint, config=DeskConfig(max_candidates=1)), Terminal())
     assert "3 analysts failed: " in shown
     assert "1 candidate (1 no quorum): left to the rules alone" in shown

@@ -38,8 +38,8 @@ def eloquent(request: ScriptedRequest) -> ScriptedReply:
 
 
 def mute_bear(request: ScriptedRequest) -> ScriptedReply:
-    """The bear's provider refuses; all else is as it should be."""
-    return http_error(401) if request.role == "bear" else favourable(request)
+    """The bear's requests are refused; all else is as it should be."""
+    return http_error(400) if request.role == "bear" else favourable(request)
 
 
 def test_without_rounds_there_is_no_debate_in_the_graph_the_prompts_or_the_calls(tmp_path: Path) -> None:
@@ -115,21 +115,21 @@ def test_a_side_that_fails_is_told_as_unavailable_in_each_of_its_turns(
     model = ScriptedModel(mute_bear)
     result = scan(tmp_path / "desk.db", model.endpoint, config=TWO_ROUNDS)
     review = result.reviews[0]
-    assert [(one.role, one.kind.value) for one in review.failures] == [("bear_1", "auth"), ("bear_2", "auth")]
+    assert [(one.role, one.kind.value) for one in review.failures] == [("bear_1", "bad_request"), ("bear_2", "bad_request")]
     assert [one.side for one in review.arguments] == [Side.BULL, Side.BULL]
     assert review.verdict is not None
     (manager,) = [one.messages[-1]["content"] for one in model.requests if one.role == "fund_manager"]
-    assert "bear_1: unavailable (auth)" in manager
+    assert "bear_1: unavailable (bad_request)" in manager
     stream = io.StringIO()
     print_report(make_console(stream), result, hint=None, next_command="mahler trace show x")
-    assert "2 turns failed: bear_1 (auth) and bear_2 (auth); run `mahler trace show x`" in stream.getvalue()
+    assert "2 turns failed: bear_1 (bad_request) and bear_2 (bad_request); run `mahler trace show x`" in stream.getvalue()
     assert "analyst failed" not in stream.getvalue()
     assert main(["trace", "show", "latest", "--db", str(tmp_path / "desk.db")]) == 0
-    assert capsys.readouterr().out.count("failed (auth): ") == 2
+    assert capsys.readouterr().out.count("failed (bad_request): ") == 2
 
 
 def test_without_a_quorum_there_is_nothing_to_debate(tmp_path: Path) -> None:
-    model = ScriptedModel(lambda request: favourable(request) if request.role == "greeks" else http_error(401))
+    model = ScriptedModel(lambda request: favourable(request) if request.role == "greeks" else http_error(400))
     result = scan(tmp_path / "desk.db", model.endpoint, config=TWO_ROUNDS)
     assert not SIDES & {request.role for request in model.requests}
     assert not [one for one in result.reviews[0].failures if one.role in TURNS]
