@@ -11,7 +11,7 @@ SOURCES := mahler_agents graphs tests bench
 TYPED := mahler_agents mahler_agents/graphs
 
 .DEFAULT_GOAL := help
-.PHONY: help scan test check format wheel-smoke soak bench clean
+.PHONY: help scan test check format wheel-smoke soak bench bench-full clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ soak: $(VENV)/.dev ## the long suites, at full count
 
 bench: $(VENV)/.dev ## measure, side by side
 	$(BIN)/python -m bench
+
+bench-full: bench ## and the simulated quarter, with a profile of where its time goes
+	$(BIN)/python -m bench.simulation 2026-01-02 2026-03-31
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) build dist *.egg-info

@@ -4,7 +4,7 @@ import os
 import platform
 from dataclasses import dataclass
 
-from bench import llm_call, many_calls, pricing, review_graph, screen_chain, start_up
+from bench import llm_call, many_calls, pricing, review_graph, screen_chain, simulation, start_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,7 @@ def main() -> None:
         Target(figure="above_bind_ms", at_most=1.5, unit="ms"),
         Target(figure="to_structured", at_most=1, unit="times"),
     )
+    _show("(g) simulated sessions through the real graphs, a pass every 5 minutes, LLM off", simulation.run())
 
 
 if __name__ == "__main__":
