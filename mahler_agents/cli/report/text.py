@@ -58,7 +58,8 @@ def _trades(made: TradeStatistics) -> _Notes:
     yield "per trade", f"{cents(made.mean_dollars)} on average"
     if made.best is not None and made.worst is not None:
         yield "best", _named(made.best)
-        yield "worst", _named(made.worst)
+        if made.trades > 1:
+            yield "worst", _named(made.worst)
 
 
 def _named(trade: NamedTrade) -> str:
