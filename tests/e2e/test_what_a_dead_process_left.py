@@ -6,7 +6,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from desks import START, scan
@@ -19,43 +19,75 @@ from mahler_agents.market.sample import SampleMarket
 from mahler_agents.screen import ScreenParams
 from mahler_agents.types import Reason
 
-STEPS: dict[str, tuple[type, str, bool]] = {
-    "before the intent": (Ledger, "reserve", False),
-    "after the intent": (Ledger, "reserve", True),
-    "before it is sent": (Ledger, "mark_sent", False),
-    "after it was marked as sent": (Ledger, "mark_sent", True),
-    "before it is taken by the broker": (PaperBooks, "take", False),
-    "after it was taken by the broker": (PaperBooks, "take", True),
-    "before its first price is noted": (Ledger, "note_price", False),
-    "before the booking": (Ledger, "book", False),
-    "after the booking": (Ledger, "book", True),
+
+class Step(NamedTuple):
+    """Where a process dies: before or after a call of a method, counted from 1."""
+
+    owner: type
+    name: str
+    after: bool
+    call: int = 2
+    largest_fill: int | None = None
+    """What the embedded market takes at one instant: orders fill in parts."""
+
+
+STEPS = {
+    "before the intent": Step(Ledger, "reserve", after=False),
+    "after the intent": Step(Ledger, "reserve", after=True),
+    "before it is sent": Step(Ledger, "mark_sent", after=False),
+    "after it was marked as sent": Step(Ledger, "mark_sent", after=True),
+    "before its first price is noted": Step(Ledger, "note_price", after=False, call=1),
+    "before it is taken by the broker": Step(PaperBooks, "take", after=False),
+    "after it was taken by the broker": Step(PaperBooks, "take", after=True),
+    "before it is booked as accepted": Step(Ledger, "book", after=False, call=1),
+    "after it was booked as accepted": Step(Ledger, "book", after=True, call=1),
+    "after its second price was noted": Step(Ledger, "note_price", after=True),
+    "before the fill": Step(PaperBooks, "change", after=False),
+    "after the fill": Step(PaperBooks, "change", after=True),
+    "before the booking of the fill": Step(Ledger, "book", after=False),
+    "after the booking of the fill": Step(Ledger, "book", after=True),
+    # The first order has two prices, the second of which fills it: 3 of its 10 contracts, 3 more 30 seconds later.
+    "after the first partial fill": Step(PaperBooks, "change", after=True, call=2, largest_fill=3),
+    "after the booking of the first partial fill": Step(Ledger, "book", after=True, call=2, largest_fill=3),
+    "after the second partial fill": Step(PaperBooks, "change", after=True, call=3, largest_fill=3),
+    "after the booking of the second partial fill": Step(Ledger, "book", after=True, call=3, largest_fill=3),
+    "after what was left was canceled": Step(PaperBooks, "change", after=True, call=4, largest_fill=3),
+    "after the booking of the cancel": Step(Ledger, "book", after=True, call=4, largest_fill=3),
 }
 
 
-def die_at(step: str, database: Path) -> int:
-    """Run a scan in a forked child that kills itself at a step of its second order; return the child's signal."""
-    owner, name, after = STEPS[step]
+def die_at(step: Step, database: Path) -> int:
+    """Run a scan in a forked child that kills itself at a step; return the child's signal."""
     child = os.fork()
     if child == 0:
-        original: Callable[..., Any] = getattr(owner, name)
-        calls = 0
-
-        def fatal(*arguments: Any, **fields: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == 2 and not after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = original(*arguments, **fields)
-            if calls == 2:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
-
-        setattr(owner, name, fatal)
+        _arm(step)
         try:
             scan(database, "none", slot="first", seed_of_ids=3)
         finally:
             os._exit(1)
     return os.WTERMSIG(os.waitpid(child, 0)[1])
+
+
+def _arm(step: Step) -> None:
+    original: Callable[..., Any] = getattr(step.owner, step.name)
+    opened: Callable[..., None] = PaperBroker.__init__
+    calls = 0
+
+    def fatal(*arguments: Any, **fields: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == step.call and not step.after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*arguments, **fields)
+        if calls == step.call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    def opened_narrow(*arguments: Any, **fields: Any) -> None:
+        opened(*arguments, **fields, largest_fill=step.largest_fill)
+
+    setattr(step.owner, step.name, fatal)
+    PaperBroker.__init__ = opened_narrow
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -64,7 +96,7 @@ def test_after_a_kill_the_next_scan_has_no_order_pending_and_books_what_the_brok
 ) -> None:
     database = tmp_path / "desk.db"
     scan(database, "none", slot="nothing", screen_params=_nothing())  # imports, and the schema
-    assert die_at(step, database) == signal.SIGKILL
+    assert die_at(STEPS[step], database) == signal.SIGKILL
 
     scan(database, "none", slot="second", seed_of_ids=2)
 
@@ -74,8 +106,16 @@ def test_after_a_kill_the_next_scan_has_no_order_pending_and_books_what_the_brok
         ).fetchone()[0]
         held = dict(connection.execute("SELECT symbol, contracts FROM paper_positions WHERE contracts <> 0"))
         positions = connection.execute("SELECT short_symbol, long_symbol, contracts FROM positions").fetchall()
+        working = connection.execute(
+            "SELECT COUNT(*) FROM paper_orders WHERE state IN ('accepted', 'partial')"
+        ).fetchone()[0]
+        ours_and_theirs = [
+            connection.execute(f"SELECT * FROM {table} ORDER BY client_order_id, number").fetchall()
+            for table in ("fills", "paper_fills")
+        ]
     connection.close()
-    assert pending == 0
+    assert (pending, working) == (0, 0)
+    assert ours_and_theirs[0] == ours_and_theirs[1]
     ours: dict[str, int] = {}
     for short, long, contracts in positions:
         ours[short] = ours.get(short, 0) - contracts
