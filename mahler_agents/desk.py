@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mahler_agents.analysts import ANALYSTS, Analyst, Terms
+from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.analysts.base import Brief, StrictReply
 from mahler_agents.analysts.debate import ArgumentReply, DebateBrief, Side
@@ -21,7 +21,7 @@ from mahler_agents.clock import Clock, Ids, SystemClock, utc_text
 from mahler_agents.config import DeskConfig, environment_from
 from mahler_agents.errors import ConfigError, InputError
 from mahler_agents.execution import Ledger, PaperBroker, reconcile, wait_for
-from mahler_agents.exits import ExitParams
+from mahler_agents.exits import ExitPolicy
 from mahler_agents.graphs import monitor, review
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.budget import ScanBudget
@@ -64,7 +64,7 @@ class Desk:
         limits: RiskLimits | None = None,
         screen_params: ScreenParams | None = None,
         regime_params: RegimeParams | None = None,
-        exit_params: ExitParams | None = None,
+        exit_policy: ExitPolicy | None = None,
         call_limits: CallLimits | None = None,
         budget: ScanBudget | None = None,
         analysts: Sequence[Analyst] = ANALYSTS,
@@ -92,7 +92,7 @@ class Desk:
         self.limits = limits or (RiskLimits.live() if live else RiskLimits())
         self.screen_params = screen_params or ScreenParams()
         self.regime_params = regime_params or RegimeParams()
-        self.exit_params = exit_params or ExitParams()
+        self.exit_policy = exit_policy or ExitPolicy()
         self.call_limits = call_limits
         self.budget = budget or ScanBudget()
         self._prices = load_prices(environ)
@@ -161,10 +161,7 @@ class Desk:
                 llm = await stack.enter_async_context(router)
             parts = ScanParts(
                 config=self.config,
-                terms=Terms(
-                    exits=self.exit_params,
-                    commission_per_contract_and_leg=self.config.commission_per_contract_and_leg,
-                ),
+                exit_policy=self.exit_policy,
                 limits=self.limits,
                 screen_params=self.screen_params,
                 regime_params=self.regime_params,
@@ -193,8 +190,9 @@ class Desk:
                 return await scan.run()
 
     async def monitor(self, *, at: dt.datetime | None = None, slot: str | None = None) -> MonitorResult:
-        """Run one pass over the open positions: mark, decide, close, record.
+        """Run one pass over the open positions: mark, settle, evaluate the circuit breaker, decide, close, record.
 
+        Each is held to the thresholds under which it was entered, whatever this desk's policy is now.
         Raises `InputError` if the market has no such instant or the account has traded after it, `JobError` if trading
         failed: after every other position has been looked after.
         """
@@ -204,13 +202,13 @@ class Desk:
             recording = BookRecording(writer, self._clock)
             context = MonitorContext(
                 slot=slot or f"monitor-{utc_text(instant)}",
-                params=self.exit_params,
                 market=self.market,
                 broker=self._broker,
                 ledger=self._ledger,
                 breaker=self._breaker,
                 shadows=self._shadows,
                 commission=self.config.commission_per_contract_and_leg,
+                max_mark_age_seconds=self.config.max_mark_age_seconds,
                 wait=wait_for(self.market, self._clock),
                 recording=recording,
             )

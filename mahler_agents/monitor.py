@@ -3,15 +3,63 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from operator import add
+from typing import Annotated, TypedDict
 
-from mahler_agents.execution import Broker, Ledger, OrderUpdate, Position, Wait
-from mahler_agents.exits import ExitDecision, ExitParams, Mark
+from mahler_agents.execution import Broker, Ledger, OrderUpdate, Position, Settlement, Wait
+from mahler_agents.exits import ExitDecision, Mark
 from mahler_agents.market.snapshot import Account, Market
 from mahler_agents.recording import BookRecording
-from mahler_agents.risk import BreakerBook, BreakerDecision
+from mahler_agents.risk import BreakerBook, BreakerDecision, Reduction
 from mahler_agents.shadows import Shadow, ShadowBook
 from mahler_agents.types import Frozen, Quote
+
+
+class Due(Frozen):
+    """What is to be closed of a position in this pass, and why."""
+
+    rule: str
+    """Code of the exit rule, or of the circuit breaker's step; the rule of the outcome."""
+    contracts: int
+    mark: Mark
+    decision: ExitDecision | None = None
+    """What the exit rule compared; None if the circuit breaker asks."""
+    reduction: Reduction | None = None
+    """What the circuit breaker lets stay; None if it asks for nothing of this position."""
+
+
+class Closing(Frozen):
+    """A position that was closed, whole or in part, or that one tried to close."""
+
+    position: Position
+    """Before the pass."""
+    due: Due
+    order: OrderUpdate | None
+    """None if it could not be sent: a leg lost its quote, or it failed."""
+
+    @property
+    def closed(self) -> int:
+        """Contracts that the order closed."""
+        return 0 if self.order is None else self.order.contracts
+
+
+class Settled(Frozen):
+    """A position that its expiration closed."""
+
+    position: Position
+    """Before the pass."""
+    settlement: Settlement
+
+
+class Alert(Frozen):
+    """Something about a position that the user must know, and no rule acts on."""
+
+    code: str
+    """`no_mark`, `unsettled`, `assignment_risk`, `ex_dates_unknown`, `price_unknown`."""
+    entry_order_id: str
+    spread: str
+    """As a trader says it."""
+    text: str
 
 
 class MonitorInput(TypedDict):
@@ -20,27 +68,24 @@ class MonitorInput(TypedDict):
     at: dt.datetime
 
 
-class MonitorState(MonitorInput):
+class MonitorState(MonitorInput, total=False):
     """What a pass has so far; each stage adds its own. Keys of the maps are entry order ids."""
 
-    positions: NotRequired[tuple[Position, ...]]
-    quotes: NotRequired[Mapping[str, Quote]]
-    followed: NotRequired[tuple[Shadow, ...]]
-    marks: NotRequired[Mapping[str, Mark]]
-    exits: NotRequired[Mapping[str, ExitDecision]]
-    orders: NotRequired[Mapping[str, OrderUpdate]]
-    failed: NotRequired[Mapping[str, str]]
-    account: NotRequired[Account]
-    breaker: NotRequired[BreakerDecision]
-
-
-class Closing(Frozen):
-    """A position that a rule closed, or tried to."""
-
-    position: Position
-    decision: ExitDecision
-    order: OrderUpdate | None
-    """None if a leg lost its quote before the order could be sent."""
+    opened: tuple[Position, ...]
+    """Open when the pass began."""
+    positions: tuple[Position, ...]
+    """Those that have not been settled."""
+    quotes: Mapping[str, Quote]
+    followed: tuple[Shadow, ...]
+    marks: Mapping[str, Mark]
+    settled: tuple[Settled, ...]
+    standing: Mapping[str, Reduction]
+    dues: Mapping[str, Due]
+    closings: tuple[Closing, ...]
+    alerts: Annotated[tuple[Alert, ...], add]
+    failed: Annotated[tuple[str, ...], add]
+    account: Account
+    breaker: BreakerDecision
 
 
 class MonitorResult(Frozen):
@@ -49,14 +94,22 @@ class MonitorResult(Frozen):
     at: dt.datetime
     positions: int
     """Open when the pass began."""
-    unmarked: tuple[str, ...]
-    """Entry order ids of the positions without a mark: neither stopped nor taken, and told."""
+    positions_after: int
+    """Open when it ended."""
+    settled: tuple[Settled, ...]
     closings: tuple[Closing, ...]
+    alerts: tuple[Alert, ...]
     failed: tuple[str, ...]
-    """What kept positions from being closed, one line each."""
+    """What kept the pass from doing all it should have, one line each."""
     account: Account
+    """After the pass."""
     breaker: BreakerDecision
-    """On the account after the pass; its VIX rules are not evaluated here."""
+    """On the account before the pass closed anything."""
+
+    @property
+    def unmarked(self) -> tuple[Alert, ...]:
+        """The positions without a mark: neither stopped nor taken nor reduced."""
+        return tuple(alert for alert in self.alerts if alert.code == "no_mark")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +117,6 @@ class MonitorContext:
     """What the nodes of one pass use; the graph's run-time context."""
 
     slot: str
-    params: ExitParams
     market: Market
     broker: Broker
     ledger: Ledger
@@ -72,6 +124,8 @@ class MonitorContext:
     shadows: ShadowBook
     commission: float
     """Dollars per contract and leg."""
+    max_mark_age_seconds: float
+    """A leg's quote that is older makes no mark."""
     wait: Wait
     """How to wait for an instant of the market."""
     recording: BookRecording
@@ -79,18 +133,16 @@ class MonitorContext:
 
 def result_of(state: MonitorState, account: Account, breaker: BreakerDecision) -> MonitorResult:
     """Return what a pass that has ended leaves behind."""
-    positions = state.get("positions", ())
-    marks, exits, orders = state.get("marks", {}), state.get("exits", {}), state.get("orders", {})
+    opened, settled, closings = state.get("opened", ()), state.get("settled", ()), state.get("closings", ())
+    closed = sum(closing.closed >= closing.position.contracts for closing in closings)
     return MonitorResult(
         at=state["at"],
-        positions=len(positions),
-        unmarked=tuple(one.entry_order_id for one in positions if one.entry_order_id not in marks),
-        failed=tuple(state.get("failed", {}).values()),
-        closings=tuple(
-            Closing(position=one, decision=exits[one.entry_order_id], order=orders.get(one.entry_order_id))
-            for one in positions
-            if one.entry_order_id in exits
-        ),
+        positions=len(opened),
+        positions_after=len(opened) - len(settled) - closed,
+        settled=settled,
+        closings=closings,
+        alerts=state.get("alerts", ()),
+        failed=state.get("failed", ()),
         account=account,
         breaker=breaker,
     )

@@ -9,15 +9,15 @@ from mahler_agents.analysts.base import Brief, Opinion
 from mahler_agents.analysts.debate import Argument
 from mahler_agents.analysts.fund_manager import Verdict
 from mahler_agents.clock import Clock, utc_text
-from mahler_agents.execution import Position
-from mahler_agents.exits import Mark
+from mahler_agents.execution import Position, Settlement
+from mahler_agents.exits import Mark, NoMark
 from mahler_agents.llm.failures import Failure
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.transport import CallFinished, CallStarted
 from mahler_agents.market.snapshot import Account
 from mahler_agents.record.writer import Writer, as_json
 from mahler_agents.regime import Regime, RegimeUnknown
-from mahler_agents.risk import BreakerDecision, PortfolioDelta, SizeMultiplier, Sizing
+from mahler_agents.risk import BreakerDecision, PortfolioDelta, Reduction, SizeMultiplier, Sizing
 from mahler_agents.screen import Candidate, ScreenReport
 
 
@@ -33,21 +33,47 @@ class BookRecording:
         row = {"at": utc_text(self._clock.now()), "level": level, "code": code, "message": message}
         self._writer.insert("events", row)
 
-    def mark(self, position: Position, at: dt.datetime, mark: Mark | None) -> None:
-        """Record what it would cost to close a position; without a mark, that there was none."""
+    def mark(self, position: Position, at: dt.datetime, mark: Mark | NoMark) -> None:
+        """Record what it would cost to close a position; without a mark, that there was none and why."""
+        costs = (None, None) if isinstance(mark, NoMark) else (mark.mid_cost, mark.natural_cost)
         self._writer.insert_once(
             "marks",
             {
                 "entry_order_id": position.entry_order_id,
                 "at": utc_text(at),
-                "mid_cost": mark and mark.mid_cost,
-                "natural_cost": mark and mark.natural_cost,
+                "mid_cost": costs[0],
+                "natural_cost": costs[1],
             },
         )
-        if mark is None:
-            row = {"at": utc_text(at), "level": "warning", "code": "no_mark"}
-            message = f"{position.spread.label}: a leg has no quote; exits not evaluated"
-            self._writer.insert("events", {**row, "message": message})
+        if isinstance(mark, NoMark):
+            self.alert("no_mark", position, f"{mark.reason}; exits not evaluated", at)
+
+    def alert(self, code: str, position: Position, text: str, at: dt.datetime) -> None:
+        """Record something about a position that the user must know."""
+        self._writer.insert("events", _alert_row(code, position, text, at))
+
+    def alert_once(self, code: str, position: Position, text: str, at: dt.datetime) -> None:
+        """Record an alert unless the record has it already, whenever that was."""
+        self._writer.insert_unless("events", _alert_row(code, position, text, at), same=("code", "message"))
+
+    def settled(self, position: Position, settlement: Settlement) -> None:
+        """Record that expiration closed a position."""
+        message = (
+            f"{position.spread.label}: {position.contracts} settled at {settlement.debit:.2f},"
+            f" underlying at {settlement.underlying_price:.2f}"
+        )
+        row = {"at": utc_text(settlement.at), "level": "info", "code": settlement.expiry.value, "message": message}
+        self._writer.insert("events", row)
+
+    def reduction(self, reduction: Reduction) -> None:
+        """Record that the circuit breaker asks to close a share of a position."""
+        message = f"the circuit breaker lets {reduction.keep} contracts of {reduction.entry_order_id} stay"
+        row = {"at": utc_text(reduction.at), "level": "warning", "code": reduction.code, "message": message}
+        self._writer.insert("events", row)
+
+    async def flush(self) -> None:
+        """Return once everything recorded so far is committed."""
+        await self._writer.flush()
 
     def equity(self, account: Account, at: dt.datetime) -> None:
         """Record the account's equity and cash."""
@@ -247,6 +273,10 @@ def _grounding(found: dict[str, Any] | None) -> dict[str, Any]:
         if found is None
         else {**found, "ungrounded": as_json(found["ungrounded"])}
     )
+
+
+def _alert_row(code: str, position: Position, text: str, at: dt.datetime) -> dict[str, str]:
+    return {"at": utc_text(at), "level": "warning", "code": code, "message": f"{position.spread.label}: {text}"}
 
 
 def _insert_equity(writer: Writer, account: Account, at: dt.datetime) -> None:

@@ -16,6 +16,7 @@ from mahler_agents.clock import Clock, utc_text
 from mahler_agents.config import DeskConfig
 from mahler_agents.errors import InputError, RecordError
 from mahler_agents.execution import Broker, Ledger
+from mahler_agents.exits import ExitPolicy, resolve
 from mahler_agents.graphs.review import ReviewGraph
 from mahler_agents.llm.budget import Spent
 from mahler_agents.llm.prompts import Prompt
@@ -49,7 +50,7 @@ class ScanParts:
     """What a scan works with; the desk puts them together."""
 
     config: DeskConfig
-    terms: Terms
+    exit_policy: ExitPolicy
     limits: RiskLimits
     screen_params: ScreenParams
     regime_params: RegimeParams
@@ -291,7 +292,7 @@ class Scan:
             account=account,
             decision_at=decision_at,
             config=parts.config,
-            terms=parts.terms,
+            terms=self._terms(snapshot, candidate),
             limits=parts.limits,
             multiplier=multiplier,
             delta_facts=facts,
@@ -306,6 +307,16 @@ class Scan:
             clock=parts.clock,
             watch=self.watch,
         )
+
+    def _terms(self, snapshot: Snapshot, candidate: Candidate) -> Terms:
+        """Resolve the exit policy for a candidate: what its briefs say is what its position will be held to."""
+        config = self.parts.config
+        resolved = resolve(self.parts.exit_policy, snapshot.underlyings[candidate.spread.underlying].bars)
+        if resolved.text is not None:
+            message = f"{candidate.spread.label}: {resolved.text}"
+            level = "info" if resolved.note is None else "warning"
+            self.recording.event("exit_policy", message, candidate_id=self._candidate_id(candidate), level=level)
+        return Terms(exits=resolved.params, commission_per_contract_and_leg=config.commission_per_contract_and_leg)
 
     async def _account(self, at: dt.datetime) -> Account:
         """Return the broker's account with the risk that our own ledger says it carries."""
@@ -322,7 +333,7 @@ class Scan:
         packed = pack(snapshot)
         config: dict[str, Any] = {
             "desk": parts.config.model_dump(mode="json"),
-            "terms": parts.terms.model_dump(mode="json"),
+            "exits": parts.exit_policy.model_dump(mode="json"),
             "limits": parts.limits.model_dump(mode="json"),
             "screen": parts.screen_params.model_dump(mode="json"),
             "regime": parts.regime_params.model_dump(mode="json"),

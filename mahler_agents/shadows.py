@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from mahler_agents.clock import utc_text
 from mahler_agents.execution.orders import LEGS, closing_debit, round_down_to_cent
 from mahler_agents.execution.rows import spread_of, spread_row
+from mahler_agents.execution.settlement import Expiry, Settlement
 from mahler_agents.exits import ExitParams, ExitRule, Mark, decide
 from mahler_agents.record.durable import DurableBook, insert
 from mahler_agents.types import CONTRACT_MULTIPLIER, Frozen, Spread, SpreadQuote
@@ -23,6 +24,8 @@ class Shadow(Frozen):
     spread: Spread
     entry_credit: float
     """Per share, after conceding as an entry order would, in whole cents."""
+    exit_params: ExitParams
+    """The policy that held when it was entered, as its trade's."""
     exited: bool
     """The exit policy, checked at every pass, has closed it."""
     daily_exited: bool
@@ -35,12 +38,12 @@ class ShadowExit(Frozen):
     candidate_id: str
     daily: bool
     """True for the check at the sessions' closes."""
-    rule: ExitRule
+    rule: ExitRule | Expiry
     at: dt.datetime
     debit: float
-    """Paid per share, at the natural side."""
+    """Paid per share: at the natural side, or what the expiration settled it at."""
     pnl_dollars: float
-    """Of one contract, after the fees of entry and exit."""
+    """Of one contract, after the fees of entry and exit; an expiration has none."""
 
 
 class ShadowBook(DurableBook):
@@ -91,33 +94,33 @@ class ShadowBook(DurableBook):
 
 
 def shadow_exits(
-    shadow: Shadow,
-    quote: SpreadQuote,
-    *,
-    at: dt.datetime,
-    dte: int,
-    at_close: bool,
-    params: ExitParams,
-    commission: float,
+    shadow: Shadow, quote: SpreadQuote, *, at: dt.datetime, dte: int, at_close: bool, commission: float
 ) -> tuple[ShadowExit, ...]:
     """Return how the rules close a shadow at this quote: by the check of every pass, that of the close, or neither.
 
     `commission` is in dollars per contract and leg; `at_close` says that this pass is the session's last.
     """
-    decision = decide(entry_credit=shadow.entry_credit, dte=dte, mark=Mark.of(quote, at), params=params)
+    decision = decide(entry_credit=shadow.entry_credit, dte=dte, mark=Mark.of(quote, at), params=shadow.exit_params)
     if decision is None:
         return ()
     debit = closing_debit(quote, shadow.spread.width)
-    pnl = (shadow.entry_credit - debit) * CONTRACT_MULTIPLIER - 2 * LEGS * commission
+    return _exits(shadow, decision.rule, at, debit, fees=2 * LEGS * commission, at_close=at_close)
+
+
+def shadow_at_expiry(shadow: Shadow, settlement: Settlement, *, commission: float) -> tuple[ShadowExit, ...]:
+    """Return how its expiration closes a shadow, for each of the two checks that has not closed it before."""
+    fees = LEGS * commission
+    return _exits(shadow, settlement.expiry, settlement.at, settlement.debit, fees=fees, at_close=True)
+
+
+def _exits(
+    shadow: Shadow, rule: ExitRule | Expiry, at: dt.datetime, debit: float, *, fees: float, at_close: bool
+) -> tuple[ShadowExit, ...]:
+    pnl = (shadow.entry_credit - debit) * CONTRACT_MULTIPLIER - fees
     due = [daily for daily in (False, True) if _is_due(shadow, daily=daily, at_close=at_close)]
     return tuple(
         ShadowExit(
-            candidate_id=shadow.candidate_id,
-            daily=daily,
-            rule=decision.rule,
-            at=at,
-            debit=debit,
-            pnl_dollars=round(pnl, 2),
+            candidate_id=shadow.candidate_id, daily=daily, rule=rule, at=at, debit=debit, pnl_dollars=round(pnl, 2)
         )
         for daily in due
     )
@@ -132,6 +135,7 @@ def _shadow(row: sqlite3.Row) -> Shadow:
         candidate_id=row["candidate_id"],
         spread=spread_of(row),
         entry_credit=row["entry_credit"],
+        exit_params=ExitParams.model_validate_json(row["exit_params"]),
         exited=row["exit_at"] is not None,
         daily_exited=row["daily_exit_at"] is not None,
     )

@@ -37,7 +37,7 @@ class SimulatedDay(Frozen):
     """Pairs that passed the screen."""
     opened: int
     closed: Mapping[str, int]
-    """Exit rule -> closings by it."""
+    """Exit rule, step of the circuit breaker or kind of expiry -> closings by it, whole or in part."""
     unmarked: int
     """Monitor passes in which a position had no mark, counted for each position."""
     open_positions: int
@@ -71,7 +71,7 @@ class SimulationResult(Frozen):
 
     @property
     def closed(self) -> Mapping[str, int]:
-        """Exit rule -> closings by it."""
+        """Exit rule, step of the circuit breaker or kind of expiry -> closings by it, whole or in part."""
         total: Counter[str] = Counter()
         for day in self.days:
             total.update(day.closed)

@@ -27,22 +27,20 @@ def found(
 ) -> AssignmentRisk | None:
     short = None if mid is None else Quote(bid=mid - 0.05, ask=mid + 0.05, at=AT)
     dividends = (Dividend(ex_date=ex_date, dollars=dollars),)
-    return assignment_risk(spread, spot=spot, short=short, dividends=dividends, today=today)  # type: ignore[arg-type]
+    return assignment_risk(spread, spot=spot, short=short, dividends=dividends, today=today)
 
 
 def test_a_dividend_above_the_time_value_of_a_call_in_the_money_is_told_with_its_figures() -> None:
     risk = found()
     assert risk is not None
-    assert risk.text == (
-        "short call 3.00 in the money, time value 0.50; dividend of 1.60, ex-date 2026-03-27"
-    )
+    assert risk.text == ("short call 3.00 in the money, time value 0.50; dividend of 1.60, ex-date 2026-03-27")
 
 
 @pytest.mark.parametrize(
     ("case", "told"),
     [
         ({"spot": 540.0}, False),
-        ({"spot": 540.01}, True),
+        ({"spot": 540.01, "mid": 0.5}, True),
         ({"spread": PUT, "spot": 520.0}, False),
         ({"dollars": 0.5}, False),
         ({"dollars": 0.51}, True),
@@ -58,7 +56,7 @@ def test_a_dividend_above_the_time_value_of_a_call_in_the_money_is_told_with_its
     ],
 )
 def test_it_takes_a_call_in_the_money_and_an_exercise_that_pays(case: dict[str, object], *, told: bool) -> None:
-    assert (found(**case) is not None) is told  # type: ignore[arg-type]
+    assert (found(**case) is not None) is told
 
 
 def test_without_dividends_there_is_no_early_exercise() -> None:

@@ -36,6 +36,7 @@ class QuotedMarket:
         self.later: list[tuple[dt.datetime, Mapping[str, Side]]] = []
         self.asked: list[tuple[tuple[str, ...], dt.datetime]] = []
         self.down = False
+        self.vix_points: float | None = None
 
     def default_as_of(self) -> dt.datetime:
         return AS_OF
@@ -68,6 +69,9 @@ class QuotedMarket:
     async def prices(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, float]:
         self.priced.append((tuple(underlyings), at))
         return {name: self.underlyings[name] for name in underlyings if name in self.underlyings}
+
+    async def vix(self, at: dt.datetime) -> float | None:  # noqa: ARG002 - the protocol's argument
+        return self.vix_points
 
     def quote(self, spread: Spread, *, short: Side, long: Side) -> None:
         """Quote both legs of a spread from now on."""

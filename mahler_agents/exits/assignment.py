@@ -65,5 +65,6 @@ def _risk(dividend: Dividend, in_the_money: float, time_value: float | None, tod
 
 
 def _pays(risk: AssignmentRisk) -> bool:
-    unknown = risk.dividend is None or risk.time_value is None
-    return risk.next_session or unknown or risk.dividend > risk.time_value
+    if risk.next_session or risk.dividend is None or risk.time_value is None:
+        return True
+    return risk.dividend > risk.time_value

@@ -77,6 +77,17 @@ class ResolvedExits(Frozen):
     note: str | None = None
     """What a reader must be told: why the dynamic policy does not hold, or what of it was cut."""
 
+    @property
+    def text(self) -> str | None:
+        """What the dynamic policy made of this trade, in words; None if only the fixed one was asked."""
+        if self.policy == "fixed":
+            return self.note
+        said = (
+            f"dynamic exits at a volatility of {100 * (self.volatility or 0):.1f} %: target"
+            f" {100 * self.params.profit_target:.1f} %, stop {100 * self.params.stop_loss:.1f} % of the credit"
+        )
+        return said if self.note is None else f"{said}; {self.note}"
+
 
 def resolve(policy: ExitPolicy, bars: Bars | None) -> ResolvedExits:
     """Return the thresholds of a trade that is entered now, from the underlying's daily bars.

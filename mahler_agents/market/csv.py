@@ -138,6 +138,10 @@ class CsvMarket:
         known = [name for name in underlyings if name in day and at >= calendar.session_close(date)]
         return {name: day[name].spot for name in known}
 
+    async def vix(self, at: dt.datetime) -> float | None:  # noqa: ARG002 - the protocol's argument
+        """Return None: such a file does not hold the VIX."""
+        return None
+
     def _day(self, instant: dt.datetime) -> tuple[dt.date, Mapping[str, DayOfChain]]:
         if instant.tzinfo is None:
             raise InputError(f"{instant} has no time zone: give an aware time")

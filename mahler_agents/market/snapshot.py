@@ -248,6 +248,10 @@ class Market(Protocol):
         """
         ...
 
+    async def vix(self, at: dt.datetime) -> float | None:
+        """Return the VIX index at the instant `at`, points, without the rest of a snapshot; None if it is not known."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Timetable:

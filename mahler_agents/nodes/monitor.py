@@ -1,70 +1,173 @@
-"""Nodes of the monitor graph: one call each into the stages."""
+"""Nodes of the monitor graph: one call each into the stages.
+
+Each of them goes on where a position fails: what keeps one from being looked after is told, recorded, and must not keep
+the others from their stops.
+"""
 
 import asyncio
+import datetime as dt
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import MahlerError
-from mahler_agents.execution import OrderUpdate, close_position
-from mahler_agents.exits import ExitDecision, ExitRule, Mark, decide
-from mahler_agents.market import calendar
-from mahler_agents.monitor import MonitorContext, MonitorState
-from mahler_agents.shadows import ShadowExit, shadow_exits
-from mahler_agents.types import Spread, SpreadQuote
+from mahler_agents.execution import Position, Settlement, close_position
+from mahler_agents.exits import ExitRule, Mark, NoMark, decide, mark_spread
+from mahler_agents.market.snapshot import Account
+from mahler_agents.monitor import Alert, Closing, Due, MonitorContext, MonitorState, Settled
+from mahler_agents.risk import BreakerDecision
 
 Update = dict[str, Any]
 
 
 async def mark(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
-    """Quote everything that is held or followed, and mark every open position; one that cannot be marked is told."""
+    """Quote everything that is held or followed, and mark every open position; one that cannot be marked is told.
+
+    A position past its expiration has no quotes any more: it is for the settlement to end.
+    """
     context, at = runtime.context, state["at"]
-    positions = await asyncio.to_thread(context.ledger.open_positions, at)
+    opened = await asyncio.to_thread(context.ledger.open_positions, at)
     followed = await asyncio.to_thread(context.shadows.followed, at)
-    spreads = [one.spread for one in (*positions, *followed)]
-    legs = {symbol for spread in spreads for symbol in (spread.short_symbol, spread.long_symbol)}
+    live = [one for one in (*opened, *followed) if one.spread.expiration >= new_york_date(at)]
+    legs = {symbol for one in live for symbol in (one.spread.short_symbol, one.spread.long_symbol)}
     quotes = await context.market.quotes(sorted(legs), at) if legs else {}
     marks: dict[str, Mark] = {}
-    for position in positions:
-        quote = SpreadQuote.of(quotes, position.spread)
-        found = Mark.of(quote, at) if quote is not None else None
+    alerts: list[Alert] = []
+    for position in (one for one in opened if one in live):
+        found = mark_spread(position.spread, quotes, at, max_age_seconds=context.max_mark_age_seconds)
         context.recording.mark(position, at, found)
-        if found is not None:
+        if isinstance(found, NoMark):
+            alerts.append(alert(position, "no_mark", f"{found.reason}; nothing is closed by a rule"))
+        else:
             marks[position.entry_order_id] = found
-    return {"positions": positions, "followed": followed, "quotes": quotes, "marks": marks}
+    return {
+        "opened": opened,
+        "positions": opened,
+        "followed": followed,
+        "quotes": quotes,
+        "marks": marks,
+        "alerts": tuple(alerts),
+    }
 
 
-async def exits(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
-    """Ask the exit rules about every position that has a mark."""
-    marks = state.get("marks", {})
-    decisions: dict[str, ExitDecision] = {}
-    for position in state.get("positions", ()):
-        found = marks.get(position.entry_order_id)
-        if found is None:
+async def settle(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
+    """Book what expiration closed; a position past it that the broker cannot settle is told in every pass."""
+    context, at = runtime.context, state["at"]
+    positions = state.get("positions", ())
+    due = [one for one in positions if one.spread.expiration <= new_york_date(at)]
+    if not due:
+        return {}
+    settled: list[Settled] = []
+    alerts: list[Alert] = []
+    failed: list[str] = []
+    for position in due:
+        try:
+            settlement = await _settle(position, at, context)
+        except MahlerError as error:
+            failed.append(_told(context, "settlement_failed", position, error))
             continue
-        dte = _dte(position.spread, state)
-        decision = decide(entry_credit=position.entry_credit, dte=dte, mark=found, params=runtime.context.params)
-        if decision is not None:
-            decisions[position.entry_order_id] = decision
-    return {"exits": decisions}
+        if settlement is not None:
+            context.recording.settled(position, settlement)
+            settled.append(Settled(position=position, settlement=settlement))
+        elif position.spread.expiration < new_york_date(at):
+            alerts.append(
+                alert(position, "unsettled", "expired, and the broker has not settled it: look at the account")
+            )
+            context.recording.alert("unsettled", position, alerts[-1].text, at)
+    ended = {one.position.entry_order_id for one in settled}
+    return {
+        "positions": tuple(one for one in positions if one.entry_order_id not in ended),
+        "settled": tuple(settled),
+        "alerts": tuple(alerts),
+        "failed": tuple(failed),
+    }
+
+
+async def _settle(position: Position, at: dt.datetime, context: MonitorContext) -> Settlement | None:
+    spread = position.spread
+    legs = await context.broker.settlements([spread.short_symbol, spread.long_symbol], at=at)
+    settlement = Settlement.of(spread, legs)
+    if settlement is not None:
+        await asyncio.to_thread(context.ledger.book_settlement, position, settlement)
+    return settlement
+
+
+async def breaker(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
+    """Evaluate the circuit breaker before anything is closed, and say what may stay of each position.
+
+    So a halt begins when its loss does, on the equity of these marks. If it cannot be evaluated the exits go on.
+    """
+    context, at = runtime.context, state["at"]
+    await context.recording.flush()  # the losses of the positions are read from the record
+    update: Update = {}
+    try:
+        account = await context.broker.account(at)
+        update = {"account": account, "breaker": await _evaluated(account, at, context)}
+    except MahlerError as error:
+        message = f"the circuit breaker was not evaluated before the exits: {error}"
+        context.recording.event("breaker_failed", message, level="error")
+        update = {"failed": (message,)}
+    standing = await asyncio.to_thread(context.breaker.standing)
+    for reduction in standing.values():
+        if reduction.at == at:
+            context.recording.reduction(reduction)
+    return {**update, "standing": standing}
+
+
+async def _evaluated(account: Account, at: dt.datetime, context: MonitorContext) -> BreakerDecision:
+    try:
+        vix = await context.market.vix(at)
+    except MahlerError as error:
+        context.recording.event("vix_not_evaluated", f"no VIX: {error}", level="warning")
+        vix = None
+    return await asyncio.to_thread(context.breaker.evaluate, equity=account.equity, at=at, vix=vix)
+
+
+async def exits(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:  # noqa: ARG001 - every node's
+    """Ask the exit rules about every position that has a mark; where none closes it, the breaker may ask for a part."""
+    dues: dict[str, Due] = {}
+    for position in state.get("positions", ()):
+        found = state.get("marks", {}).get(position.entry_order_id)
+        due = None if found is None else _due(position, found, state)
+        if due is not None:
+            dues[position.entry_order_id] = due
+    return {"dues": dues}
+
+
+def _due(position: Position, found: Mark, state: MonitorState) -> Due | None:
+    reduction = state.get("standing", {}).get(position.entry_order_id)
+    decision = decide(
+        entry_credit=position.entry_credit,
+        dte=(position.spread.expiration - new_york_date(state["at"])).days,
+        mark=found,
+        params=position.exit_params,
+    )
+    if decision is not None:
+        rule, contracts = decision.rule.value, position.contracts
+    elif reduction is not None:
+        rule, contracts = reduction.code, position.contracts - reduction.keep
+    else:
+        return None
+    return Due(rule=rule, contracts=contracts, mark=found, decision=decision, reduction=reduction)
 
 
 async def close(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
-    """Send a closing order for every position that a rule says to close."""
-    context, decisions = runtime.context, state.get("exits", {})
-    orders: dict[str, OrderUpdate] = {}
-    failed: dict[str, str] = {}
+    """Send a closing order for everything that is due; only a target that nothing else presses may wait for a price."""
+    context, dues = runtime.context, state.get("dues", {})
+    closings: list[Closing] = []
+    failed: list[str] = []
     for position in state.get("positions", ()):
-        decision = decisions.get(position.entry_order_id)
-        if decision is None:
+        due = dues.get(position.entry_order_id)
+        if due is None:
             continue
+        order = None
         try:
-            update = await close_position(
+            order = await close_position(
                 position,
-                contracts=position.contracts,
-                rule=decision.rule.value,
-                urgent=decision.rule is not ExitRule.PROFIT_TARGET,
+                contracts=due.contracts,
+                rule=due.rule,
+                urgent=due.rule != ExitRule.PROFIT_TARGET or due.reduction is not None,
                 slot=context.slot,
                 at=state["at"],
                 market=context.market,
@@ -73,48 +176,33 @@ async def close(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update
                 wait=context.wait,
             )
         except MahlerError as error:
-            # One position that cannot be closed must not keep the others from their stops.
-            failed[position.entry_order_id] = f"{position.spread.label}: {error}"
-            context.recording.event("exit_failed", failed[position.entry_order_id], level="error")
-            continue
-        if update is not None:
-            orders[position.entry_order_id] = update
-    return {"orders": orders, "failed": failed}
-
-
-async def shadows(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
-    """Ask the exit rules about every shadow that has a quote."""
-    context, at = runtime.context, state["at"]
-    at_close = at >= calendar.session_close(at.astimezone(NEW_YORK).date())
-    exits: list[ShadowExit] = []
-    for shadow in state.get("followed", ()):
-        quote = SpreadQuote.of(state.get("quotes", {}), shadow.spread)
-        if quote is not None:
-            exits += shadow_exits(
-                shadow,
-                quote,
-                at=at,
-                dte=_dte(shadow.spread, state),
-                at_close=at_close,
-                params=context.params,
-                commission=context.commission,
-            )
-    if exits:
-        await asyncio.to_thread(context.shadows.close, exits)
-    return {}
-
-
-def _dte(spread: Spread, state: MonitorState) -> int:
-    return (spread.expiration - state["at"].astimezone(NEW_YORK).date()).days
+            failed.append(_told(context, "exit_failed", position, error))
+        closings.append(Closing(position=position, due=due, order=order))
+    return {"closings": tuple(closings), "failed": tuple(failed)}
 
 
 async def record(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
-    """Record the account as it stands after the pass, and evaluate the circuit breaker on it.
-
-    So a halt begins when its loss does. Without a VIX, whose rules bind only what a scan opens.
-    """
+    """Record the account as it stands after the pass; a breaker that could not be evaluated before it is now."""
     context, at = runtime.context, state["at"]
-    account = await context.broker.account(at)
+    account = state.get("account")
+    if account is None or any(closing.order is not None for closing in state.get("closings", ())):
+        account = await context.broker.account(at)
     context.recording.equity(account, at)
-    breaker = await asyncio.to_thread(context.breaker.evaluate, equity=account.equity, at=at, vix=None)
-    return {"account": account, "breaker": breaker}
+    evaluated = state.get("breaker")
+    return {"account": account, "breaker": evaluated or await _evaluated(account, at, context)}
+
+
+def alert(position: Position, code: str, text: str) -> Alert:
+    """Return an alert about a position."""
+    return Alert(code=code, entry_order_id=position.entry_order_id, spread=position.spread.label, text=text)
+
+
+def new_york_date(at: dt.datetime) -> dt.date:
+    """Return the exchange's date at an instant."""
+    return at.astimezone(NEW_YORK).date()
+
+
+def _told(context: MonitorContext, code: str, position: Position, error: MahlerError) -> str:
+    message = f"{position.spread.label}: {error}"
+    context.recording.event(code, message, level="error")
+    return message

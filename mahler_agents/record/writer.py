@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import cache
@@ -69,6 +69,13 @@ class Writer:
     def insert_once(self, table: str, row: Mapping[str, Any]) -> None:
         """Queue one row that may already be there under the same key: content-addressed blobs."""
         self._put(_Statement(_insert_sql(table, tuple(row), ignore=True), tuple(row.values())))
+
+    def insert_unless(self, table: str, row: Mapping[str, Any], *, same: Sequence[str]) -> None:
+        """Queue one row, unless the table has a row whose `same` columns are equal to its."""
+        columns, places = ", ".join(row), ", ".join("?" * len(row))
+        held = " AND ".join(f"{column} = ?" for column in same)
+        sql = f"INSERT INTO {table} ({columns}) SELECT {places} WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE {held})"
+        self._put(_Statement(sql, (*row.values(), *(row[column] for column in same))))
 
     def update(self, table: str, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         """Queue a change of the rows that match `key`; it is a failure if there is none."""

@@ -15,6 +15,7 @@ from mahler_agents.risk.portfolio import (
     portfolio_delta,
     trade_delta,
 )
+from mahler_agents.risk.reductions import Reduction
 from mahler_agents.risk.sizing import Constraint, Sizing, size
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Constraint",
     "DeltaFacts",
     "PortfolioDelta",
+    "Reduction",
     "RiskLimits",
     "SizeMultiplier",
     "Sizing",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from mahler_agents.clock import NEW_YORK, utc_text
 from mahler_agents.record.durable import DurableBook, insert
+from mahler_agents.risk import reduction_rows
 from mahler_agents.risk.breaker import (
     BreakerDecision,
     BreakerFacts,
@@ -18,6 +19,7 @@ from mahler_agents.risk.breaker import (
     Rule,
     evaluate,
 )
+from mahler_agents.risk.reductions import Reduction, reductions
 
 
 class BreakerBook(DurableBook):
@@ -25,6 +27,9 @@ class BreakerBook(DurableBook):
 
     def evaluate(self, *, equity: float, at: dt.datetime, vix: float | None) -> BreakerDecision:
         """Evaluate the rules on the account's equity at an instant, and commit what changed with its reason code.
+
+        What is to be closed by it is committed in the same transaction, so that no share is lost or taken twice; its
+        losses are those of the last marks in the record.
 
         The previous close is the last equity recorded before the New York day of `at`, last week's final close the last
         one before its Monday; of a younger account, the first one recorded.
@@ -41,7 +46,15 @@ class BreakerBook(DurableBook):
             )
             decision = evaluate(facts, before)
             self._keep(connection, facts, before, decision)
+            if decision.ask is not None:
+                held = reduction_rows.holdings(connection, self.account_id, at)
+                reduction_rows.add(connection, self.account_id, reductions(decision.ask, held, at))
         return decision
+
+    def standing(self) -> Mapping[str, Reduction]:
+        """Return what may stay of each open position that has more: by entry order id, the strictest that was asked."""
+        with self._books.reading() as connection:
+            return reduction_rows.standing(connection, self.account_id)
 
     def _state(self, connection: sqlite3.Connection) -> BreakerState | None:
         row = connection.execute("SELECT state FROM breaker_states WHERE account_id = ?", (self.account_id,)).fetchone()

@@ -147,6 +147,11 @@ class SampleMarket:
             return {}
         return {name: float(moment.state.spot[INDEX[name]]) for name in underlyings if name in INDEX}
 
+    async def vix(self, at: dt.datetime) -> float | None:
+        """Return the made-up VIX at the instant `at`, as the snapshot of that instant has it; None while closed."""
+        moment = find_moment(self.seed, at)
+        return None if moment is None else vix(moment.state.factors)
+
     def _market_data(self, index: int, moment: Moment) -> MarketData:
         moves = recent_moves(simulate_paths(self.seed), index, moment.row)
         return MarketData(
