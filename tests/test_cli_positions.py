@@ -42,13 +42,14 @@ def test_positions_and_exits_show_the_last_mark_and_the_thresholds_in_dollars(
     assert thresholds["cost_now_dollars"] == pytest.approx(held["mid_cost"] * 100 * held["contracts"])
     assert thresholds["time_exit_from"] == "2026-03-27"
     shown = printed(capsys, "exits", "--db", str(database))
-    assert "takes profit at" in shown
+    assert "to target" in shown
+    assert thresholds["to_target_dollars"] + thresholds["to_stop_dollars"] == pytest.approx(1.9 * received)
 
 
 def test_a_pass_closes_what_a_rule_says_and_names_the_rule(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = printed(capsys, "monitor", "--as-of", "2026-03-30", "--db", str(database))
     assert "3 open positions as of 2026-03-30 10:00 New York" in shown
-    assert "time exit: 18 against 21" in shown
+    assert "time exit: 18 days left, threshold 21" in shown
     assert printed(capsys, "positions", "--db", str(database)).endswith("no open positions\n")
 
 

@@ -4,10 +4,12 @@ import datetime as dt
 
 import pytest
 
+from mahler_agents.execution import Expiry, Settlement
 from mahler_agents.exits import ExitParams, ExitRule
-from mahler_agents.shadows import Shadow, shadow_exits
+from mahler_agents.shadows import Shadow, shadow_at_expiry, shadow_exits
 from mahler_agents.types import Quote, Spread, SpreadQuote, SpreadType
 
+HOUSE = ExitParams()
 AT = dt.datetime(2026, 3, 17, 19, 0, tzinfo=dt.UTC)
 SPREAD = Spread(
     underlying="SPY",
@@ -20,8 +22,15 @@ SPREAD = Spread(
 )
 
 
-def shadow(*, exited: bool = False, daily_exited: bool = False) -> Shadow:
-    return Shadow(candidate_id="run.1", spread=SPREAD, entry_credit=0.50, exited=exited, daily_exited=daily_exited)
+def shadow(*, exited: bool = False, daily_exited: bool = False, params: ExitParams = HOUSE) -> Shadow:
+    return Shadow(
+        candidate_id="run.1",
+        spread=SPREAD,
+        entry_credit=0.50,
+        exit_params=params,
+        exited=exited,
+        daily_exited=daily_exited,
+    )
 
 
 def quote(mid: float, half: float = 0.02) -> SpreadQuote:
@@ -45,7 +54,7 @@ def quote(mid: float, half: float = 0.02) -> SpreadQuote:
 def test_a_shadow_pays_the_natural_side_and_the_fees_of_four_legs_never_more_than_the_width(
     mid: float, dte: int, rule: ExitRule | None, debit: float | None, pnl: float | None
 ) -> None:
-    exits = shadow_exits(shadow(), quote(mid), at=AT, dte=dte, at_close=False, params=ExitParams(), commission=1.0)
+    exits = shadow_exits(shadow(), quote(mid), at=AT, dte=dte, at_close=False, commission=1.0)
     if rule is None:
         assert exits == ()
         return
@@ -72,7 +81,29 @@ def test_the_daily_check_looks_at_closes_only_and_each_check_closes_once(
         at=AT,
         dte=31,
         at_close=at_close,
-        params=ExitParams(),
         commission=1.0,
     )
     assert [one.daily for one in found] == kinds
+
+
+def test_a_shadow_is_held_to_the_thresholds_under_which_it_was_entered() -> None:
+    near = shadow(params=ExitParams(profit_target=0.2))
+    [found] = shadow_exits(near, quote(0.39), at=AT, dte=31, at_close=False, commission=1.0)
+    assert found.rule is ExitRule.PROFIT_TARGET
+    assert shadow_exits(shadow(), quote(0.39), at=AT, dte=31, at_close=False, commission=1.0) == ()
+
+
+@pytest.mark.parametrize(
+    ("expiry", "debit", "pnl"),
+    [(Expiry.WORTHLESS, 0.0, 48.0), (Expiry.BETWEEN_STRIKES, 2.5, -202.0), (list(Expiry)[2], 5.0, -452.0)],
+)
+def test_an_expiration_closes_a_shadow_for_both_checks_and_has_no_exit_fees(
+    expiry: Expiry, debit: float, pnl: float
+) -> None:
+    settlement = Settlement(at=AT, underlying_price=540.0, debit=debit, expiry=expiry)
+    found = shadow_at_expiry(shadow(), settlement, commission=1.0)
+    assert [(one.daily, one.rule, one.debit, one.pnl_dollars) for one in found] == [
+        (False, expiry, debit, pnl),
+        (True, expiry, debit, pnl),
+    ]
+    assert [one.daily for one in shadow_at_expiry(shadow(exited=True), settlement, commission=1.0)] == [True]

@@ -24,7 +24,8 @@ from mahler_agents.record.rows import PositionRow
 def exits(db: Path | None, *, as_json: bool) -> None:
     """Show at which cost each open position takes profit or stops, in dollars, and when its time is up.
 
-    The costs are those of closing the whole position, at mid, before the exit's fees.
+    The thresholds are those under which it was entered. The costs are those of closing what is open, at mid, before the
+    exit's fees; the distances are how far the cost must fall to the target, and may rise to the stop.
     """
     with Reader(newest_database(db)) as reader:
         held = reader.open_positions()
@@ -41,16 +42,23 @@ def exits(db: Path | None, *, as_json: bool) -> None:
 def _thresholds(position: PositionRow) -> dict[str, Any]:
     from mahler_agents.exits import ExitParams
 
-    params, dollars = ExitParams(), 100 * position.contracts
+    params, dollars = ExitParams.model_validate(position.exit_params), 100 * position.contracts
     last_day = dt.date.fromisoformat(position.expiration) - dt.timedelta(days=params.time_exit_dte)
+    target, stop = params.target_cost(position.entry_credit), params.stop_cost(position.entry_credit)
+    cost = position.mid_cost
     return {
         "entry_order_id": position.entry_order_id,
+        "contracts": position.contracts,
+        "opened_contracts": position.opened_contracts,
+        "exit_params": position.exit_params,
         "received_dollars": round(position.entry_credit * dollars, 2),
-        "target_cost_dollars": round(params.target_cost(position.entry_credit) * dollars, 2),
-        "stop_cost_dollars": round(params.stop_cost(position.entry_credit) * dollars, 2),
-        "cost_now_dollars": None if position.mid_cost is None else round(position.mid_cost * dollars, 2),
-        "target_cost": round(params.target_cost(position.entry_credit), 4),
-        "stop_cost": round(params.stop_cost(position.entry_credit), 4),
+        "target_cost_dollars": round(target * dollars, 2),
+        "stop_cost_dollars": round(stop * dollars, 2),
+        "cost_now_dollars": None if cost is None else round(cost * dollars, 2),
+        "to_target_dollars": None if cost is None else round((cost - target) * dollars, 2),
+        "to_stop_dollars": None if cost is None else round((stop - cost) * dollars, 2),
+        "target_cost": round(target, 4),
+        "stop_cost": round(stop, 4),
         "time_exit_from": last_day.isoformat(),
     }
 
@@ -62,15 +70,17 @@ def _columns(held: Sequence[PositionRow], thresholds: Sequence[dict[str, Any]]) 
 
     return [
         Column(heading="position", cells=[plain(one.label) for one in held]),
-        Column(heading="contracts", cells=[f"{one.contracts:,}" for one in held], right=True, droppable=2),
-        money("received", "received_dollars", droppable=3),
-        money("takes profit at", "target_cost_dollars"),
+        Column(heading="contracts", cells=[f"{one.contracts:,}" for one in held], right=True, droppable=3),
+        money("received", "received_dollars", droppable=4),
+        money("target", "target_cost_dollars"),
         money("cost now", "cost_now_dollars"),
-        money("stops at", "stop_cost_dollars"),
+        money("stop", "stop_cost_dollars"),
+        money("to target", "to_target_dollars", droppable=1),
+        money("to stop", "to_stop_dollars", droppable=2),
         Column(
             heading="per share",
             cells=[f"{per_share(one['target_cost'])} / {per_share(one['stop_cost'])}" for one in thresholds],
-            droppable=1,
+            droppable=5,
         ),
-        Column(heading="time exit from", cells=[str(one["time_exit_from"]) for one in thresholds]),
+        Column(heading="time exit", cells=[str(one["time_exit_from"]) for one in thresholds]),
     ]

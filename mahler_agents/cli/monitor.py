@@ -2,17 +2,19 @@
 
 import asyncio
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from mahler_agents.cli.risk_lines import breaker_lines
 from mahler_agents.cli.scan import AsOf, instant_of
 from mahler_agents.cli.text import cents, count, instant, per_share, plain, words
 from mahler_agents.errors import JobError
 
 if TYPE_CHECKING:
-    from mahler_agents.monitor import Closing, MonitorResult
+    from mahler_agents.monitor import Closing, Due, MonitorResult, Settled
 
 
 @click.command()
@@ -33,7 +35,11 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, as_json: bool) -> int:
-    """Mark open positions and close those that an exit rule says to close: stop, then target, then time."""
+    """Mark open positions, settle what expired, and close what a rule says to close.
+
+    Rules: stop, then target, then time, at the thresholds of each position's entry; else the share that the circuit
+    breaker asks for. A position without a fresh quote is left alone and named.
+    """
     from mahler_agents.desk import Desk
 
     desk = Desk(market=market, seed=seed, model="none", database=db)
@@ -45,26 +51,51 @@ def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, a
     result = asyncio.run(passed())
     for failed in result.failed:
         click.echo(f"mahler: {plain(failed)}", err=True)
-    code = JobError.exit_code if result.failed else 0
     if as_json:
         click.echo(result.model_dump_json())
-        return code
-    click.echo(f"{count(result.positions, 'open position')} as of {instant(result.at)} New York")
-    for closing in result.closings:
-        click.echo(_closing(closing))
-    for order_id in result.unmarked:
-        click.echo(f"no mark: {plain(order_id)}: a leg has no quote; exits not evaluated")
-    click.echo(f"equity {cents(result.account.equity)}, cash {cents(result.account.cash)}")
-    click.echo(f"recorded in {plain(str(desk.database))}")
-    return code
+    else:
+        click.echo("\n".join([*_lines(result), f"recorded in {plain(str(desk.database))}"]))
+    return JobError.exit_code if result.failed else 0
+
+
+def _lines(result: "MonitorResult") -> Iterator[str]:
+    yield f"{count(result.positions, 'open position')} as of {instant(result.at)} New York"
+    yield from map(_settled, result.settled)
+    yield from map(_closing, result.closings)
+    for alert in result.alerts:
+        yield f"{words(alert.code)}: {alert.spread}: {plain(alert.text)}"
+    for line in breaker_lines(result.breaker.model_dump(mode="json")):
+        yield f"{line.note}: {line.text}" if line.note else line.text
+    account = result.account
+    left = f"{result.positions_after:,} left open"
+    yield f"{left}, equity {cents(account.equity)}, cash {cents(account.cash)}"
+
+
+def _settled(one: "Settled") -> str:
+    settlement = one.settlement
+    return (
+        f"{one.position.spread.label}: {count(one.position.contracts, 'contract')} {words(settlement.expiry)} at"
+        f" {per_share(settlement.debit)}, the underlying at {per_share(settlement.underlying_price)}"
+    )
 
 
 def _closing(closing: "Closing") -> str:
-    decision, order = closing.decision, closing.order
-    why = f"{words(decision.rule.value)}: {decision.observed:g} against {decision.threshold:g}"
-    traded = None if order is None else order.traded
-    if traded is None:
-        return f"{closing.position.spread.label}: not closed ({why}); asked again at the next pass"
-    held = closing.position.contracts
-    contracts = f"{traded.contracts} of {held}" if traded.contracts < held else f"{held}"
-    return f"{closing.position.spread.label}: closed {contracts} at {per_share(-traded.credit)} ({why})"
+    """Return what was closed of a position and why: the rule, its threshold and what it saw."""
+    due, held = closing.due, closing.position.contracts
+    label, why = closing.position.spread.label, f"{words(due.rule)}: {_why(due)}"
+    if closing.order is None or closing.order.traded is None:
+        return f"{label}: {due.contracts} of {held} not closed ({why}); asked again at the next pass"
+    traded = closing.order.traded
+    missing = due.contracts - traded.contracts
+    rest = f"; {missing} asked again at the next pass" if missing else ""
+    return f"{label}: closed {traded.contracts} of {held} at {per_share(-traded.credit)} ({why}){rest}"
+
+
+def _why(due: "Due") -> str:
+    if due.decision is not None:
+        seen, threshold = due.decision.observed, due.decision.threshold
+        if due.decision.rule.value == "time_exit":
+            return f"{seen:g} days left, threshold {threshold:g}"
+        return f"cost {per_share(seen)} at mid, threshold {per_share(threshold)}"
+    keep = due.reduction.keep if due.reduction is not None else 0
+    return f"the circuit breaker lets {keep} stay"

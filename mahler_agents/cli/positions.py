@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,12 +24,13 @@ from mahler_agents.record.rows import PositionRow
 def positions(db: Path | None, *, as_json: bool) -> None:
     """Show open positions with their last marks.
 
-    Profit and loss is at mid, less the fees of the entry: an exit pays the natural side and fees of its own.
+    Profit and loss is of what is still open, at mid and at the natural side, less the fees of the entry; an exit has
+    fees of its own.
     """
     with Reader(newest_database(db)) as reader:
         held = reader.open_positions()
     if as_json:
-        click.echo(json.dumps([asdict(position) for position in held], ensure_ascii=False))
+        click.echo(json.dumps([_as_json(position) for position in held], ensure_ascii=False))
         return
     click.echo(f"record: {plain(str(reader.path))}")
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -36,27 +38,40 @@ def positions(db: Path | None, *, as_json: bool) -> None:
         click.echo(line)
 
 
+def _as_json(one: PositionRow) -> dict[str, Any]:
+    return {
+        **asdict(one),
+        "pnl_at_mid_dollars": one.profit_dollars(one.mid_cost),
+        "pnl_at_natural_dollars": one.profit_dollars(one.natural_cost),
+    }
+
+
 def _columns(held: Sequence[PositionRow]) -> list[Column]:
     return [
         Column(heading="position", cells=[plain(one.label) for one in held]),
-        Column(heading="contracts", cells=[f"{one.contracts:,}" for one in held], right=True),
-        Column(heading="credit", cells=[per_share(one.entry_credit) for one in held], right=True),
-        Column(heading="cost now", cells=[_cost(one.mid_cost) for one in held], right=True),
-        Column(heading="P&L at mid", cells=[_profit(one) for one in held], right=True),
-        Column(heading="opened", cells=[instant(one.opened_at) for one in held], droppable=2),
-        Column(heading="marked", cells=[_when(one.marked_at) for one in held], droppable=1),
-        Column(heading="account", cells=[plain(one.account_id) for one in held], droppable=3),
+        Column(heading="contracts", cells=[_contracts(one) for one in held], right=True),
+        Column(heading="credit", cells=[per_share(one.entry_credit) for one in held], right=True, droppable=2),
+        Column(heading="cost now", cells=[_cost(one.mid_cost) for one in held], right=True, droppable=1),
+        Column(heading="P&L at mid", cells=[_profit(one, one.mid_cost) for one in held], right=True),
+        Column(heading="at natural", cells=[_profit(one, one.natural_cost) for one in held], right=True),
+        Column(heading="opened", cells=[instant(one.opened_at) for one in held], droppable=4),
+        Column(heading="marked", cells=[_when(one.marked_at) for one in held], droppable=3),
+        Column(heading="account", cells=[plain(one.account_id) for one in held], droppable=5),
     ]
+
+
+def _contracts(one: PositionRow) -> str:
+    whole = one.contracts == one.opened_contracts
+    return f"{one.contracts:,}" if whole else f"{one.contracts:,} of {one.opened_contracts:,}"
 
 
 def _cost(mid_cost: float | None) -> str:
     return "no mark" if mid_cost is None else per_share(mid_cost)
 
 
-def _profit(one: PositionRow) -> str:
-    if one.mid_cost is None:
-        return "no mark"
-    return cents((one.entry_credit - one.mid_cost) * 100 * one.contracts - one.fees)
+def _profit(one: PositionRow, cost: float | None) -> str:
+    profit = one.profit_dollars(cost)
+    return "no mark" if profit is None else cents(profit)
 
 
 def _when(at: str | None) -> str:

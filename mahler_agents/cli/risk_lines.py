@@ -35,8 +35,9 @@ def breaker_lines(breaker: Mapping[str, Any]) -> Iterator[RiskLine]:
     told = f"{how} by {listed(dict.fromkeys(tripped))}" if tripped else "normal"
     seen = ", ".join(_reading(reading["rule"], reading["observed"]) for reading in readings)
     yield RiskLine("breaker", plain(f"{told}: {seen}"), alarming=bool(tripped))
-    if breaker["close"] != "none":
-        asked = f"asks to close by hand, which the desk does not do yet: {words(breaker['close'])}"
+    ask = breaker.get("ask")  # absent in a run of an older version
+    if ask is not None:
+        asked = f"{plain(ask['code'])} asks to close: {words(ask['close'])}; monitor passes do, until it is done"
         yield RiskLine("", asked, alarming=True)
 
 

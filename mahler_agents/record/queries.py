@@ -82,7 +82,16 @@ class Reader:
             " (SELECT MAX(at) FROM marks WHERE marks.entry_order_id = positions.entry_order_id AND mid_cost NOT NULL)"
             " WHERE state = 'open' ORDER BY account_id, opened_at, positions.entry_order_id"
         )
-        return tuple(_read(PositionRow, row) for row in rows)
+        return tuple(
+            _read(
+                PositionRow,
+                row,
+                contracts=row["contracts"] - row["closed_contracts"],
+                opened_contracts=row["contracts"],
+                exit_params=json.loads(row["exit_params"]),
+            )
+            for row in rows
+        )
 
     def groundedness(self) -> tuple[GroundednessRow, ...]:
         """Return, for each version of each role's prompt and each model, how many numbers were not in the brief."""

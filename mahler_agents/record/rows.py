@@ -262,15 +262,27 @@ class PositionRow(SpreadRow):
     entry_order_id: str
     account_id: str
     contracts: int
+    """Open now."""
+    opened_contracts: int
     entry_credit: float
     fees: float
-    """Dollars paid at entry."""
+    """Dollars paid at entry, for all opened contracts."""
+    exit_params: Mapping[str, Any]
+    """The thresholds under which it was entered."""
     opened_at: str
     marked_at: str | None
     """When it was last marked; None if never."""
     mid_cost: float | None
     """Cost to close at mid then."""
     natural_cost: float | None
+    """Cost to close at the natural side then."""
+
+    def profit_dollars(self, cost: float | None) -> float | None:
+        """Return what closing at a cost per share would bring, less the fees of the entry; None without a cost."""
+        if cost is None:
+            return None
+        entry_fees = self.fees * self.contracts / self.opened_contracts
+        return round((self.entry_credit - cost) * 100 * self.contracts - entry_fees, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
