@@ -390,11 +390,11 @@ CALL = a_spread(spread_type=SpreadType.BEAR_CALL, short=560, width=5)
         (PUT, 539.99, (0.01, Expiry.BETWEEN_STRIKES)),
         (PUT, 537.50, (2.50, Expiry.BETWEEN_STRIKES)),
         (PUT, 535.00, (5.00, Expiry.BETWEEN_STRIKES)),
-        (PUT, 534.99, (5.00, Expiry.BEYOND_STRIKES)),
-        (PUT, 500.00, (5.00, Expiry.BEYOND_STRIKES)),
+        (PUT, 534.99, (5.00, Expiry.IN_THE_MONEY)),
+        (PUT, 500.00, (5.00, Expiry.IN_THE_MONEY)),
         (CALL, 555.00, (0.00, Expiry.WORTHLESS)),
         (CALL, 561.25, (1.25, Expiry.BETWEEN_STRIKES)),
-        (CALL, 570.00, (5.00, Expiry.BEYOND_STRIKES)),
+        (CALL, 570.00, (5.00, Expiry.IN_THE_MONEY)),
     ],
 )
 def test_legs_are_settled_once_at_the_close_of_their_last_session(

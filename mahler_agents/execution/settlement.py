@@ -21,7 +21,7 @@ class Expiry(StrEnum):
     """Both legs out of the money: the whole credit is kept."""
     BETWEEN_STRIKES = "expired_between_strikes"
     """The short leg alone in the money: a real account would be assigned shares, with nothing to hedge them."""
-    BEYOND_STRIKES = "expired_beyond_strikes"
+    IN_THE_MONEY = "expired_in_the_money"
     """Both legs in the money: the whole width is paid."""
 
 
@@ -54,7 +54,7 @@ class Settlement(Frozen):
         if short is None or long is None:
             return None
         if long.in_the_money:
-            expiry = Expiry.BEYOND_STRIKES
+            expiry = Expiry.IN_THE_MONEY
         else:
             expiry = Expiry.BETWEEN_STRIKES if short.in_the_money else Expiry.WORTHLESS
         return cls(
