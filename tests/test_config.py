@@ -60,6 +60,7 @@ def test_the_defaults_are_the_rules_of_the_house() -> None:
         "entry_concession": 0.66,
         "min_fill_to_screened_credit": 0.75,
         "max_mark_age_seconds": 1200.0,
+        "debate_rounds": 0,
         "live_requires_verdict": True,
         "commission_per_contract_and_leg": 1.0,
     }
