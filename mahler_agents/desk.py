@@ -35,9 +35,11 @@ from mahler_agents.market.snapshot import Market
 from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
 from mahler_agents.progress import Watcher, guarded, unwatched
 from mahler_agents.record import Writer, open_database
+from mahler_agents.record.abandoned import mark_abandoned
 from mahler_agents.record.location import database_path
 from mahler_agents.record.presence import at_work
 from mahler_agents.recording import BookRecording, Recording
+from mahler_agents.redaction import Redactor
 from mahler_agents.regime import RegimeParams
 from mahler_agents.risk import BreakerBook, RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult, refuse_to_go_back
@@ -146,7 +148,9 @@ class Desk:
         instant = as_of or self.market.default_as_of()
         run_id = self._ids.run_id(instant)
         async with AsyncExitStack() as stack:
-            writer = stack.enter_context(Writer(self.database))
+            # Present until the last row is written: another process could take this run for a dead one's otherwise.
+            await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant)))
+            writer = stack.enter_context(self._writer())
             recording = Recording(writer, run_id, self._clock)
             llm = None
             if self._endpoints:
@@ -185,9 +189,7 @@ class Desk:
                 slot=slot or f"adhoc-{run_id}",
                 watch=guarded(watch),
             )
-            book = BookRecording(writer, self._clock)
-            async with at_work(self.database, lambda: self._reconcile(book, instant)):
-                return await scan.run()
+            return await scan.run()
 
     async def monitor(self, *, at: dt.datetime | None = None, slot: str | None = None) -> MonitorResult:
         """Run one pass over the open positions: mark, settle, evaluate the circuit breaker, decide, close, record.
@@ -198,8 +200,9 @@ class Desk:
         """
         instant = at or self._clock.now()
         await refuse_to_go_back(self._ledger, instant)
-        with Writer(self.database) as writer:
-            recording = BookRecording(writer, self._clock)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant)))
+            recording = BookRecording(stack.enter_context(self._writer()), self._clock)
             context = MonitorContext(
                 slot=slot or f"monitor-{utc_text(instant)}",
                 market=self.market,
@@ -212,14 +215,22 @@ class Desk:
                 wait=wait_for(self.market, self._clock),
                 recording=recording,
             )
-            async with at_work(self.database, lambda: self._reconcile(recording, instant)):
-                state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
+            state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
         return result_of(MonitorState(**state), state["account"], state["breaker"])
 
-    async def _reconcile(self, recording: BookRecording, at: dt.datetime) -> None:
-        """Book the true ends of the orders that an earlier process left pending, and say so."""
-        for ended in await reconcile(self._broker, self._ledger, at=at):
-            recording.event("reconciled", f"order {ended.client_order_id} was left pending: {ended.outcome.value}")
+    async def _put_right(self, at: dt.datetime) -> None:
+        """Put right, and say, what earlier processes left: orders pending, whose true ends are booked, and runs."""
+        with self._writer() as writer:
+            recording = BookRecording(writer, self._clock)
+            for ended in await reconcile(self._broker, self._ledger, at=at):
+                recording.event("reconciled", f"order {ended.client_order_id} was left pending: {ended.outcome.value}")
+            now = utc_text(self._clock.now())
+            for run_id in await asyncio.to_thread(mark_abandoned, self.database, at=now):
+                recording.event("abandoned", f"run {run_id} was left by a process that ended before it", level="warning")
+
+    def _writer(self) -> Writer:
+        keys = [endpoint.api_key for endpoint in self._endpoints.values()]
+        return Writer(self.database, redact=Redactor.of(self._environ, keys=keys))
 
     def _load_prompts(self, folder: Path | None) -> dict[str, Prompt]:
         """Read and check every role's prompt now, so that a slip in one is the user's to mend before anything runs."""

@@ -5,6 +5,7 @@ The one place that asks, retries, repairs and reads; tenacity alone retries (`at
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -146,7 +147,8 @@ class ChatClient:
         except MahlerError:
             raise
         except Exception as error:  # noqa: BLE001 - the layer's one edge: a defect of ours must not stop a trade
-            _LOG.exception("a defect in the LLM layer, asking %s", role)
+            where = self._connection.redacted(traceback.format_exc())  # it may quote what a provider repeated
+            _LOG.error("a defect in the LLM layer, asking %s\n%s", role, where)  # noqa: TRY400 - the trace, redacted
             words = " ".join(f"{type(error).__name__}: {error}".split())
             return Fault(kind=FailureKind.INTERNAL, detail=self._connection.redacted(words))
 

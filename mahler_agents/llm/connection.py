@@ -25,6 +25,7 @@ from mahler_agents.llm.replies import Fault
 from mahler_agents.llm.schema import constrained_schema, response_format, strict_schema
 from mahler_agents.llm.transport import CallLog, Exchange, RecordingTransport, current_exchange, network_transport
 from mahler_agents.llm.wire import Envelope, fault_of
+from mahler_agents.redaction import Redactor
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -75,6 +76,7 @@ class Connection:
         self._provider = provider
         self._spending = spending
         self._price = price
+        self._redact = Redactor.of(keys=[endpoint.api_key])
         self._requests: dict[tuple[str, str, type[BaseModel]], Request] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -118,9 +120,8 @@ class Connection:
             raise RuntimeError("use a ChatClient inside its context, on the event loop that entered it")
 
     def redacted(self, text: str) -> str:
-        """Return `text` without the API key, which some providers repeat in their errors."""
-        key = self.endpoint.api_key
-        return text.replace(key, "[API key]") if len(key) >= 8 else text
+        """Return `text` without the API key, which some providers repeat in their errors, or any other."""
+        return self._redact(text)
 
     def request(self, role: str, prompt: Prompt, reply: type[BaseModel]) -> Request:
         """Return the request of a role, all but its messages: model, parameters and the schema of the reply."""

@@ -9,12 +9,30 @@ from mahler_agents.errors import ConfigError, RecordError
 from mahler_agents.record.migrations import MIGRATION_SET, MIGRATIONS
 
 BUSY_SECONDS = 30.0
-"""How long a writer waits for another process's transaction."""
+"""How long a writer waits for another process's transaction, unless it is told otherwise."""
+
+_WHAT_TO_DO = {
+    sqlite3.SQLITE_BUSY: "another process is writing to it; try again when that has ended",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: restore a backup, or save what can be read"
+    " with `sqlite3 DAMAGED .recover | sqlite3 NEW`",
+    sqlite3.SQLITE_FULL: "make room on the disk; what was committed before is whole",
+    sqlite3.SQLITE_IOERR: "the disk may be full or failing; what was committed before is whole",
+    sqlite3.SQLITE_READONLY: "the file and its folder must be writable",
+    sqlite3.SQLITE_CANTOPEN: "the file and its folder must be writable",
+    sqlite3.SQLITE_PERM: "the file and its folder must be writable",
+}
+
+
+def described(path: Path, error: Exception) -> str:
+    """Return an error of SQLite's as one line: the file, SQLite's own words and what to do about it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    advice = None if code is None else _WHAT_TO_DO.get(code & 0xFF)  # the lower byte is the primary code
+    return f"{path}: {error}" + (f" ({advice})" if advice else "")
 
 
 @contextmanager
 def database_errors(path: Path) -> Generator[None]:
-    """Turn what sqlite3 raises inside the block into `RecordError`, naming the file.
+    """Turn what sqlite3 raises inside the block into `RecordError`, naming the file and what to do.
 
     `ConfigError` for a file that is no database: the user named the wrong one.
     """
@@ -23,20 +41,23 @@ def database_errors(path: Path) -> Generator[None]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise _not_a_record(path) from error
-        raise RecordError(f"{path}: {error}") from error
+        raise RecordError(described(path, error)) from error
 
 
-def connect(path: Path, *, durable: bool = False, read_only: bool = False) -> sqlite3.Connection:
+def connect(
+    path: Path, *, durable: bool = False, read_only: bool = False, busy_seconds: float | None = None
+) -> sqlite3.Connection:
     """Return a connection in autocommit mode with foreign keys on and rows by name.
 
-    `durable` commits survive a loss of power (synchronous FULL): for the order ledger. Raises `RecordError`.
+    `durable` commits survive a loss of power (synchronous FULL): for the order ledger. `busy_seconds` is how long to
+    wait for another process's transaction. Raises `RecordError`.
     """
     mode = "?mode=ro" if read_only else ""
     with database_errors(path):
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}{mode}",
             uri=True,
-            timeout=BUSY_SECONDS,
+            timeout=BUSY_SECONDS if busy_seconds is None else busy_seconds,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -46,29 +67,55 @@ def connect(path: Path, *, durable: bool = False, read_only: bool = False) -> sq
     return connection
 
 
-def open_database(path: Path, *, create: bool = False) -> Path:
+def open_database(path: Path, *, create: bool = False, busy_seconds: float | None = None) -> Path:
     """Make sure that `path` is a record of this version's schema, and return it.
 
-    An older schema is migrated, in one transaction; with `create` a missing file is made. Raises `ConfigError` for a
-    missing file or folder, a newer schema and a file that is something else, `RecordError` if it cannot be used.
+    An older schema is migrated, in one transaction and after a copy of the file was put beside it; with `create` a
+    missing file is made. Raises `ConfigError` for a missing file or folder, a newer schema and a file that is something
+    else, `RecordError` if it cannot be used: the file is then as it was.
     """
     _check_place(path, create=create)
-    with closing(connect(path)) as connection, database_errors(path):
-        tables, applied = _contents(connection)
-        known = [name for name, _ in MIGRATIONS]
-        if newer := [name for name in applied if name not in known]:
-            raise ConfigError(f"{path} was written by a newer version (schema {newer[-1]}): upgrade mahler-agents")
-        if applied == known:
+    with closing(connect(path, busy_seconds=busy_seconds)) as connection, database_errors(path):
+        tables, _ = contents(connection)
+        applied = applied_migrations(connection, path)
+        if not _pending(applied):
             return path
         if not applied and (tables or not create):
             raise _not_a_record(path)
-        from mahler_agents.record.presence import alone  # asyncio: only who migrates waits for it
+        # asyncio and sqlite-utils: only who migrates waits for them
+        from mahler_agents.record.migrating import migrate
+        from mahler_agents.record.presence import alone
 
         with alone(path):  # changing to WAL does not wait for others, as a transaction does
-            if _contents(connection)[1] != known:
+            applied = applied_migrations(connection, path)
+            if pending := _pending(applied):
                 connection.execute("PRAGMA journal_mode = WAL")
-                _migrate(connection)
+                migrate(connection, path, MIGRATIONS, first=pending[0], keep_copy=bool(applied))
     return path
+
+
+def applied_migrations(connection: sqlite3.Connection, path: Path) -> list[str]:
+    """Return the names of our migrations that made this file, in order. Raises `ConfigError` if one is unknown."""
+    _, applied = contents(connection)
+    known = {name for name, _ in MIGRATIONS}
+    if newer := [name for name in applied if name not in known]:
+        raise ConfigError(f"{path} was written by a newer version (schema {newer[-1]}): upgrade mahler-agents")
+    return applied
+
+
+def contents(connection: sqlite3.Connection) -> tuple[set[str], list[str]]:
+    """Return the tables of the file, and the names of our migrations that made them, in order."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "_sqlite_migrations" not in tables:
+        return tables, []
+    rows = connection.execute(
+        "SELECT name FROM _sqlite_migrations WHERE migration_set = ? ORDER BY rowid", (MIGRATION_SET,)
+    )
+    return tables, [row[0] for row in rows]
+
+
+def _pending(applied: list[str]) -> list[str]:
+    return [name for name, _ in MIGRATIONS if name not in applied]
 
 
 def _check_place(path: Path, *, create: bool) -> None:
@@ -82,37 +129,3 @@ def _check_place(path: Path, *, create: bool) -> None:
 
 def _not_a_record(path: Path) -> ConfigError:
     return ConfigError(f"{path} is not a record of mahler-agents: name another file with --db")
-
-
-def _contents(connection: sqlite3.Connection) -> tuple[set[str], list[str]]:
-    """Return the tables of the file, and the names of our migrations that made them, in order."""
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if "_sqlite_migrations" not in tables:
-        return tables, []
-    rows = connection.execute(
-        "SELECT name FROM _sqlite_migrations WHERE migration_set = ? ORDER BY rowid", (MIGRATION_SET,)
-    )
-    return tables, [row[0] for row in rows]
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Apply what is pending through sqlite-utils, holding the write lock so that two first scans cannot both."""
-    from sqlite_utils import Database
-    from sqlite_utils.migrations import Migrations
-
-    migrations = Migrations(MIGRATION_SET)
-    for name, statements in MIGRATIONS:
-
-        def apply(db: Database, statements: tuple[str, ...] = statements) -> None:
-            for statement in statements:
-                db.execute(statement)
-
-        migrations(name=name)(apply)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        migrations.apply(Database(connection))
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

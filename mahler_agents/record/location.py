@@ -18,11 +18,11 @@ def database_path(given: Path | None, market: str, broker: str, variables: Mappi
 def newest_database(given: Path | None, variables: Mapping[str, str] = os.environ) -> Path:
     """Return the record's file for a verb without a market: `--db`, else `MAHLER_DB`, else the newest `mahler-*.db`.
 
-    Raises `ConfigError` if there is none.
+    Copies, such as `mahler-sample-paper.before-m004.db`, are not looked at. Raises `ConfigError` if there is none.
     """
     if path := given or _named(variables):
         return path
-    found = sorted(Path().glob("mahler-*.db"), key=_last_change)
+    found = sorted((path for path in Path().glob("mahler-*.db") if "." not in path.stem), key=_last_change)
     if not found:
         raise ConfigError("no mahler-*.db in this folder: run `mahler scan` first, or name the file with --db")
     return found[-1]

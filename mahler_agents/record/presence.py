@@ -21,6 +21,16 @@ def alone(path: Path) -> Generator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def alone_now(path: Path) -> Generator[bool]:
+    """Tell whether nobody else is present; if so, be the only one for the length of the block. Never waits."""
+    descriptor = _open(path)
+    try:
+        yield _taken(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @asynccontextmanager
 async def at_work(path: Path, when_alone: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
     """Be present on the record for the length of the block; if nobody else is, await `when_alone` first.
@@ -30,17 +40,22 @@ async def at_work(path: Path, when_alone: Callable[[], Awaitable[object]]) -> As
     """
     descriptor = _open(path)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        else:
+        if _taken(descriptor):
             await when_alone()
         # In a thread: whoever holds the other lock may be a task of this very loop.
         await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_SH)
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """Return whether the lock for one only was free, and is now held."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _open(path: Path) -> int:

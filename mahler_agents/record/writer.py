@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from mahler_agents.errors import RecordError
-from mahler_agents.record.database import connect
+from mahler_agents.record.database import connect, described
+from mahler_agents.redaction import Redactor
 
 
 class _Statement(NamedTuple):
@@ -35,15 +36,19 @@ class Writer:
     Use it as a context manager: leaving it commits what is queued. A row that cannot be written ends the writing: what
     was queued before it is kept, and the failure surfaces as `RecordError` at the next call, at `flush` and on leaving
     (as a note if another exception is on its way).
+
+    No key is written: every text goes through `redact`, by default one that knows the keys of the environment.
+    `busy_seconds` is how long to wait for another process's transaction.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, redact: Redactor | None = None, busy_seconds: float | None = None) -> None:
         self._path = path
+        self._redact = redact or Redactor.of()
         self._queue: SimpleQueue[_Statement | Future[None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
         self._error: Exception | None = None
-        self._connection = connect(path)
+        self._connection = connect(path, busy_seconds=busy_seconds)
         self._thread = threading.Thread(target=self._work, name="record-writer", daemon=True)
 
     def __enter__(self) -> Self:
@@ -60,7 +65,7 @@ class Writer:
         if error is None:
             self._raise_if_broken()
         elif self._error is not None:
-            error.add_note(f"and the record is incomplete: {self._path}: {self._error}")
+            error.add_note(f"and the record is incomplete: {described(self._path, self._error)}")
 
     def insert(self, table: str, row: Mapping[str, Any]) -> None:
         """Queue one new row."""
@@ -99,7 +104,7 @@ class Writer:
 
     def _raise_if_broken(self) -> None:
         if self._error is not None:
-            raise RecordError(f"{self._path}: {self._error}") from self._error
+            raise RecordError(described(self._path, self._error)) from self._error
 
     def _work(self) -> None:
         running = True
@@ -122,7 +127,7 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 for statement in statements:
-                    _run(connection, statement)
+                    _run(connection, statement._replace(parameters=tuple(map(self._redacted, statement.parameters))))
             finally:
                 # Also after a failure: what came before it is the evidence of how it came about.
                 if connection.in_transaction:
@@ -131,6 +136,9 @@ class Writer:
             self._error = error
             with suppress(sqlite3.Error):
                 connection.rollback()
+
+    def _redacted(self, value: Any) -> Any:
+        return self._redact(value) if isinstance(value, str) else value
 
 
 def _run(connection: sqlite3.Connection, statement: _Statement) -> None:

@@ -151,7 +151,7 @@ def test_the_api_key_is_nowhere_even_if_the_provider_repeats_every_header(
         assert CANARY.encode() not in path.read_bytes()
     assert any(row for row in rows(database, "llm_calls"))
     if fault == "echoing_page":
-        assert b"[API key]" in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert b"[redacted]" in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_a_user_sees_the_failures_their_cost_and_no_key(

@@ -66,7 +66,7 @@ CASES: dict[str, Case] = {
     "server_error": provider(FailureKind.SERVER_ERROR, requests=3),
     "overloaded": provider(FailureKind.SERVER_ERROR, requests=3),
     "html_page": provider(FailureKind.SERVER_ERROR, requests=3, response="<h1>504 Gateway Time-out</h1>"),
-    "echoing_page": provider(FailureKind.SERVER_ERROR, requests=3, response="Bearer [API key]"),
+    "echoing_page": provider(FailureKind.SERVER_ERROR, requests=3, response="Bearer [redacted]"),
     "context_overflow": provider(FailureKind.CONTEXT_OVERFLOW, requests=1),
     "connection": provider(FailureKind.CONNECTION, requests=3, outcome="broken"),
     "reset_mid_body": provider(FailureKind.CONNECTION, requests=3, outcome="broken", response='{"id": "chatcmpl-'),

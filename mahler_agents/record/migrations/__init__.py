@@ -13,6 +13,7 @@ from mahler_agents.record.migrations import (
     m007_llm_costs,
     m008_groundedness,
     m009_debate,
+    m010_inspection,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -29,6 +30,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m007_llm_costs,
         m008_groundedness,
         m009_debate,
+        m010_inspection,
     )
 )
 """Name and statements of every migration, oldest first."""
