@@ -226,7 +226,9 @@ class Desk:
                 recording.event("reconciled", f"order {ended.client_order_id} was left pending: {ended.outcome.value}")
             now = utc_text(self._clock.now())
             for run_id in await asyncio.to_thread(mark_abandoned, self.database, at=now):
-                recording.event("abandoned", f"run {run_id} was left by a process that ended before it", level="warning")
+                recording.event(
+                    "abandoned", f"run {run_id} was left by a process that ended before it", level="warning"
+                )
 
     def _writer(self) -> Writer:
         keys = [endpoint.api_key for endpoint in self._endpoints.values()]

@@ -28,7 +28,7 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 class Redactor:
     """Replaces known keys, in every spelling that JSON, HTML and URLs have for them, and what has the shape of one.
 
-    It finds nothing more in what it returned. A value of fewer than `SHORTEST` characters is not taken for a key.
+    A value of fewer than `SHORTEST` characters is not taken for a key.
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:

@@ -112,11 +112,45 @@ def test_processes_that_open_a_new_record_at_once_migrate_it_once(tmp_path: Path
 
 
 @pytest.mark.parametrize("create", [False, True])
-def test_an_older_schema_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch, *, create: bool) -> None:
+def test_an_older_schema_is_migrated_and_the_file_as_it_was_is_kept_beside_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, create: bool
+) -> None:
+    with Writer(path) as writer:
+        writer.insert("events", an_event("before"))
+    before = tables(path)
     monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, SECOND_MIGRATION))
     open_database(path, create=create)
     assert "later" in tables(path)
     assert rows(path, "SELECT name FROM _sqlite_migrations")[-1] == "m999_test"
+    copy = path.with_name("mahler.before-m999.db")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path} was of an older version and has been migrated; as it was, it is kept as {copy}"
+    ]
+    monkeypatch.undo()
+    assert open_database(copy) == copy
+    assert tables(copy) == before
+    assert rows(copy, "SELECT message FROM events") == ["before"]
+    open_database(path.with_name("new.db"), create=True)
+    assert not path.with_name("new.before-m001.db").exists()
+
+
+def test_a_copy_never_takes_the_place_of_another(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = path.with_name("mahler.before-m999.db")
+    earlier.write_text("another copy")
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, SECOND_MIGRATION))
+    open_database(path)
+    assert earlier.read_text() == "another copy"
+    assert path.with_name("mahler.before-m999-2.db").exists()
+
+
+def test_migrations_that_came_in_another_order_are_not_taken_for_pending(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "MIGRATIONS", (SECOND_MIGRATION, *MIGRATIONS))
+    open_database(path)
+    before = path.stat().st_mtime_ns, sorted(path.parent.iterdir())
+    open_database(path)
+    assert (path.stat().st_mtime_ns, sorted(path.parent.iterdir())) == before
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +160,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(path: Path, monkeypatch: p
     with pytest.raises(RecordError, match=r"mahler\.db: table runs already exists"):
         open_database(path)
     assert tables(path) == before
+    assert not list(path.parent.glob("*.before-*"))
     monkeypatch.undo()
     assert open_database(path) == path
 

@@ -26,6 +26,10 @@ VERBS = {
     "simulate": "Scan and monitor over a span of a market's days.",
     "trace list": "List the recorded runs, newest first.",
     "trace show": "Show one run: its nodes, opinions, failures and orders.",
+    "db path": "Print the record's file.",
+    "db backup": "Copy the record, also while a scan writes to it.",
+    "db check": "Look for damage in the record.",
+    "db prune": "Drop the bulk of old runs: requests, replies, snapshots.",
     "model install": "Put the embedded model where a scan finds it.",
     "model path": "Print the embedded model's file.",
 }

@@ -148,7 +148,7 @@ class ChatClient:
             raise
         except Exception as error:  # noqa: BLE001 - the layer's one edge: a defect of ours must not stop a trade
             where = self._connection.redacted(traceback.format_exc())  # it may quote what a provider repeated
-            _LOG.error("a defect in the LLM layer, asking %s\n%s", role, where)  # noqa: TRY400 - the trace, redacted
+            _LOG.error("a defect in the LLM layer, asking %s\n%s", role, where)
             words = " ".join(f"{type(error).__name__}: {error}".split())
             return Fault(kind=FailureKind.INTERNAL, detail=self._connection.redacted(words))
 

@@ -22,9 +22,12 @@ def back_up(path: Path, target: Path) -> Path:
     except OSError as error:
         raise RecordError(f"{target}: {error.strerror}; the backup was not made") from error
     try:
-        with closing(connect(path, read_only=True)) as source, database_errors(target):
-            with closing(sqlite3.connect(target)) as copy:
-                source.backup(copy)
+        with (
+            closing(connect(path, read_only=True)) as source,
+            database_errors(target),
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            source.backup(copy)
         shutil.copymode(path, target)
     except BaseException:
         target.unlink()

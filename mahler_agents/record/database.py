@@ -40,7 +40,7 @@ def database_errors(path: Path) -> Generator[None]:
         yield
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-            raise _not_a_record(path) from error
+            raise not_a_record(path) from error
         raise RecordError(described(path, error)) from error
 
 
@@ -74,14 +74,14 @@ def open_database(path: Path, *, create: bool = False, busy_seconds: float | Non
     missing file is made. Raises `ConfigError` for a missing file or folder, a newer schema and a file that is something
     else, `RecordError` if it cannot be used: the file is then as it was.
     """
-    _check_place(path, create=create)
+    check_place(path, create=create)
     with closing(connect(path, busy_seconds=busy_seconds)) as connection, database_errors(path):
         tables, _ = contents(connection)
         applied = applied_migrations(connection, path)
         if not _pending(applied):
             return path
         if not applied and (tables or not create):
-            raise _not_a_record(path)
+            raise not_a_record(path)
         # asyncio and sqlite-utils: only who migrates waits for them
         from mahler_agents.record.migrating import migrate
         from mahler_agents.record.presence import alone
@@ -118,7 +118,8 @@ def _pending(applied: list[str]) -> list[str]:
     return [name for name, _ in MIGRATIONS if name not in applied]
 
 
-def _check_place(path: Path, *, create: bool) -> None:
+def check_place(path: Path, *, create: bool = False) -> None:
+    """Raise `ConfigError` for a folder, and for a file that is missing or, with `create`, cannot be made."""
     if path.is_dir():
         raise ConfigError(f"{path} is a folder: name a file with --db")
     if not path.exists() and not create:
@@ -127,5 +128,6 @@ def _check_place(path: Path, *, create: bool) -> None:
         raise ConfigError(f"{path}: the folder {path.absolute().parent} does not exist; make it first")
 
 
-def _not_a_record(path: Path) -> ConfigError:
+def not_a_record(path: Path) -> ConfigError:
+    """Return the error for a file that is something else."""
     return ConfigError(f"{path} is not a record of mahler-agents: name another file with --db")

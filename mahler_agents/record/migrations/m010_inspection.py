@@ -78,7 +78,9 @@ _FAILED_CALLS = f"""
         LEFT JOIN failures ON failures.candidate_id = llm_calls.candidate_id AND failures.role = llm_calls.role
     WHERE outcome IS NOT 'replied'
         OR failures.role IS NOT NULL
-        OR EXISTS (SELECT 1 FROM llm_calls AS later WHERE later.id = llm_calls.span_id || '.' || (llm_calls.attempt + 1))
+        OR EXISTS (
+            SELECT 1 FROM llm_calls AS later WHERE later.id = llm_calls.span_id || '.' || (llm_calls.attempt + 1)
+        )
 """
 
 _COST_BY_PROMPT = """
