@@ -13,7 +13,7 @@ from mahler_agents.record.migrations import (
     m007_llm_costs,
     m008_groundedness,
     m009_debate,
-    m010_inspection,
+    m012_inspection,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -30,7 +30,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m007_llm_costs,
         m008_groundedness,
         m009_debate,
-        m010_inspection,
+        m012_inspection,
     )
 )
 """Name and statements of every migration, oldest first."""

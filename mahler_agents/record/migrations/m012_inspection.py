@@ -87,14 +87,14 @@ _COST_BY_PROMPT = """
     CREATE VIEW cost_by_prompt AS
     WITH questions AS (
         SELECT
-            candidate_id, role, prompt_hash, model,
+            candidate_id, role, brief_hash, prompt_hash, model,
             COUNT(*) AS calls,
             SUM(prompt_tokens) AS prompt_tokens,
             SUM(completion_tokens) AS completion_tokens,
             SUM(cost_dollars) AS cost_dollars,
             SUM(cost_dollars IS NULL) AS calls_of_unknown_cost
         FROM llm_calls
-        GROUP BY span_id, candidate_id, role, prompt_hash, model
+        GROUP BY span_id, candidate_id, role, brief_hash, prompt_hash, model
     )
     SELECT
         questions.role,
@@ -108,12 +108,14 @@ _COST_BY_PROMPT = """
         SUM(questions.completion_tokens) AS completion_tokens,
         SUM(cost_dollars) AS cost_dollars,
         SUM(calls_of_unknown_cost) AS calls_of_unknown_cost,
-        CAST(SUM(json_array_length(COALESCE(opinions.ungrounded, verdicts.ungrounded))) AS REAL)
-            / SUM(COALESCE(opinions.numbers, verdicts.numbers)) AS ungrounded_share
+        CAST(SUM(json_array_length(COALESCE(opinions.ungrounded, arguments.ungrounded, verdicts.ungrounded))) AS REAL)
+            / SUM(COALESCE(opinions.numbers, arguments.numbers, verdicts.numbers)) AS ungrounded_share
     FROM questions
         LEFT JOIN prompts ON prompts.hash = questions.prompt_hash
         LEFT JOIN failures ON failures.candidate_id = questions.candidate_id AND failures.role = questions.role
         LEFT JOIN opinions ON opinions.candidate_id = questions.candidate_id AND opinions.analyst = questions.role
+        LEFT JOIN arguments ON arguments.candidate_id = questions.candidate_id AND arguments.side = questions.role
+            AND arguments.brief_hash = questions.brief_hash
         LEFT JOIN verdicts ON verdicts.candidate_id = questions.candidate_id AND questions.role = 'fund_manager'
     GROUP BY questions.role, questions.prompt_hash, questions.model
 """
