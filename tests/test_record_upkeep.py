@@ -223,7 +223,7 @@ def test_pruning_drops_the_bulk_and_keeps_all_that_was_decided_and_traded(databa
     assert value(database, "SELECT COUNT(*) FROM snapshots") == 0
     assert value(database, "SELECT COUNT(*) FROM briefs WHERE content <> ''") >= briefs > 0
     assert value(database, "SELECT pruned_at FROM runs") == NOW
-    assert database.stat().st_size == found.bytes_after < size // 2
+    assert database.stat().st_size == found.bytes_after < 0.6 * size
     assert problems(database) == []
     with Reader(database) as reader:
         assert reader.trace(reader.run_id("latest")).candidates
