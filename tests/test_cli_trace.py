@@ -119,7 +119,7 @@ def test_the_tree_shows_every_stage_of_every_reviewed_candidate(
     for node in ("brief", "greeks", "technical", "sentiment", "volatility", "fund_manager", "advisory", "size"):
         assert tree.count(f"── {node}  ") == len(result.reviews)
     assert re.search(r"1 attempt of \d+\.\d s, 100 \+ 40 tokens", tree)
-    assert re.search(r"2 attempts of \d+\.\d s, 200 \+ 80 tokens, failed: not_json", tree)
+    assert re.search(r"2 attempts of \d+\.\d s, 200 \+ 80 tokens, prompt \w{8}, failed: not_json", tree)
     assert "attempt 1: http_error, HTTP 401" in tree
 
 
@@ -168,7 +168,8 @@ def test_a_node_that_never_ended_shows_its_calls_as_unfinished(
     source.close()
     target.close()
     tree = printed(capsys, "show", "latest", "--db", str(copy))
-    assert tree.count("greeks  1 attempt, tokens unknown, unfinished") == len(result.reviews)
+    unfinished = re.findall(r"greeks  1 attempt, tokens unknown, prompt \w{8}, unfinished", tree)
+    assert len(unfinished) == len(result.reviews)
     assert "attempt 1: no reply recorded" in tree
 
 

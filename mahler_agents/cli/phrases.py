@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from mahler_agents.cli.text import cents, count, dollars, per_share, percent, plain
+from mahler_agents.cli.text import cents, count, dollars, per_share, percent, plain, small_dollars
 from mahler_agents.llm.failures import ACTIONS, Failure
 from mahler_agents.record.rows import ArgumentRow, FailureRow, FillRow, GroundingRow, OpinionRow, SizingRow, VerdictRow
 from mahler_agents.types import CONTRACT_MULTIPLIER
@@ -88,10 +88,8 @@ def screened(*, contracts: int, eligible: int, pairs: int, passed: int) -> str:
 
 
 def cost(dollars: float | None) -> str:
-    """Return what LLM calls cost at list price, in as many digits as it takes to tell it from nothing."""
-    if dollars is None:
-        return "cost unknown"
-    return cents(dollars) if dollars >= 1 or not dollars else f"${dollars:.4f}"
+    """Return what LLM calls cost at list price."""
+    return "cost unknown" if dollars is None else small_dollars(dollars)
 
 
 def _numbers(said: "Opinion | OpinionRow | Verdict | VerdictRow") -> str:

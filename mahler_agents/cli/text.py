@@ -23,6 +23,20 @@ def plain(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
+def visible(text: str) -> str:
+    """Return text with its lines and tabs kept and every other character that `plain` drops spelled out, as `\\x1b`.
+
+    For what is shown to the letter: nothing is lost, and a terminal obeys none of it.
+    """
+    return "".join(char if char in "\n\t" else _spelled(char) for char in text)
+
+
+def _spelled(char: str) -> str:
+    category = unicodedata.category(char)
+    hidden = category.startswith("C") or category in {"Zl", "Zp"}
+    return char.encode("unicode_escape").decode() if hidden else char
+
+
 def shortened(text: str, limit: int) -> str:
     """Return safe text of at most `limit` characters."""
     line = plain(text)
@@ -42,6 +56,11 @@ def dollars(amount: float) -> str:
 def cents(amount: float) -> str:
     """Return dollars and cents, e.g. `$99,956.00`."""
     return f"{'-' if round(amount, 2) < 0 else ''}${abs(amount):,.2f}"
+
+
+def small_dollars(amount: float) -> str:
+    """Return dollars in as many digits as it takes to tell them from nothing, e.g. `$0.0012`, `$3.40`."""
+    return cents(amount) if amount >= 1 or not amount else f"${amount:.4f}"
 
 
 def per_share(amount: float) -> str:

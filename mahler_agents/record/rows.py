@@ -21,6 +21,8 @@ class RunSummary:
     synthetic: bool
     model: str
     status: str
+    underlyings: tuple[str, ...]
+    """Symbols of the candidates reviewed, in the order of the alphabet."""
     candidates: int
     """Candidates reviewed."""
     traded: int
@@ -29,6 +31,8 @@ class RunSummary:
     failures: int
     prompt_tokens: int
     completion_tokens: int
+    cost_dollars: float | None
+    """At list price; None if that of any call is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +71,11 @@ class CallRow:
     """One HTTP attempt of a role."""
 
     id: str
+    role: str
     attempt: int
     model: str
+    prompt_hash: str
+    brief_hash: str | None
     resolved_model: str | None
     started_at: str
     ended_at: str | None
@@ -134,6 +141,9 @@ class OpinionRow:
     details: Mapping[str, str]
     grounding: GroundingRow | None
     """None in records made before it was looked at."""
+    brief_hash: str
+    prompt_hash: str
+    model: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +155,14 @@ class ArgumentRow:
     strength: str
     summary: str
     grounding: GroundingRow | None
+    brief_hash: str
+    prompt_hash: str
+    model: str
+
+    @property
+    def node(self) -> str:
+        """The node that made it, e.g. `bull_1`."""
+        return f"{self.side}_{self.round}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +174,8 @@ class FailureRow:
     detail: str
     retryable: bool
     raw_reply: str | None
+    brief_hash: str | None
+    prompt_hash: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +189,17 @@ class VerdictRow:
     summary: str
     grounding: GroundingRow | None
     """None in records made before it was looked at."""
+    brief_hash: str
+    prompt_hash: str
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptRow:
+    """One version of one role's prompt: the whole file, normalised."""
+
+    name: str
+    content: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,6 +339,8 @@ class CandidateTrace(SpreadRow):
     reviewed: bool
     decision: str | None
     reason: str | None
+    facts: Mapping[str, Any]
+    """The candidate as the screen found it: its legs, quotes, spot and the parts of its score."""
     spans: tuple[SpanRow, ...] = ()
     opinions: tuple[OpinionRow, ...] = ()
     arguments: tuple[ArgumentRow, ...] = ()
@@ -326,3 +359,7 @@ class RunTrace:
     candidates: tuple[CandidateTrace, ...]
     """In rank order."""
     events: tuple[EventRow, ...]
+    prompts: Mapping[str, PromptRow]
+    """By version, which is the content's hash."""
+    briefs: Mapping[str, Mapping[str, Any]]
+    """By hash."""

@@ -14,6 +14,7 @@ from mahler_agents.record.migrations import (
     m008_groundedness,
     m009_debate,
     m012_inspection,
+    m010_trace_indices,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -31,6 +32,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m008_groundedness,
         m009_debate,
         m012_inspection,
+        m010_trace_indices,
     )
 )
 """Name and statements of every migration, oldest first."""

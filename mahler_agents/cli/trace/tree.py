@@ -23,6 +23,7 @@ from mahler_agents.record.rows import (
 )
 
 _REPLY_SHOWN = 300
+_VERSION_SHOWN = 8
 _STYLES = {"ok": "", "failed": "yellow", "error": "red", "unfinished": "red", "running": "yellow", "warning": "yellow"}
 
 
@@ -134,7 +135,7 @@ def _said(candidate: CandidateTrace) -> dict[str, list[Text]]:
         details = [Text(f"{plain(name)}: {plain(value)}", style="dim") for name, value in opinion.details.items()]
         said[opinion.analyst] = [Text(phrases.opinion(opinion)), *_ungrounded(opinion.grounding), *details]
     for turn in candidate.arguments:
-        said[f"{turn.side}_{turn.round}"] = [Text(phrases.argument(turn)), *_ungrounded(turn.grounding)]
+        said[turn.node] = [Text(phrases.argument(turn)), *_ungrounded(turn.grounding)]
     for failed in candidate.failures:
         said[failed.role] = _failure(failed)
     if candidate.verdict is not None:
@@ -178,7 +179,8 @@ def _order(order: OrderRow) -> list[Text]:
 def _span(span: SpanRow) -> Text:
     facts = [] if span.milliseconds is None else [f"{span.milliseconds:,.1f} ms"]
     if span.calls:
-        facts += [_attempts(span.calls), _tokens(span.calls)]
+        facts += [_attempts(span.calls), _tokens(span.calls), *_known_cost(span.calls)]
+        facts += [f"prompt {version[:_VERSION_SHOWN]}" for version in {call.prompt_hash: None for call in span.calls}]
     if span.status != "ok":
         facts.append(f"{span.status}{f': {plain(span.detail)}' if span.detail else ''}")
     return Text.assemble((span.name, "bold"), "  ", (", ".join(facts), _style(span.status) or "dim"))
@@ -197,6 +199,11 @@ def _tokens(calls: Sequence[CallRow]) -> str:
     prompt = sum(call.prompt_tokens or 0 for call in calls)
     completion = sum(call.completion_tokens or 0 for call in calls)
     return f"{prompt:,} + {completion:,} tokens"
+
+
+def _known_cost(calls: Sequence[CallRow]) -> list[str]:
+    """Return what a node's calls cost, nothing if that is unknown: the run's line says so, once."""
+    return [] if any(call.cost_dollars is None for call in calls) else [_cost(calls)]
 
 
 def _cost(calls: Sequence[CallRow]) -> str:
