@@ -164,10 +164,7 @@ def _roles(candidate: CandidateTrace) -> Iterator[str]:
 def _said(candidate: CandidateTrace) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return what each role gave, by role: `opinion`, `argument`, `verdict` or `failure`, and its fields."""
     said = {one.analyst: ("opinion", {**_fields(one), "grounding": _grounding(one)}) for one in candidate.opinions}
-    said |= {
-        one.node: ("argument", {**_fields(one), "grounding": _grounding(one)})
-        for one in candidate.arguments
-    }
+    said |= {one.node: ("argument", {**_fields(one), "grounding": _grounding(one)}) for one in candidate.arguments}
     if candidate.verdict is not None:
         verdict = candidate.verdict
         said["fund_manager"] = ("verdict", {**_fields(verdict), "grounding": _grounding(verdict)})

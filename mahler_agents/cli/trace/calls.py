@@ -10,10 +10,7 @@ from mahler_agents.record.rows import CallRow, RunTrace
 
 def prompts(trace: RunTrace) -> list[dict[str, Any]]:
     """Return the messages of every node's first request, by candidate and node, with the prompt's version."""
-    return [
-        {**place, "prompt": call.prompt_hash, "messages": messages_of(call)}
-        for place, call in _calls(trace)
-    ]
+    return [{**place, "prompt": call.prompt_hash, "messages": messages_of(call)} for place, call in _calls(trace)]
 
 
 def raw(trace: RunTrace) -> list[dict[str, Any]]:
