@@ -13,8 +13,8 @@ from mahler_agents.record.migrations import (
     m007_llm_costs,
     m008_groundedness,
     m009_debate,
-    m012_inspection,
     m010_trace_indices,
+    m012_inspection,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -31,8 +31,8 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m007_llm_costs,
         m008_groundedness,
         m009_debate,
-        m012_inspection,
         m010_trace_indices,
+        m012_inspection,
     )
 )
 """Name and statements of every migration, oldest first."""
