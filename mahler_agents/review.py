@@ -67,12 +67,14 @@ class Review(Frozen):
     sizing: Sizing | None = None
     execution: Execution | None = None
     decision: Decision
+    exits_note: str | None = None
+    """What the dynamic exit policy made of this trade, in words; None under the fixed one."""
     error: str | None = None
     """What failed on the trading side, if anything did."""
 
 
-def review_of(state: ReviewState) -> Review:
-    """Return what a graph that has ended leaves behind."""
+def review_of(state: ReviewState, terms: Terms) -> Review:
+    """Return what a graph that has ended leaves behind of a trade under these terms."""
     return Review(
         candidate=state["candidate"],
         opinions=tuple(state.get("opinions", ())),
@@ -83,6 +85,7 @@ def review_of(state: ReviewState) -> Review:
         sizing=state.get("sizing"),
         execution=state.get("execution"),
         decision=state.get("decision", Decision(decision="skipped", reason=Reason.ERROR)),
+        exits_note=terms.exits_note,
     )
 
 

@@ -90,6 +90,8 @@ class ScanResult(Frozen):
     toy_model: bool
     account_before: Account
     account_after: Account
+    exit_policy: ExitPolicy
+    """Under which trades are entered; what was open before keeps its own thresholds."""
     delta_before: PortfolioDelta
     delta_after: PortfolioDelta
     """At the snapshot's prices, like the one before."""
@@ -166,6 +168,7 @@ class Scan:
             toy_model=self.parts.toy_model,
             account_before=account,
             account_after=account_after,
+            exit_policy=self.parts.exit_policy,
             delta_before=delta_before,
             delta_after=delta_after,
             regime=regime,
@@ -248,7 +251,7 @@ class Scan:
     async def _review(self, context: ReviewContext, candidate: Candidate) -> Review:
         try:
             state = await self.parts.graph.ainvoke({"candidate": candidate}, context=context)
-            review = review_of(ReviewState(**state))
+            review = review_of(ReviewState(**state), context.terms)
         except RecordError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge of one review: recorded, shown, and the job fails by it
@@ -316,7 +319,11 @@ class Scan:
             message = f"{candidate.spread.label}: {resolved.text}"
             level = "info" if resolved.note is None else "warning"
             self.recording.event("exit_policy", message, candidate_id=self._candidate_id(candidate), level=level)
-        return Terms(exits=resolved.params, commission_per_contract_and_leg=config.commission_per_contract_and_leg)
+        return Terms(
+            exits=resolved.params,
+            exits_note=resolved.text,
+            commission_per_contract_and_leg=config.commission_per_contract_and_leg,
+        )
 
     async def _account(self, at: dt.datetime) -> Account:
         """Return the broker's account with the risk that our own ledger says it carries."""

@@ -42,6 +42,7 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         "MAHLER_MODEL",
         "MAHLER_DB",
         "MAHLER_ENVIRONMENT",
+        "MAHLER_EXITS",
         "ENVIRONMENT",
         "NO_COLOR",
         "FORCE_COLOR",

@@ -55,6 +55,25 @@ def test_a_scan_ends_with_fills_and_says_how_to_see_more(capsys: pytest.CaptureF
     assert main(arguments) == 0
 
 
+def test_a_scan_says_its_exits_and_of_dynamic_ones_what_becomes_of_each_trade(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["scan", "--model", "none", "--db", "fixed.db"]) == 0
+    assert (
+        "\nexits         fixed: target 65 %, stop 125 % of the credit, time exit at 21 days\n"
+        in capsys.readouterr().out
+    )
+    monkeypatch.setenv("MAHLER_EXITS", "wild")
+    assert main(["scan", "--model", "none", "--exits", "neutral", "--db", "neutral.db"]) == 0  # an option comes first
+    shown = capsys.readouterr().out
+    assert "\nexits         dynamic, neutral: " in shown
+    assert len(re.findall(r"\n   exits +dynamic exits at a volatility of [\d.]+ %: target ", shown)) >= 2
+    for verb in (["scan"], ["simulate", "--from", "2026-01-02", "--to", "2026-01-02"]):
+        assert main([*verb, "--model", "none", "--db", "wild.db"]) == 2
+        assert "unknown exits 'wild': use one of fixed, conservative" in capsys.readouterr().err
+    assert not Path("wild.db").exists()
+
+
 def test_a_second_scan_opens_no_duplicate_of_the_first_s_positions(capsys: pytest.CaptureFixture[str]) -> None:
     first, second = (_json_scan(capsys) for _ in range(2))
 

@@ -55,6 +55,27 @@ def test_thresholds_scale_with_the_annualised_volatility(
     assert params(group, volatility) == pytest.approx((target, stop), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "dynamic", "said"),
+    [
+        ("fixed", None, "fixed: target 65 %, stop 125 % of the credit, time exit at 21 days"),
+        ("conservative", CONSERVATIVE, "dynamic, conservative: target and stop by"),
+        ("neutral", NEUTRAL, "dynamic, neutral: target and stop by"),
+        ("aggressive", AGGRESSIVE, "dynamic, aggressive: target and stop by"),
+    ],
+)
+def test_a_policy_has_a_name_and_says_what_it_is(name: str, dynamic: TradingGroup | None, said: str) -> None:
+    policy = ExitPolicy.named(name)
+    assert policy == ExitPolicy(dynamic=dynamic)
+    assert policy.text.startswith(said)
+
+
+@pytest.mark.parametrize("name", ["", "dynamic", "Neutral", "off"])
+def test_another_name_is_refused_with_those_that_there_are(name: str) -> None:
+    with pytest.raises(InputError, match="use one of fixed, conservative, neutral, aggressive"):
+        ExitPolicy.named(name)
+
+
 @pytest.mark.parametrize("group", [NEUTRAL, AGGRESSIVE])
 def test_a_target_of_the_whole_credit_or_more_is_cut_to_what_a_positive_cost_can_reach_and_said(
     group: TradingGroup,

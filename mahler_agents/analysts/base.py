@@ -112,6 +112,8 @@ class Terms(Frozen):
     """What the desk will do with the trade: the exit policy under which it is forecast, and what it costs."""
 
     exits: ExitParams
+    exits_note: str | None = None
+    """What the dynamic exit policy made of this trade, in words; None under the fixed one. No brief repeats it."""
     commission_per_contract_and_leg: float
     """Dollars."""
 

@@ -11,4 +11,14 @@ database_option = click.option(
     help="The record; else MAHLER_DB, else the newest mahler-*.db here.",
 )
 
+exits_option = click.option(
+    "--exits",
+    envvar="MAHLER_EXITS",
+    default="fixed",
+    show_default=True,
+    metavar="fixed|conservative|neutral|aggressive",
+    help="Exits of the trades that it opens: at fixed shares of the credit, or one of three groups that scale with the"
+    " underlying's volatility. Else MAHLER_EXITS.",
+)
+
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

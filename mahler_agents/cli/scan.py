@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mahler_agents.cli.options import exits_option
 from mahler_agents.cli.program import show_command
 from mahler_agents.cli.text import plain
 from mahler_agents.clock import NEW_YORK
@@ -60,6 +61,7 @@ class AsOf(click.ParamType[dt.date]):
 @click.option("--max-calls", type=click.IntRange(min=0), help="LLM requests that the scan may make.")
 @click.option("--max-tokens", type=click.IntRange(min=0), help="Tokens that they may take, prompts included.")
 @click.option("--max-dollars", type=click.FloatRange(min=0), help="Dollars that they may cost, at list price.")
+@exits_option
 @click.option("--seed", type=int, help="Of the sample market: another seed is another world.")
 @click.option(
     "--as-of",
@@ -89,6 +91,7 @@ def scan(
     max_calls: int | None,
     max_tokens: int | None,
     max_dollars: float | None,
+    exits: str,
     seed: int | None,
     as_of: dt.date | None,
     db: Path | None,
@@ -102,6 +105,7 @@ def scan(
     """
     with _view(as_json=as_json) as view:
         from mahler_agents.desk import Desk  # seconds of imports: only once something shows that work has begun
+        from mahler_agents.exits import ExitPolicy
         from mahler_agents.llm.budget import ScanBudget
         from mahler_agents.llm.roles import parse_model_for
 
@@ -111,6 +115,7 @@ def scan(
             model=model,
             model_for=parse_model_for(model_for),
             budget=ScanBudget(max_calls=max_calls, max_tokens=max_tokens, max_dollars=max_dollars),
+            exit_policy=ExitPolicy.named(exits),
             database=db,
             prompts=prompts,
             seed=seed,

@@ -68,6 +68,7 @@ def _setting(result: ScanResult, hint: str | None) -> _Lines:
 
 def _risk(result: ScanResult) -> _Lines:
     yield _styled(regime_line(result.regime.model_dump(mode="json")))
+    yield "exits", plain(result.exit_policy.text)
     yield from map(_styled, breaker_lines(result.breaker.model_dump(mode="json")))
     yield _styled(multiplier_line(result.multiplier.model_dump(mode="json")))
 
@@ -113,6 +114,8 @@ def _reviewed(review: Review) -> _Lines:
         yield from _ungrounded(review.verdict.grounding)
     if review.advice is not None:
         yield "advice", plain(review.advice.message)
+    if review.exits_note is not None:
+        yield "exits", plain(review.exits_note)
     if review.sizing is not None:
         yield "size", phrases.sizing(review.sizing)
     yield "order", _order(review)

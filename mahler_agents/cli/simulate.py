@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mahler_agents.cli.options import exits_option
 from mahler_agents.cli.text import cents, count, counts, instant, listed, percent, plain, words
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _NAMED = 3
     metavar="MODEL",
     help="As for `mahler scan`; every day asks it about every candidate.",
 )
+@exits_option
 @click.option(
     "--db",
     metavar="FILE",
@@ -47,6 +49,7 @@ def simulate(
     last: dt.datetime,
     seed: int | None,
     model: str,
+    exits: str,
     db: Path | None,
     as_json: bool,
 ) -> int:
@@ -58,6 +61,7 @@ def simulate(
     from mahler_agents.cli import INTERRUPTED
     from mahler_agents.clock import Ids, SimulatedClock
     from mahler_agents.desk import Desk
+    from mahler_agents.exits import ExitPolicy
     from mahler_agents.market.open import open_market
     from mahler_agents.record.location import database_path
 
@@ -66,6 +70,7 @@ def simulate(
     desk = Desk(
         market=opened,
         model=model,
+        exit_policy=ExitPolicy.named(exits),
         database=database_path(db, f"simulated-{opened.name}", "paper"),
         clock=clock,
         ids=Ids(seed or 0),  # so that the same simulation leaves the same record
@@ -74,7 +79,7 @@ def simulate(
     if as_json:
         click.echo(result.model_dump_json())
     else:
-        _show(result, desk.database)
+        _show(result, desk)
     return 0 if result.interrupted_at is None else INTERRUPTED
 
 
@@ -116,8 +121,8 @@ class _Days:
         )
 
 
-def _show(result: "SimulationResult", database: Path) -> None:
-    click.echo(f"{count(len(result.days), 'session')} of {plain(result.world)}")
+def _show(result: "SimulationResult", desk: "Desk") -> None:
+    click.echo(f"{count(len(result.days), 'session')} of {plain(result.world)}, exits {plain(desk.exit_policy.text)}")
     for line in (*_skipped(result), *_missing(result)):
         click.echo(line)
     if result.days:
@@ -128,7 +133,7 @@ def _show(result: "SimulationResult", database: Path) -> None:
         )
     if result.interrupted_at is not None:
         click.echo(f"interrupted before {instant(result.interrupted_at)} New York")
-    click.echo(f"recorded in {plain(str(database))}")
+    click.echo(f"recorded in {plain(str(desk.database))}")
 
 
 def _skipped(result: "SimulationResult") -> list[str]:

@@ -5,7 +5,7 @@ Two kinds: the fixed policy of the house, and a dynamic one, off by default, tha
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -34,6 +34,10 @@ LARGEST_TARGET = 0.95
 A positive cost never reaches a target of the whole credit. The screen's smallest credit is 0.20 (10 % of a 2-dollar
 width), of which 95 % leave a cost of one cent, the smallest price there is.
 """
+
+
+FIXED = "fixed"
+"""The fixed policy's name, beside the trading groups of the dynamic one."""
 
 
 class TradingGroup(StrEnum):
@@ -66,6 +70,26 @@ class ExitPolicy(Frozen):
     dynamic: TradingGroup | None = None
     """None: off."""
 
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Return the policy that `name` stands for: `fixed`, or a trading group for the dynamic one.
+
+        Raises `InputError` for any other name.
+        """
+        if name == FIXED:
+            return cls()
+        if name not in tuple(TradingGroup):
+            raise InputError(f"unknown exits {name!r}: use one of {', '.join((FIXED, *TradingGroup))}")
+        return cls(dynamic=TradingGroup(name))
+
+    @property
+    def text(self) -> str:
+        """The policy in words."""
+        time = f"time exit at {self.fixed.time_exit_dte} days"
+        if self.dynamic is None:
+            return f"{FIXED}: {self.fixed.text}, {time}"
+        return f"dynamic, {self.dynamic}: target and stop by each underlying's volatility at entry, {time}"
+
 
 class ResolvedExits(Frozen):
     """The thresholds of one trade and where they are from."""
@@ -82,10 +106,7 @@ class ResolvedExits(Frozen):
         """What the dynamic policy made of this trade, in words; None if only the fixed one was asked."""
         if self.policy == "fixed":
             return self.note
-        said = (
-            f"dynamic exits at a volatility of {100 * (self.volatility or 0):.1f} %: target"
-            f" {100 * self.params.profit_target:.1f} %, stop {100 * self.params.stop_loss:.1f} % of the credit"
-        )
+        said = f"dynamic exits at a volatility of {100 * (self.volatility or 0):.1f} %: {self.params.text}"
         return said if self.note is None else f"{said}; {self.note}"
 
 

@@ -39,6 +39,13 @@ class ExitParams(Frozen):
             )
         return value
 
+    @property
+    def text(self) -> str:
+        """Target and stop in words, e.g. `target 65 %, stop 125 % of the credit`."""
+        return (
+            f"target {round(100 * self.profit_target, 1):g} %, stop {round(100 * self.stop_loss, 1):g} % of the credit"
+        )
+
     def target_cost(self, entry_credit: float) -> float:
         """Return the cost to close at which profit is taken: 0.175 for a credit of 0.50."""
         return entry_credit * (1 - self.profit_target)
