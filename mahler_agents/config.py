@@ -32,15 +32,18 @@ _FEDERAL_FUNDS_MIDPOINTS: tuple[tuple[dt.date, float], ...] = (
 )
 """Midpoint of the federal funds target range (Federal Reserve, FOMC statements), each from its effective date on."""
 
-_COMPLETE_UNTIL = dt.date(2026, 1, 27)
-"""The eve of the first decision that the table does not hold: a dated fact, moved on with each entry."""
+RATE_TRUSTED_FOR = dt.timedelta(days=40)
+"""How long the last entry is believed to be the rate in force.
+
+No two entries lie closer than 41 days (a test counts), so within 40 none can have followed that the table lacks.
+"""
 
 
 def risk_free_rate(on: dt.date) -> float:
     """Return the annual risk-free rate on a date: the midpoint of the federal funds target range then in force.
 
-    Beyond the end of the table it is the last one, and `stale_rate` says so. Raises `ConfigError` before the first date
-    of the table.
+    After the last entry it is that one, and `stale_rate` says from when on it may be wrong. Raises `ConfigError` before
+    the first date of the table.
     """
     known = [rate for since, rate in _FEDERAL_FUNDS_MIDPOINTS if since <= on]
     if not known:
@@ -50,11 +53,13 @@ def risk_free_rate(on: dt.date) -> float:
 
 
 def stale_rate(on: dt.date) -> str | None:
-    """Return why the risk-free rate of a date may be wrong: the table ends before it; None if it does not."""
-    if on <= _COMPLETE_UNTIL:
-        return None
+    """Return why the risk-free rate of a date may be wrong: the last entry is too old by then; None if it is not."""
     since, rate = _FEDERAL_FUNDS_MIDPOINTS[-1]
-    return f"known until {_COMPLETE_UNTIL}: the {rate:.3%} of {since} is used"
+    if on - since <= RATE_TRUSTED_FOR:
+        return None
+    return (
+        f"the table ends with the {rate:.3%} of {since}, {(on - since).days:,} days before: it may have changed since"
+    )
 
 
 def _distinct_names(universe: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,13 +1,21 @@
 """Settings: which environment is traded, where the record lies, and the dated risk-free rate."""
 
 import datetime as dt
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from mahler_agents.config import DeskConfig, environment_from, risk_free_rate
+from mahler_agents.config import (
+    _FEDERAL_FUNDS_MIDPOINTS,
+    RATE_TRUSTED_FOR,
+    DeskConfig,
+    environment_from,
+    risk_free_rate,
+    stale_rate,
+)
 from mahler_agents.errors import ConfigError
 from mahler_agents.record.location import database_path, newest_database
 from mahler_agents.types import UNIVERSE, Environment
@@ -160,6 +168,14 @@ def test_a_folder_without_a_record_says_how_to_make_one(tmp_path: Path, monkeypa
 )
 def test_the_risk_free_rate_is_the_midpoint_in_force_on_the_date(on: dt.date, rate: float) -> None:
     assert risk_free_rate(on) == rate
+
+
+def test_the_last_entry_is_trusted_for_less_than_any_two_entries_lie_apart() -> None:
+    since = [date for date, _ in _FEDERAL_FUNDS_MIDPOINTS]
+    assert min(later - earlier for earlier, later in itertools.pairwise(since)) > RATE_TRUSTED_FOR
+    assert stale_rate(since[0] + dt.timedelta(days=500)) is None  # long after its entry, long before the last
+    assert stale_rate(since[-1] + RATE_TRUSTED_FOR) is None
+    assert "41 days before: it may have changed since" in str(stale_rate(since[-1] + dt.timedelta(days=41)))
 
 
 def test_a_date_before_the_table_has_no_rate() -> None:

@@ -201,13 +201,15 @@ def test_a_files_world_is_its_name_and_its_first_day_so_that_it_may_grow_and_mov
 def test_beyond_the_end_of_the_table_of_rates_the_rate_is_said_to_be_stale(write: Write) -> None:
     market = CsvMarket(
         write(
-            a_row(quotedate="2026-01-27", expiration="2026-02-20"),
-            a_row(quotedate="2026-01-28", expiration="2026-02-20", bid="2.50"),
+            a_row(quotedate="2026-01-20", expiration="2026-02-20"),
+            a_row(quotedate="2026-01-21", expiration="2026-02-20", bid="2.50"),
         )
     )
-    assert "risk_free_rate" not in look(market, "2026-01-27").missing
-    later = look(market, "2026-01-28")
-    assert later.missing["risk_free_rate"] == "known until 2026-01-27: the 3.625% of 2025-12-11 is used"
+    assert "risk_free_rate" not in look(market, "2026-01-20").missing
+    later = look(market, "2026-01-21")
+    assert later.missing["risk_free_rate"] == (
+        "the table ends with the 3.625% of 2025-12-11, 41 days before: it may have changed since"
+    )
     assert later.risk_free_rate == 0.03625
 
 
