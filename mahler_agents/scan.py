@@ -22,6 +22,7 @@ from mahler_agents.llm.budget import Spent
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.router import ModelRouter
 from mahler_agents.market.archive import content_hash, pack
+from mahler_agents.market.possible import without_impossible
 from mahler_agents.market.snapshot import Account, Market, Snapshot
 from mahler_agents.progress import Progress, Stage, Watcher, unwatched
 from mahler_agents.record.writer import as_json
@@ -127,7 +128,7 @@ class Scan:
         A review that failed on the trading side is in the result, with its error: the others have ended as they would
         have. Raises `InputError` if the market has no such instant or the account has traded after it.
         """
-        market_view = await self.parts.market.snapshot(self.asked_as_of, self.parts.config.universe)
+        market_view = without_impossible(await self.parts.market.snapshot(self.asked_as_of, self.parts.config.universe))
         await refuse_to_go_back(self.parts.ledger, market_view.as_of)
         account = await self._account(market_view.as_of)
         snapshot = replace(market_view, account=account)

@@ -65,7 +65,8 @@ class Chain:
 class Bars:
     """Daily bars of one underlying, oldest first, complete days only; dollars per share, volume in shares.
 
-    A source that has closes only leaves the other columns NaN.
+    A source that has closes only leaves the other columns NaN. Raises `ValueError` for columns of different length, and
+    for dates that are not in order, or of which one stands twice or is none.
     """
 
     date: Dates
@@ -74,6 +75,13 @@ class Bars:
     low: Floats
     close: Floats
     volume: Floats
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(column) for name, column in vars(self).items()}
+        if set(lengths.values()) != {len(self.date)}:
+            raise ValueError(f"columns of bars differ in length: {lengths}")
+        if np.isnat(self.date).any() or not (self.date[1:] > self.date[:-1]).all():
+            raise ValueError("bars are not one a date, oldest first")
 
     def __len__(self) -> int:
         return len(self.date)
@@ -129,8 +137,8 @@ class Exposure(Frozen):
     underlying: str
     spread_type: SpreadType
     expiration: dt.date
-    contracts: int
-    max_loss_dollars: float
+    contracts: Annotated[int, Field(gt=0)]
+    max_loss_dollars: Annotated[float, Field(ge=0)]
     """Largest loss of one contract before fees, dollars."""
     pending: bool
     short_symbol: str | None = None
@@ -146,8 +154,9 @@ class Exposure(Frozen):
 class Account(Frozen):
     """The broker's account at `as_of`, dollars."""
 
-    account_id: str
+    account_id: Annotated[str, Field(min_length=1)]
     equity: float
+    """Zero or below is possible: nothing is opened on it."""
     cash: float
     buying_power: float
     exposures: tuple[Exposure, ...] = ()

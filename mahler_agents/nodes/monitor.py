@@ -14,6 +14,7 @@ from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import MahlerError
 from mahler_agents.execution import Position, Settlement, close_position
 from mahler_agents.exits import ExitRule, Mark, NoMark, decide, mark_spread
+from mahler_agents.market.possible import possible_level
 from mahler_agents.market.snapshot import Account
 from mahler_agents.monitor import Alert, Closing, Due, MonitorContext, MonitorState, Settled
 from mahler_agents.risk import BreakerDecision
@@ -117,7 +118,7 @@ async def breaker(state: MonitorState, runtime: Runtime[MonitorContext]) -> Upda
 
 async def _evaluated(account: Account, at: dt.datetime, context: MonitorContext) -> BreakerDecision:
     try:
-        vix = await context.market.vix(at)
+        vix = possible_level(await context.market.vix(at))
     except MahlerError as error:
         context.recording.event("vix_not_evaluated", f"no VIX: {error}", level="warning")
         vix = None

@@ -130,7 +130,7 @@ class BreakerFacts(Frozen):
     previous_close: EquityPoint | None
     """None if no equity is known before: the rule is then not evaluated."""
     last_week_close: EquityPoint | None
-    vix: float | None
+    vix: Annotated[float, Field(gt=0)] | None
     deposits: tuple[Deposit, ...] = ()
     """Since the earliest of the points compared with, or longer."""
 
