@@ -1,7 +1,7 @@
 """Stage 4, LLM calls: one endpoint; a request goes out, the envelope or the fault of one attempt comes back.
 
-LangChain's ChatOpenAI builds and sends the request, as in production anywhere. What comes back is read from the wire
-(`wire.py`): the SDK and LangChain raise a dozen types on a malformed body, and with most of them the reply is lost.
+LangChain's ChatOpenAI (`chat.py`) builds and sends the request, as in production anywhere. What comes back is read from
+the wire (`wire.py`): the SDK and LangChain raise a dozen types on a malformed body, and with most the reply is lost.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ class Connection:
 
     async def __aenter__(self) -> Self:
         """Open the HTTP client."""
-        from langchain_openai import ChatOpenAI  # 1.5 s: only for those who ask a model
+        from mahler_agents.llm.chat import PlainChat  # 1.5 s: only for those who ask a model
 
         inner = self.endpoint.transport or network_transport(self.endpoint.base_url)
         self._http = httpx2.AsyncClient(
@@ -92,8 +92,9 @@ class Connection:
         async def api_key() -> str:  # a coroutine, so that no synchronous twin of the client is built, TLS and all
             return self.endpoint.api_key
 
-        self._chat = ChatOpenAI(
+        self._chat = PlainChat(
             model=self.endpoint.model,
+            use_responses_api=False,  # whatever the model is called
             base_url=self.endpoint.base_url,
             api_key=api_key,
             max_retries=0,
