@@ -88,9 +88,8 @@ class DeskConfig(Frozen):
     """An entry order concedes up to this share of the way from mid to the natural side."""
     min_fill_to_screened_credit: Annotated[float, Field(gt=0, le=1)] = 0.75
     """The lowest credit that an entry may concede to, as a share of the credit that the screen saw; sized on."""
-    max_mark_age_seconds: Annotated[float, Field(gt=0)] = 1200.0
-    """A leg's quote that is older makes no mark: nothing is closed on it. Depends on the feed: a free one is 15 minutes
-    late by itself."""
+    max_mark_age_seconds: Annotated[float, Field(gt=0)] | None = None
+    """A leg's quote that is older makes no mark: nothing is closed on it. None: what the market says of its feed."""
     live_requires_verdict: bool = True
     """Live only: without a verdict nothing is traded."""
     debate_rounds: Annotated[int, Field(ge=0, le=5)] = 0

@@ -92,7 +92,7 @@ class Desk:
         self.database = database_path(database, self.market.name, broker, environ)
         live = self.config.environment is Environment.LIVE
         self.limits = limits or (RiskLimits.live() if live else RiskLimits())
-        self.screen_params = screen_params or ScreenParams()
+        self.screen_params = _on_feed(screen_params or ScreenParams(), self.market)
         self.regime_params = regime_params or RegimeParams()
         self.exit_policy = exit_policy or ExitPolicy()
         self.call_limits = call_limits
@@ -211,7 +211,7 @@ class Desk:
                 breaker=self._breaker,
                 shadows=self._shadows,
                 commission=self.config.commission_per_contract_and_leg,
-                max_mark_age_seconds=self.config.max_mark_age_seconds,
+                max_mark_age_seconds=self.config.max_mark_age_seconds or self.market.max_quote_age_seconds,
                 wait=wait_for(self.market, self._clock),
                 recording=recording,
             )
@@ -250,3 +250,10 @@ class Desk:
         panel = {analyst.name: (analyst.facts, analyst.reply) for analyst in self.analysts}
         sides = {side.value: (DebateBrief, ArgumentReply) for side in Side if self.config.debate_rounds}
         return {**panel, **sides, manager.NAME: (manager.FundManagerBrief, manager.VerdictReply)}
+
+
+def _on_feed(params: ScreenParams, market: Market) -> ScreenParams:
+    """Return the params with the market's own limit on a quote's age, unless they set one."""
+    if "max_quote_age_seconds" in params.model_fields_set:
+        return params
+    return params.model_copy(update={"max_quote_age_seconds": market.max_quote_age_seconds})

@@ -67,7 +67,7 @@ def test_the_defaults_are_the_rules_of_the_house() -> None:
         "decision_delay_seconds": 180.0,
         "entry_concession": 0.66,
         "min_fill_to_screened_credit": 0.75,
-        "max_mark_age_seconds": 1200.0,
+        "max_mark_age_seconds": None,
         "debate_rounds": 0,
         "live_requires_verdict": True,
         "commission_per_contract_and_leg": 1.0,

@@ -95,6 +95,30 @@ def test_out_of_the_money_legs_that_we_trade_are_within_a_share_of_their_america
         assert european == pytest.approx(ql_option(leg, american=True).NPV(), rel=0.015), leg
 
 
+def test_an_american_option_is_worth_at_least_ours_and_a_call_without_dividends_the_same():
+    for contract, european in zip(GRID, pricing.price(**arguments(GRID)), strict=True):
+        american = ql_option(contract, american=True).NPV()
+        tolerance = 1e-5 * contract["spot"]  # of the engine's own interpolation
+        assert american >= european - tolerance, contract
+        if not contract["is_put"] and contract["q"] == 0:
+            assert american == pytest.approx(european, abs=tolerance), contract
+
+
+def test_quantlibs_prices_give_back_the_volatilities_that_made_them_or_none():
+    """Where the price has no time value left (deep, a day to go) there is no volatility, and none is made up."""
+    prices = np.array([ql_option(contract).NPV() for contract in GRID])
+    columns = arguments(GRID)
+    wanted = columns.pop("volatility")
+    found = pricing.implied_volatility(price=prices, **columns)
+    forward = columns["spot"] * np.exp(-columns["dividend_yield"] * columns["years"])
+    cash = columns["strike"] * np.exp(-RATE * columns["years"])
+    time_value = prices - np.maximum(np.where(columns["is_put"], cash - forward, forward - cash), 0)
+    told = time_value > 1e-7 * columns["spot"]
+    assert told.sum() > len(GRID) / 2
+    assert found[told] == pytest.approx(wanted[told], rel=1e-5)
+    assert not np.any(found[~told] <= 0)
+
+
 STEPS = {
     # greek: (column that moves, step, what is differentiated, units of the greek per unit of the derivative)
     "delta": ("spot", 1e-4, "price", 1),

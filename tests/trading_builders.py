@@ -27,6 +27,7 @@ class QuotedMarket:
     name = "quoted"
     world = "quoted-test"
     live = False
+    max_quote_age_seconds = 1200.0
 
     def __init__(self, sides: Mapping[str, Side] | None = None) -> None:
         self.sides = dict(sides or {})

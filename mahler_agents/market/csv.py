@@ -38,6 +38,7 @@ class CsvMarket:
     """
 
     live = False
+    max_quote_age_seconds = 60.0  # every quote is of the close, as the snapshot is
 
     def __init__(self, path: str | Path) -> None:
         self._file: ChainFile = read_chain_file(Path(path))

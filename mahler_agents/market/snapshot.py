@@ -224,6 +224,11 @@ class Market(Protocol):
         """True if quotes of a later instant exist only once that instant has come."""
         ...
 
+    @property
+    def max_quote_age_seconds(self) -> float:
+        """How old a quote of this feed may be: above, the feed has stopped; a free one is 15 minutes late by itself."""
+        ...
+
     def default_as_of(self) -> dt.datetime:
         """Return the instant that a scan uses when none is asked for."""
         ...

@@ -215,7 +215,7 @@ class ScreenParams(Frozen):
     min_volume: Annotated[float, Field(ge=0)] = 1
     max_bid_ask_to_mid: Annotated[float, Field(gt=0)] = 0.12
     max_quote_age_seconds: Annotated[float, Field(gt=0)] = 1200
-    """Free feeds are 15 minutes late."""
+    """A desk takes what its market says of its feed, unless this is set; 1,200 is for a free one, 15 minutes late."""
     weights: ScoreWeights = ScoreWeights()
     """Used where the regime is not known."""
     regime_weights: Mapping[MarketRegime, ScoreWeights] = REGIME_WEIGHTS

@@ -248,7 +248,7 @@ def test_a_stale_quote_closes_nothing_and_is_told_in_the_result_and_the_record(h
     assert [alert.code for alert in result.unmarked] == ["no_mark"]
     assert "900 s old, allowed are 600" in result.unmarked[0].text
     assert held.query("SELECT level FROM events WHERE code = 'no_mark'") == [("warning",)]
-    assert held.look(LATER + FIVE_MINUTES).closings[0].due.rule == "stop_loss"  # by default 20 minutes are allowed
+    assert held.look(LATER + FIVE_MINUTES).closings[0].due.rule == "stop_loss"  # this market allows 20 minutes
     held.market = fresh
 
 

@@ -45,6 +45,7 @@ class SampleMarket:
     """
 
     live = False
+    max_quote_age_seconds = 300.0  # a feed in real time, whose quietest contracts are quoted every two minutes
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
         if seed < 0:
