@@ -1,0 +1,137 @@
+"""Record: the meaning of the tables of what was sized, ordered and held."""
+
+from mahler_agents.record.dictionary.entry import ACCOUNT, CANDIDATE, EXIT_PARAMS, LEGS, SPREAD, Entry
+
+_FILL = {
+    "client_order_id": "its order",
+    "number": "counts from 1",
+    "at": "when",
+    "contracts": "how many",
+    "credit": "dollars per share; negative is a debit",
+    "fees": "dollars",
+}
+
+
+def _exit(prefix: str, words: str) -> dict[str, str]:
+    return {
+        f"{prefix}exit_rule": f"the rule that closed it {words}; null while it is followed",
+        f"{prefix}exit_at": "when",
+        f"{prefix}exit_debit": "dollars per share, at mid",
+        f"{prefix}exit_pnl_dollars": "dollars for one contract",
+    }
+
+
+ENTRIES = {
+    "sizings": Entry(
+        row="How many contracts the limits allowed.",
+        columns={
+            **CANDIDATE,
+            "contracts": "how many",
+            "binding": "the limit that allowed the fewest",
+            "limit_credit": "dollars per share: the lowest credit that the order may concede to, which is sized on",
+            "max_loss_dollars": "dollars per contract at that credit",
+            "constraints": "JSON: every limit, with contracts and dollars",
+        },
+    ),
+    "orders": Entry(
+        row="One order, written before the broker hears of it.",
+        columns={
+            "client_order_id": "ours; the broker takes it once only",
+            **ACCOUNT,
+            "slot": "of the scan or the monitor pass that decided it",
+            "candidate_id": "the candidate of an entry; null for an exit",
+            "purpose": "`entry` or `exit`",
+            "closes": "the entry that an exit closes",
+            "rule": "the exit rule",
+            "state": "`intent`, `sent`, `accepted`, `partial`; ended: `filled`, `canceled`, `expired`, `rejected`",
+            "reason": "code of how it ended",
+            **SPREAD,
+            **LEGS,
+            "contracts": "how many",
+            "limit_credit": "dollars per share: the last limit; negative is a debit",
+            "decided_at": "when it was decided",
+            "broker_order_id": "the broker's",
+            "short_bid": "of the short leg at the decision",
+            "short_ask": "of the short leg at the decision",
+            "long_bid": "of the long leg at the decision",
+            "long_ask": "of the long leg at the decision",
+            "exit_params": "JSON: the exit policy of an entry",
+        },
+    ),
+    "order_prices": Entry(
+        row="One limit at which an order worked.",
+        columns={
+            "client_order_id": "its order",
+            "number": "counts from 1",
+            "at": "since when",
+            "limit_credit": "dollars per share; negative is a debit",
+        },
+    ),
+    "fills": Entry(row="Contracts of an order that traded at one price.", columns=_FILL),
+    "positions": Entry(
+        row="A spread that was opened, by its entry.",
+        columns={
+            "entry_order_id": "the order that opened it",
+            **ACCOUNT,
+            "state": "`open` or `closed`",
+            **SPREAD,
+            **LEGS,
+            "contracts": "how many were opened",
+            "entry_credit": "dollars per share, as filled",
+            "fees": "dollars at entry",
+            "opened_at": "when",
+            "closed_contracts": "how many of them are closed",
+            **EXIT_PARAMS,
+        },
+    ),
+    "marks": Entry(
+        row="What it would have cost to close a position at an instant; nulls if a leg had no quote.",
+        columns={
+            "entry_order_id": "the position",
+            "at": "when",
+            "mid_cost": "dollars per share at mid",
+            "natural_cost": "dollars per share: the ask of the short leg less the bid of the long one",
+        },
+    ),
+    "outcomes": Entry(
+        row="A closing of some contracts of a position: an order that filled, or a settlement.",
+        columns={
+            "entry_order_id": "the position",
+            "number": "counts from 1",
+            "exit_order_id": "the closing order; null for a settlement",
+            "rule": "why it was closed",
+            "contracts": "how many were",
+            "closed_at": "when",
+            "exit_debit": "dollars per share",
+            "fees": "dollars of this closing and of its share of the entry",
+            "pnl_dollars": "dollars after those fees",
+        },
+    ),
+    "shadows": Entry(
+        row="A reviewed candidate, traded or not, followed to its exit as if one contract had been opened at mid.",
+        columns={
+            **CANDIDATE,
+            **ACCOUNT,
+            **SPREAD,
+            **LEGS,
+            "entry_credit": "dollars per share",
+            "entered_at": "when",
+            **_exit("", "in the monitor's passes"),
+            **_exit("daily_", "had it been checked at each close only"),
+            **EXIT_PARAMS,
+        },
+    ),
+    "reductions": Entry(
+        row="What the circuit breaker asked to close of a position.",
+        columns={
+            **ACCOUNT,
+            "code": "the rule that asked",
+            "at": "when",
+            "entry_order_id": "the position",
+            "keep": "contracts that may stay",
+        },
+    ),
+}
+
+BROKER_FILL = _FILL
+"""The embedded broker keeps its own, so that the two can be reconciled."""
