@@ -11,7 +11,7 @@ SOURCES := mahler_agents graphs tests bench
 TYPED := mahler_agents mahler_agents/graphs
 
 .DEFAULT_GOAL := help
-.PHONY: help scan test check format wheel-smoke soak bench bench-full clean
+.PHONY: help scan test check docs format wheel-smoke soak bench bench-full clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ check: $(VENV)/.dev ## format, lint, types, import layers
 format: $(VENV)/.dev ## format and mend what can be mended
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+
+docs: $(VENV)/.dev ## make the tables of docs/record.md anew
+	$(BIN)/python -m mahler_agents.record.documentation docs/record.md
 
 wheel-smoke: $(VENV)/.dev ## build sdist and wheel, install the wheel elsewhere, scan from an empty folder
 	$(BIN)/python tests/wheel_smoke.py

@@ -108,5 +108,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _refuse(message: str, code: int) -> int:
-    click.echo(f"mahler: {plain(typable(message))}", err=True)
+    from mahler_agents.redaction import Redactor  # only where something is refused
+
+    click.echo(f"mahler: {plain(typable(Redactor.of()(message)))}", err=True)
     return code

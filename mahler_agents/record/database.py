@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 
 from mahler_agents.errors import ConfigError, RecordError
@@ -11,10 +12,10 @@ from mahler_agents.record.migrations import MIGRATION_SET, MIGRATIONS
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process's transaction, unless it is told otherwise."""
 
+_SAVE = "the file is damaged: restore a backup, or save what can be read with `sqlite3 DAMAGED .recover | sqlite3 NEW`"
 _WHAT_TO_DO = {
     sqlite3.SQLITE_BUSY: "another process is writing to it; try again when that has ended",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged: restore a backup, or save what can be read"
-    " with `sqlite3 DAMAGED .recover | sqlite3 NEW`",
+    sqlite3.SQLITE_CORRUPT: _SAVE,
     sqlite3.SQLITE_FULL: "make room on the disk; what was committed before is whole",
     sqlite3.SQLITE_IOERR: "the disk may be full or failing; what was committed before is whole",
     sqlite3.SQLITE_READONLY: "the file and its folder must be writable",
@@ -32,9 +33,9 @@ def described(path: Path, error: Exception) -> str:
 
 @contextmanager
 def database_errors(path: Path) -> Generator[None]:
-    """Turn what sqlite3 raises inside the block into `RecordError`, naming the file and what to do.
+    """Turn what sqlite3, and reading what is in the file, raises inside the block into `RecordError`.
 
-    `ConfigError` for a file that is no database: the user named the wrong one.
+    It names the file and what to do. `ConfigError` for a file that is no database: the user named the wrong one.
     """
     try:
         yield
@@ -42,6 +43,8 @@ def database_errors(path: Path) -> Generator[None]:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise not_a_record(path) from error
         raise RecordError(described(path, error)) from error
+    except (UnicodeDecodeError, JSONDecodeError) as error:  # a damaged page can still be of the right form
+        raise RecordError(f"{path}: text in it cannot be read ({_SAVE})") from error
 
 
 def connect(

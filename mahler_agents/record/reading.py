@@ -33,6 +33,9 @@ class ReadTransaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+        if error is not None:
+            with database_errors(self.path):  # what a damaged text raised where it was parsed
+                raise error
 
     def _rows(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
         with database_errors(self.path):

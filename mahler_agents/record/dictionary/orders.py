@@ -16,8 +16,8 @@ def _exit(prefix: str, words: str) -> dict[str, str]:
     return {
         f"{prefix}exit_rule": f"the rule that closed it {words}; null while it is followed",
         f"{prefix}exit_at": "when",
-        f"{prefix}exit_debit": "dollars per share, at mid",
-        f"{prefix}exit_pnl_dollars": "dollars for one contract",
+        f"{prefix}exit_debit": "dollars per share, at the natural side, or what it was settled at",
+        f"{prefix}exit_pnl_dollars": "dollars for one contract, after fees",
     }
 
 
@@ -108,13 +108,13 @@ ENTRIES = {
         },
     ),
     "shadows": Entry(
-        row="A reviewed candidate, traded or not, followed to its exit as if one contract had been opened at mid.",
+        row="A reviewed candidate, traded or not, followed to its exit as if one contract had been opened.",
         columns={
             **CANDIDATE,
             **ACCOUNT,
             **SPREAD,
             **LEGS,
-            "entry_credit": "dollars per share",
+            "entry_credit": "dollars per share, after the concession of an entry",
             "entered_at": "when",
             **_exit("", "in the monitor's passes"),
             **_exit("daily_", "had it been checked at each close only"),

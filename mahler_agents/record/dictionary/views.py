@@ -89,7 +89,7 @@ ENTRIES = {
             "would_veto": "1 if the advice was low and not approved",
             "contracts": "that the limits allowed",
             "shadow_exit_rule": "the rule that closed the candidate's shadow; null while it is followed",
-            "shadow_pnl_dollars": "dollars for one contract at mid; null while it is followed",
+            "shadow_pnl_dollars": "dollars for one contract, after fees; null while it is followed",
         },
     ),
     "groundedness": Entry(
