@@ -1,4 +1,4 @@
-"""End to end: keys that servers repeat, models write and exceptions quote are in no byte of the record, log or output."""
+"""End to end: keys that servers repeat, models write and exceptions quote are in no byte of record, log or output."""
 
 import json
 import logging
