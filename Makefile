@@ -11,7 +11,7 @@ SOURCES := mahler_agents graphs tests bench
 TYPED := mahler_agents mahler_agents/graphs
 
 .DEFAULT_GOAL := help
-.PHONY: help scan test check docs format wheel-smoke soak bench bench-full clean
+.PHONY: help scan studio test check docs format wheel-smoke soak bench bench-full clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,10 @@ check: $(VENV)/.dev ## format, lint, types, import layers
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+studio: $(VENV)/.run ## the graphs in LangGraph's development server, for LangGraph Studio; on the sample market
+	@$(PIP) install -qq --constraint constraints.txt --editable '.[local,studio]'
+	LANGGRAPH_CLI_NO_ANALYTICS=1 $(BIN)/langgraph dev --no-browser --no-reload $(ARGS)
 
 format: $(VENV)/.dev ## format and mend what can be mended
 	$(BIN)/ruff format $(SOURCES)
@@ -63,5 +67,5 @@ $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.run
 	@echo "installing the developers' tools into $(VENV)"
-	@$(PIP) install -qq --constraint constraints.txt --editable '.[local,dev]'
+	@$(PIP) install -qq --constraint constraints.txt --editable '.[local,studio,dev]'
 	@touch $@

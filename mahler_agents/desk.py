@@ -8,7 +8,7 @@ import asyncio
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,6 +30,7 @@ from mahler_agents.llm.prices import load_prices
 from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
 from mahler_agents.llm.roles import choose_models
 from mahler_agents.llm.router import ModelRouter, check_priced
+from mahler_agents.market import calendar
 from mahler_agents.market.open import open_market
 from mahler_agents.market.snapshot import Market
 from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
@@ -45,6 +46,7 @@ from mahler_agents.risk import BreakerBook, RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult, refuse_to_go_back
 from mahler_agents.screen import ScreenParams
 from mahler_agents.shadows import ShadowBook
+from mahler_agents.threads import entered_in_thread
 from mahler_agents.types import Environment
 
 BROKERS = ("paper",)
@@ -112,10 +114,21 @@ class Desk:
 
     async def __aenter__(self) -> Self:
         """Open the model and the record. Raises `ConfigError` or `RecordError`, and leaves nothing open then."""
-        async with AsyncExitStack() as opening:
+        await self._stack.enter_async_context(entered_in_thread(self._open))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close what was opened."""
+        await self._stack.aclose()
+
+    def _open(self) -> ExitStack:
+        calendar.load()  # reads files: here, in a thread, and not at the first question on the loop
+        with ExitStack() as opening:
             self._endpoints = self._models.open(opening, self.prompts, self._environ)
             check_priced(self._endpoints.values(), self.budget, self._prices)
-            await asyncio.to_thread(open_database, self.database, create=True)
+            open_database(self.database, create=True)
             self._broker = opening.enter_context(
                 PaperBroker(
                     self.database,
@@ -127,21 +140,20 @@ class Desk:
             self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id))
             self._breaker = opening.enter_context(BreakerBook(self.database, self._broker.account_id))
             self._shadows = opening.enter_context(ShadowBook(self.database, self._broker.account_id))
-            self._stack = opening.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close what was opened."""
-        await self._stack.aclose()
+            return opening.pop_all()
 
     async def scan(
-        self, *, as_of: dt.datetime | None = None, slot: str | None = None, watch: Watcher = unwatched
+        self,
+        *,
+        as_of: dt.datetime | None = None,
+        slot: str | None = None,
+        only: str | None = None,
+        watch: Watcher = unwatched,
     ) -> ScanResult:
         """Run one scan: `as_of` is the market's own default unless given, `slot` names the scan's place in a schedule.
 
-        A scan without a slot is ad hoc and has a slot of its own. Raises `InputError`, before anything is recorded, if
+        A scan without a slot is ad hoc and has a slot of its own. `only` names the one underlying to review: all are
+        screened, and those of the others recorded as not reviewed. Raises `InputError`, before anything is recorded, if
         the market has no such instant or the account has traded after it. A review that failed is in the result, and
         whatever happened is in the record.
         """
@@ -150,7 +162,7 @@ class Desk:
         async with AsyncExitStack() as stack:
             # Present until the last row is written: another process could take this run for a dead one's otherwise.
             await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant)))
-            writer = stack.enter_context(self._writer())
+            writer = await stack.enter_async_context(entered_in_thread(self._writer))
             recording = Recording(writer, run_id, self._clock)
             llm = None
             if self._endpoints:
@@ -187,6 +199,7 @@ class Desk:
                 database=self.database,
                 asked_as_of=instant,
                 slot=slot or f"adhoc-{run_id}",
+                only=only,
                 watch=guarded(watch),
             )
             return await scan.run()
@@ -202,7 +215,7 @@ class Desk:
         await refuse_to_go_back(self._ledger, instant)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant)))
-            recording = BookRecording(stack.enter_context(self._writer()), self._clock)
+            recording = BookRecording(await stack.enter_async_context(entered_in_thread(self._writer)), self._clock)
             context = MonitorContext(
                 slot=slot or f"monitor-{utc_text(instant)}",
                 market=self.market,
@@ -220,7 +233,7 @@ class Desk:
 
     async def _put_right(self, at: dt.datetime) -> None:
         """Put right, and say, what earlier processes left: orders pending, whose true ends are booked, and runs."""
-        with self._writer() as writer:
+        async with entered_in_thread(self._writer) as writer:
             recording = BookRecording(writer, self._clock)
             for ended in await reconcile(self._broker, self._ledger, at=at):
                 recording.event("reconciled", f"order {ended.client_order_id} was left pending: {ended.outcome.value}")

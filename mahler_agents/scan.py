@@ -120,6 +120,8 @@ class Scan:
     asked_as_of: dt.datetime
     """The market answers with the snapshot that it has for this instant."""
     slot: str
+    only: str | None = None
+    """The one underlying whose candidates are reviewed; None: every one's."""
     watch: Watcher = unwatched
 
     async def run(self) -> ScanResult:
@@ -204,7 +206,7 @@ class Scan:
     ) -> tuple[ScreenReport, tuple[Candidate, ...], tuple[Candidate, ...]]:
         known = regime.regime if isinstance(regime, Regime) else None
         candidates, report = screen(snapshot, self.parts.screen_params, regime=known)
-        reviewed, _ = select_for_review(candidates, self.parts.config.max_candidates)
+        reviewed, _ = select_for_review(candidates, self.parts.config.max_candidates, only=self.only)
         self.recording.screened(report)
         for candidate in candidates:
             self.recording.candidate(self._candidate_id(candidate), candidate, reviewed=candidate in reviewed)

@@ -81,6 +81,11 @@ def next_session(date: dt.date) -> dt.date:
     return dates[index]
 
 
+def load() -> None:
+    """Read the calendar, which takes a second and files, before it is first asked."""
+    _table()
+
+
 def _check(date: dt.date) -> None:
     if not FIRST_DATE <= date <= LAST_DATE:
         raise InputError(f"{date} is outside the exchange calendar: {_range_text()}")

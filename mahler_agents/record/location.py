@@ -28,6 +28,11 @@ def newest_database(given: Path | None, variables: Mapping[str, str] = os.enviro
     return found[-1]
 
 
+def studio_folder(variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the records that a LangGraph server makes: `MAHLER_STUDIO`, else one in this folder."""
+    return Path(variables.get("MAHLER_STUDIO") or "mahler-studio").absolute()
+
+
 def _named(variables: Mapping[str, str]) -> Path | None:
     named = variables.get("MAHLER_DB")
     return Path(named) if named else None

@@ -69,18 +69,19 @@ def chain_context(snapshot: Snapshot, underlying: str, params: ScreenParams) -> 
 
 
 def select_for_review(
-    candidates: Sequence[Candidate], max_candidates: int = 10
+    candidates: Sequence[Candidate], max_candidates: int = 10, *, only: str | None = None
 ) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
     """Return the candidates to review, the best of each underlying and direction, and the others, both in rank order.
 
-    At most `max_candidates` are reviewed.
+    At most `max_candidates` are reviewed, and none but those of `only` if that names an underlying.
     """
     reviewed: list[Candidate] = []
     others: list[Candidate] = []
     seen: set[tuple[str, SpreadType]] = set()
     for candidate in sorted(candidates, key=lambda candidate: candidate.rank):
         direction = (candidate.spread.underlying, candidate.spread.spread_type)
-        chosen = direction not in seen and len(reviewed) < max_candidates
+        wanted = only in {None, candidate.spread.underlying}
+        chosen = wanted and direction not in seen and len(reviewed) < max_candidates
         (reviewed if chosen else others).append(candidate)
         seen.add(direction)
     return tuple(reviewed), tuple(others)

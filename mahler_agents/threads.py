@@ -1,0 +1,35 @@
+"""Threads: how what blocks is opened and closed beside an event loop, never on it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def entered_in_thread(make: Callable[[], AbstractContextManager[T, bool | None]]) -> AsyncGenerator[T]:
+    """Make and enter a context manager in a thread for the length of the block, and leave it in one.
+
+    Cancelled while it opens or closes, this waits for the end of that, so that nothing is left open.
+    """
+    stack = ExitStack()
+    try:
+        yield await _to_the_end(lambda: stack.enter_context(make()))
+    except BaseException as error:
+        await _to_the_end(stack.__exit__, type(error), error, error.__traceback__)
+        raise
+    else:
+        await _to_the_end(stack.__exit__, None, None, None)
+
+
+async def _to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        with suppress(Exception):  # whoever cancelled is told so, and nothing else
+            await work
+        raise
