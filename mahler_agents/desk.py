@@ -82,7 +82,8 @@ class Desk:
         `market` is `sample`, `csv:PATH` or a `Market`; `model` is what `--model` takes, or an endpoint such as that of
         a `ScriptedModel`, and `model_for` the same for single roles, `analyst` or `fund_manager`; `prompts` is a folder
         to read prompts from instead of the package's; `seed` is the sample market's; `call_limits` is what one LLM call
-        may cost in time and requests, and `budget` what all of a scan may take. Raises `InputError` for a choice that
+        to a provider may cost in time and requests (the embedded model has its own), and `budget` what all of a scan
+        may take. Raises `InputError` for a choice that
         does not exist.
         """
         if broker not in BROKERS:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mahler_agents.llm.attempts import CallLimits
-from mahler_agents.llm.client import ChatClient
+from mahler_agents.llm.client import Answer, ChatClient
+from mahler_agents.llm.failures import Failure, FailureKind
 from mahler_agents.llm.gate import Gate
 from mahler_agents.testing import virtual_time
 from mahler_agents.testing.scripted import ScriptedModel
@@ -112,3 +113,19 @@ def test_a_client_asks_no_more_often_than_its_limits_say() -> None:
         return loop.time()
 
     assert virtual_time.run(twelve()) == pytest.approx(120)
+
+
+def test_a_call_that_the_deadline_finds_in_the_queue_says_so() -> None:
+    model = ScriptedModel.always()
+
+    async def two() -> list[object]:
+        limits = CallLimits(requests_per_minute=1)
+        clock = VirtualClock(START, asyncio.get_running_loop())
+        async with ChatClient(model.endpoint, clock=clock, limits=limits, deadline=30) as client:
+            return list(await asyncio.gather(*(question(client, rate=number) for number in range(2))))
+
+    answer, failed = virtual_time.run(two())
+    assert isinstance(answer, Answer)
+    assert isinstance(failed, Failure)
+    assert (failed.kind, len(model.requests)) == (FailureKind.TIMEOUT, 1)
+    assert failed.detail == "the deadline for all calls passed while this one waited for its turn"

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 from desks import rows, scan
 
@@ -57,19 +59,24 @@ def test_each_role_asks_its_own_model_or_that_of_its_kind_or_the_desks(tmp_path:
     assert all(row[0] for row in rows(database, "prompts"))
 
 
+class Counting(ScriptedModel):
+    """Replies after a moment, and counts how many wait for it at once."""
+
+    now = most = asked = 0
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Reply."""
+        self.asked += 1
+        self.now += 1
+        self.most = max(self.now, self.most)
+        await asyncio.sleep(1)
+        try:
+            return await super().handle_async_request(request)
+        finally:
+            self.now -= 1
+
+
 def test_one_provider_has_one_gate_whichever_of_its_models_is_asked(tmp_path: Path) -> None:
-    in_flight = {"now": 0, "most": 0}
-
-    class Counting(ScriptedModel):
-        async def handle_async_request(self, request):  # type: ignore[no-untyped-def]
-            in_flight["now"] += 1
-            in_flight["most"] = max(in_flight.values())
-            await asyncio.sleep(1)
-            try:
-                return await super().handle_async_request(request)
-            finally:
-                in_flight["now"] -= 1
-
     model = Counting.always()
     scan(
         tmp_path / "desk.db",
@@ -77,7 +84,14 @@ def test_one_provider_has_one_gate_whichever_of_its_models_is_asked(tmp_path: Pa
         model_for={"greeks": named(model, "two"), "fund_manager": named(model, "three")},
         call_limits=CallLimits(max_in_flight=3),
     )
-    assert in_flight["most"] == 3
+    assert model.most == 3
+
+
+def test_the_embedded_model_answers_one_call_at_a_time_whatever_providers_may_do(tmp_path: Path) -> None:
+    model = Counting.always()
+    embedded = replace(named(model, "tiny"), slots={})
+    scan(tmp_path / "desk.db", embedded, call_limits=CallLimits(max_in_flight=3))
+    assert (model.most, model.asked > 4) == (1, True)
 
 
 def test_a_budget_is_of_the_whole_scan_and_what_it_refuses_is_told(tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nExit codes: 0 done; 1 the job failed; 2 bad input or unknown id; 3 halted; 130 interrupted.\n"
     "Environment: MAHLER_ENVIRONMENT (paper or live), MAHLER_DB, MAHLER_MODEL, MAHLER_MODEL_FOR,\n"
-    "MAHLER_MODELS, MAHLER_PRICES, MAHLER_EXITS, OPENAI_API_KEY, OPENAI_BASE_URL, NO_COLOR.",
+    "MAHLER_MODELS, MAHLER_PRICES, MAHLER_REQUESTS_PER_MINUTE, MAHLER_DEBATE_ROUNDS, MAHLER_EXITS,\n"
+    "OPENAI_API_KEY, OPENAI_BASE_URL, NO_COLOR.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def mahler() -> None:

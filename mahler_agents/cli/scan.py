@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mahler_agents.cli.advisors import Advisors, advisors_options
 from mahler_agents.cli.options import exits_option
 from mahler_agents.cli.program import show_command
 from mahler_agents.cli.text import plain
@@ -51,16 +52,7 @@ class AsOf(click.ParamType[dt.date]):
     metavar="MODEL",
     help="auto, local, local:PATH.gguf, openai:NAME or none; auto is MAHLER_MODEL, else local.",
 )
-@click.option(
-    "--model-for",
-    "model_for",
-    multiple=True,
-    metavar="ROLE=MODEL",
-    help="Another model for analyst, fund_manager or one analyst; may be repeated. Else MAHLER_MODEL_FOR.",
-)
-@click.option("--max-calls", type=click.IntRange(min=0), help="LLM requests that the scan may make.")
-@click.option("--max-tokens", type=click.IntRange(min=0), help="Tokens that they may take, prompts included.")
-@click.option("--max-dollars", type=click.FloatRange(min=0), help="Dollars that they may cost, at list price.")
+@advisors_options
 @exits_option
 @click.option("--seed", type=int, help="Of the sample market: another seed is another world.")
 @click.option(
@@ -75,27 +67,17 @@ class AsOf(click.ParamType[dt.date]):
     type=click.Path(path_type=Path),
     help="The record; else MAHLER_DB, else mahler-MARKET-BROKER.db.",
 )
-@click.option(
-    "--prompts",
-    metavar="FOLDER",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Prompts to use instead of the package's.",
-)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def scan(
     *,
     market: str,
     broker: str,
     model: str,
-    model_for: tuple[str, ...],
-    max_calls: int | None,
-    max_tokens: int | None,
-    max_dollars: float | None,
+    advisors: Advisors,
     exits: str,
     seed: int | None,
     as_of: dt.date | None,
     db: Path | None,
-    prompts: Path | None,
     as_json: bool,
 ) -> int:
     """Screen the market, hear the analysts, trade what the rules allow, and record it all.
@@ -106,19 +88,15 @@ def scan(
     with _view(as_json=as_json) as view:
         from mahler_agents.desk import Desk  # seconds of imports: only once something shows that work has begun
         from mahler_agents.exits import ExitPolicy
-        from mahler_agents.llm.budget import ScanBudget
-        from mahler_agents.llm.roles import parse_model_for
 
         desk = Desk(
             market=market,
             broker=broker,
             model=model,
-            model_for=parse_model_for(model_for),
-            budget=ScanBudget(max_calls=max_calls, max_tokens=max_tokens, max_dollars=max_dollars),
             exit_policy=ExitPolicy.named(exits),
             database=db,
-            prompts=prompts,
             seed=seed,
+            **advisors.of_desk(),
         )
         view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])
         result = asyncio.run(_scan(desk, as_of and instant_of(as_of, desk.market), view))

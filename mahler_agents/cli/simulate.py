@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mahler_agents.cli.advisors import Advisors, advisors_options
 from mahler_agents.cli.options import exits_option
 from mahler_agents.cli.text import cents, count, counts, instant, listed, percent, plain, words
 
@@ -34,6 +35,7 @@ _NAMED = 3
     metavar="MODEL",
     help="As for `mahler scan`; every day asks it about every candidate.",
 )
+@advisors_options
 @exits_option
 @click.option(
     "--db",
@@ -49,6 +51,7 @@ def simulate(
     last: dt.datetime,
     seed: int | None,
     model: str,
+    advisors: Advisors,
     exits: str,
     db: Path | None,
     as_json: bool,
@@ -74,6 +77,7 @@ def simulate(
         database=database_path(db, f"simulated-{opened.name}", "paper"),
         clock=clock,
         ids=Ids(seed or 0),  # so that the same simulation leaves the same record
+        **advisors.of_desk(),
     )
     result = asyncio.run(_simulated(desk, clock, first.date(), last.date(), None if as_json else _Days()))
     if as_json:

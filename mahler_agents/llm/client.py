@@ -7,7 +7,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -60,7 +60,7 @@ class _Question(Generic[R]):
     reply: type[R]
     context: CallContext
     request: Request
-    exchanges: list[Exchange] = field(default_factory=list[Exchange])
+    exchanges: list[Exchange]
 
 
 class ChatClient:
@@ -137,13 +137,17 @@ class ChatClient:
         late = Fault(kind=FailureKind.TIMEOUT, detail="the deadline for all calls passed")
         if self._deadline is not None and self._deadline <= asyncio.get_running_loop().time():
             return late
+        exchanges: list[Exchange] = []
         try:
             request = self._connection.request(role, prompt, reply)
-            question = _Question(role=role, prompt=prompt, reply=reply, context=context, request=request)
+            question = _Question(
+                role=role, prompt=prompt, reply=reply, context=context, request=request, exchanges=exchanges
+            )
             async with asyncio.timeout_at(self._deadline):
                 return await self._converse(question, messages)
         except TimeoutError:
-            return late
+            waited = exchanges and not exchanges[-1].sent
+            return replace(late, detail=f"{late.detail} while this one waited for its turn") if waited else late
         except MahlerError:
             raise
         except Exception as error:  # noqa: BLE001 - the layer's one edge: a defect of ours must not stop a trade

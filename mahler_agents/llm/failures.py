@@ -40,7 +40,7 @@ RETRYABLE = frozenset({FailureKind.TIMEOUT, FailureKind.RATE_LIMITED, FailureKin
 
 ACTIONS: dict[FailureKind, str] = {
     FailureKind.TIMEOUT: "raise the call's time limit or use a faster model",
-    FailureKind.RATE_LIMITED: "lower the number of calls in flight or raise the provider's limit",
+    FailureKind.RATE_LIMITED: "lower --requests-per-minute or raise the provider's limit",
     FailureKind.QUOTA: "top up the provider's account",
     FailureKind.AUTH: "check OPENAI_API_KEY and OPENAI_BASE_URL",
     FailureKind.MODEL_NOT_FOUND: "check the name after --model openai:",

@@ -47,7 +47,10 @@ class ModelRouter:
         budget: ScanBudget | None = None,
         prices: Prices | None = None,
     ) -> None:
-        """Put a client before each distinct endpoint of `endpoints`, which are by role."""
+        """Put a client before each distinct endpoint of `endpoints`, which are by role.
+
+        `limits` are those of providers: the embedded model, which answers one call at a time, keeps its own.
+        """
         self.endpoints = endpoints
         self._spending = Spending(budget or ScanBudget())
         self._clients: dict[str, ChatClient] = {}
@@ -55,7 +58,7 @@ class ModelRouter:
         of_endpoint: dict[int, ChatClient] = {}
         for role, endpoint in endpoints.items():
             if id(endpoint) not in of_endpoint:
-                chosen = limits or limits_of(endpoint)
+                chosen = limits if limits is not None and endpoint.slots is None else limits_of(endpoint)
                 whose = (endpoint.base_url, endpoint.api_key, endpoint.transport)
                 of_endpoint[id(endpoint)] = ChatClient(
                     endpoint,
