@@ -2,10 +2,14 @@
 
 import os
 import socket
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from mahler_agents.errors import ConfigError
 
 SOAK = bool(os.environ.get("MAHLER_SOAK"))
 
@@ -22,6 +26,19 @@ settings.load_profile("house")
 def at_scale(count: int) -> int:
     """Return `count` in `make soak` and a twentieth of it in `make test`."""
     return count if SOAK else max(1, count // 20)
+
+
+@pytest.fixture(scope="session")
+def embedded_model() -> Path:
+    """Return the embedded model's file; without it, or its server, a test of it fails instead of passing unseen."""
+    from mahler_agents.llm.install import embedded_model_path
+
+    if find_spec("xllamacpp") is None:
+        pytest.fail("the embedded model's server is missing: pip install 'mahler-agents[local]', or -m 'not model'")
+    try:
+        return embedded_model_path()
+    except ConfigError as error:
+        pytest.fail(f"{error}; or leave its tests out with -m 'not model'")
 
 
 @pytest.fixture(autouse=True)

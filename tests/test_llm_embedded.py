@@ -15,20 +15,15 @@ from mahler_agents.errors import ConfigError
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.client import Answer, ChatClient
 from mahler_agents.llm.failures import Failure, FailureKind
-from mahler_agents.llm.install import embedded_model_path
 from mahler_agents.llm.local import EmbeddedServer
 from mahler_agents.llm.models import Endpoint, ModelSpec, open_endpoint
 from mahler_agents.testing.scripted import CallList
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
+def endpoint(embedded_model: Path) -> Iterator[Endpoint]:
     """The embedded model, served."""
-    pytest.importorskip("xllamacpp", reason="needs `pip install 'mahler-agents[local]'`")
-    try:
-        embedded_model_path()
-    except ConfigError as error:
-        pytest.skip(str(error))
+    assert embedded_model.is_file()
     with open_endpoint(ModelSpec(kind="local"), ["macro", "fund_manager"], os.environ) as endpoint:
         yield endpoint
 
@@ -56,8 +51,8 @@ def test_the_embedded_model_answers_on_the_first_attempt_within_the_schema(
 
 
 @pytest.mark.model
+@pytest.mark.usefixtures("embedded_model")
 def test_the_server_stops_after_a_call_that_was_cancelled_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("xllamacpp", reason="needs `pip install 'mahler-agents[local]'`")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
 
     async def impatient(endpoint: Endpoint) -> None:
@@ -67,18 +62,15 @@ def test_the_server_stops_after_a_call_that_was_cancelled_in_flight(monkeypatch:
             assert isinstance(result, Failure)
             assert result.kind is FailureKind.TIMEOUT
 
-    try:
-        with open_endpoint(ModelSpec(kind="local"), ["macro"], os.environ) as endpoint:
-            asyncio.run(impatient(endpoint))
-    except ConfigError as error:
-        pytest.skip(str(error))
+    with open_endpoint(ModelSpec(kind="local"), ["macro"], os.environ) as endpoint:
+        asyncio.run(impatient(endpoint))
 
 
 @pytest.mark.model
+@pytest.mark.usefixtures("embedded_model")
 def test_a_file_that_is_no_model_is_an_error_that_names_it_and_prints_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("xllamacpp", reason="needs `pip install 'mahler-agents[local]'`")
     path = tmp_path / "garbage.gguf"
     path.write_text("no model")
     with pytest.raises(ConfigError, match=r"garbage\.gguf: llama\.cpp cannot load"), EmbeddedServer(path, ["macro"]):

@@ -9,7 +9,6 @@ import pytest
 from mahler_agents.analysts import ANALYSTS
 from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
-from mahler_agents.errors import ConfigError
 from mahler_agents.record.queries import Reader
 from mahler_agents.scan import ScanResult
 
@@ -17,9 +16,9 @@ ROLES = {analyst.name for analyst in ANALYSTS} | {"fund_manager"}
 
 
 @pytest.fixture(scope="module")
-def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[ScanResult, Path]:
+def scanned(embedded_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[ScanResult, Path]:
     """Return the result and the record of a scan of two candidates by the embedded model."""
-    pytest.importorskip("xllamacpp", reason="needs `pip install 'mahler-agents[local]'`")
+    assert embedded_model.is_file()
     database = tmp_path_factory.mktemp("embedded") / "desk.db"
     # No deadline within reach: this is about what is written, on a machine as busy as it may be.
     config = DeskConfig(max_candidates=2, decision_delay_seconds=1800)
@@ -28,10 +27,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[ScanResult, Path]
         async with Desk(model="local", database=database, config=config) as desk:
             return await desk.scan()
 
-    try:
-        return asyncio.run(scan()), database
-    except ConfigError as error:
-        pytest.skip(str(error))
+    return asyncio.run(scan()), database
 
 
 @pytest.mark.model
