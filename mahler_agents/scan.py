@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mahler_agents.analysts import Terms
-from mahler_agents.clock import Clock, utc_text
+from mahler_agents.clock import NEW_YORK, Clock, utc_text
 from mahler_agents.config import DeskConfig
 from mahler_agents.errors import InputError, RecordError
 from mahler_agents.execution import Broker, Ledger
@@ -380,6 +380,10 @@ async def refuse_to_go_back(ledger: Ledger, at: dt.datetime) -> None:
     latest = await asyncio.to_thread(ledger.last_traded_as_of)
     if latest is not None and at < latest:
         raise InputError(
-            f"account {ledger.account_id} has traded as of {utc_text(latest)}, after {utc_text(at)}:"
+            f"account {ledger.account_id} has traded as of {_new_york(latest)}, after {_new_york(at)} New York:"
             " use --as-of from then on, or another file with --db"
         )
+
+
+def _new_york(instant: dt.datetime) -> str:
+    return f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M}"

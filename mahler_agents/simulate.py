@@ -17,7 +17,7 @@ from mahler_agents.clock import SimulatedClock, utc_text
 from mahler_agents.desk import Desk
 from mahler_agents.errors import InputError
 from mahler_agents.market import calendar
-from mahler_agents.market.snapshot import ReplayableMarket, Timetable
+from mahler_agents.market.snapshot import Market, ReplayableMarket, Timetable
 from mahler_agents.monitor import MonitorResult
 from mahler_agents.record.accounts import AccountReader, RecordedEquity
 from mahler_agents.report.equity import drawdown
@@ -109,7 +109,7 @@ async def simulate(
     with what is done. Raises `InputError` if the market cannot be replayed, has no session in the span, or if the
     record holds a scan of one of them already.
     """
-    tables = _timetables(desk, first, last)
+    tables = timetables(desk.market, first, last)
     timed = {date: table.instants for date, table in tables.items() if table.instants}
     _refuse_a_second_time(desk.database, list(timed))
     days: list[SimulatedDay] = []
@@ -133,8 +133,13 @@ async def simulate(
     )
 
 
-def _timetables(desk: Desk, first: dt.date, last: dt.date) -> Mapping[dt.date, Timetable]:
-    market = desk.market
+def timetables(market: Market, first: dt.date, last: dt.date) -> Mapping[dt.date, Timetable]:
+    """Return when a market can be asked in each session from `first` to `last`, both included.
+
+    Raises `InputError` if it cannot be replayed, or has no session in the span.
+    """
+    if first > last:
+        raise InputError(f"the first day, {first}, is after the last, {last}")
     if market.live or not isinstance(market, ReplayableMarket):
         raise InputError(f"the market {market.name} cannot be simulated: it has no past days to go through")
     tables = {date: market.timetable(date, MONITOR_EVERY) for date in calendar.sessions(first, last)}

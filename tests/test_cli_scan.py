@@ -49,6 +49,11 @@ def test_a_scan_ends_with_fills_and_says_how_to_see_more(capsys: pytest.CaptureF
     assert "SYNTHETIC MARKET" in printed.out
     assert "bound by max_risk_per_trade: limit $2,000, used $0, left $2,000" in printed.out
     assert "order         filled: sold" in printed.out
+    # What an order asked for at last lay above the natural side: else the reader would ask why it was not filled.
+    [last, natural] = re.findall(r"unfilled\): sell 10 spreads at ([\d.]+) at last; .* natural ([\d.]+)", printed.out)[
+        0
+    ]
+    assert float(last) > float(natural)
     next_command = printed.out.splitlines()[-1].split(maxsplit=1)[1]
     program, *arguments = next_command.split()
     assert program == "mahler"

@@ -57,3 +57,19 @@ def test_a_file_s_gaps_and_absent_parts_are_said_once(tmp_path: Path, capsys: py
     assert "skipped 1 session, 2021-02-11: repeats the quotes of the date before it in the file" in shown
     assert shown.count("no vix") == 1
     assert (tmp_path / "mahler-simulated-csv-paper.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "why"),
+    [
+        ("2026-03-02", "2026-03-01", "the first day, 2026-03-02, is after the last, 2026-03-01"),
+        ("2026-03-07", "2026-03-08", "there is no session of the New York exchange"),
+        ("1999-01-04", "1999-01-05", "outside the exchange calendar"),
+    ],
+)
+def test_a_span_that_cannot_be_simulated_leaves_no_empty_record(
+    first: str, last: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "--from", first, "--to", last]) == 2
+    assert why in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -228,6 +228,7 @@ def test_quotes_that_go_away_from_an_order_leave_it_unfilled_30_seconds_after_it
     trading.market.quote_from(after(30), trading.ticket.spread, **worse)
     execution = trading.execute()
     assert (execution.state, execution.reason, execution.traded) == (OrderState.CANCELED, Reason.UNFILLED, None)
+    assert execution.lowest_asked == 0.89
     assert trading.broker.heard[-1] == ("cancel", "accepted", None, after(180))
     assert trading.ledger.exposures() == ()
 

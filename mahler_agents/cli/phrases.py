@@ -68,10 +68,15 @@ def sizing(sized: "Sizing | SizingRow") -> str:
     return f"{number}, bound by {plain(sized.binding)}: {left}; one contract risks {dollars(sized.max_loss_dollars)}"
 
 
-def order(*, state: str, reason: str | None, contracts: int, limit_credit: float) -> str:
-    """Return what an order asked for and how it stands."""
+def order(
+    *, state: str, reason: str | None, contracts: int, limit_credit: float, lowest_asked: float | None = None
+) -> str:
+    """Return what an order asked for and how it stands; of one that was worked in vain, the least that it asked for."""
     why = f" ({plain(reason)})" if reason and reason != state else ""
-    return f"{plain(state)}{why}: sell {count(contracts, 'spread')} at {per_share(limit_credit)} or more"
+    sell = f"{plain(state)}{why}: sell {count(contracts, 'spread')} at"
+    if lowest_asked is None or reason != "unfilled":
+        return f"{sell} {per_share(limit_credit)} or more"
+    return f"{sell} {per_share(lowest_asked)} at last"
 
 
 def fill(traded: "Traded | FillRow") -> str:

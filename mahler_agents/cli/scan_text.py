@@ -137,9 +137,12 @@ def _order(review: Review) -> Text:
         reason=execution.reason,
         contracts=execution.ticket.contracts,
         limit_credit=execution.ticket.limit_credit,
+        lowest_asked=execution.lowest_asked,
     )
     quote = execution.quote
-    offered = f"; mid {per_share(quote.mid_credit)}, natural {per_share(quote.natural_credit)}" if quote else ""
+    offered = (
+        f"; when decided mid {per_share(quote.mid_credit)}, natural {per_share(quote.natural_credit)}" if quote else ""
+    )
     return Text(f"{asked}{offered}", style="yellow")
 
 

@@ -91,7 +91,9 @@ async def _simulated(
     desk: "Desk", clock: "SimulatedClock", first: dt.date, last: dt.date, watch: "_Days | None"
 ) -> "SimulationResult":
     from mahler_agents.simulate import simulate as run
+    from mahler_agents.simulate import timetables
 
+    timetables(desk.market, first, last)  # before the record is made: a slip in the dates leaves no empty file
     stopping = asyncio.Event()
 
     def stop() -> None:

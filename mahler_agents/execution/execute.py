@@ -52,7 +52,14 @@ async def execute(
         return await _not_sent(ticket, ledger, Reason.QUOTE_MOVED, quote)
     prices = entry_prices(quote, concession=concession, floor=ticket.limit_credit)
     update = await _to_its_end(_send(ticket, prices, quote, broker=broker, ledger=ledger, wait=wait))
-    return Execution(ticket=ticket, state=update.state, reason=update.outcome, quote=quote, traded=update.traded)
+    return Execution(
+        ticket=ticket,
+        state=update.state,
+        reason=update.outcome,
+        quote=quote,
+        traded=update.traded,
+        lowest_asked=prices[-1] if update.outcome is Reason.UNFILLED else None,
+    )
 
 
 async def close_position(

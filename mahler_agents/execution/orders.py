@@ -190,6 +190,8 @@ class Execution(Frozen):
     """The legs' quotes at the decision time; None if a leg had none."""
     traded: Traded | None = None
     """What was filled; None if nothing was."""
+    lowest_asked: float | None = None
+    """Of an order that conceded to its last price and was not filled: that price, credit per share."""
 
 
 def client_order_id(*, account_id: str, slot: str, spread: Spread, purpose: str, attempt: int) -> str:

@@ -261,6 +261,8 @@ class OrderRow:
     short_ask: float | None
     long_bid: float | None
     long_ask: float | None
+    lowest_asked: float | None
+    """The last of its prices; None if it was never sent, or by a version that did not keep them."""
     fills: tuple[FillRow, ...] = ()
 
 

@@ -129,7 +129,9 @@ class TraceReader(ReadTransaction):
         for row in self._rows(f"SELECT * FROM fills WHERE {of_orders} ORDER BY number", run_id):
             fills[row["client_order_id"]].append(read_row(FillRow, row))
         orders: dict[str, list[OrderRow]] = defaultdict(list)
-        for row in self._rows(f"SELECT * FROM orders WHERE {_OF_RUN} ORDER BY decided_at, rowid", run_id):
+        lowest = "SELECT MIN(limit_credit) FROM order_prices WHERE client_order_id = orders.client_order_id"
+        select = f"SELECT *, ({lowest}) AS lowest_asked FROM orders WHERE {_OF_RUN} ORDER BY decided_at, rowid"
+        for row in self._rows(select, run_id):
             of_order = tuple(fills.get(row["client_order_id"], ()))
             orders[row["candidate_id"]].append(read_row(OrderRow, row, fills=of_order))
         return orders

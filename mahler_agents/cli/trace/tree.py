@@ -165,7 +165,11 @@ def _failure(failed: FailureRow) -> list[Text]:
 def _order(order: OrderRow) -> list[Text]:
     lines = [
         phrases.order(
-            state=order.state, reason=order.reason, contracts=order.contracts, limit_credit=order.limit_credit
+            state=order.state,
+            reason=order.reason,
+            contracts=order.contracts,
+            limit_credit=order.limit_credit,
+            lowest_asked=order.lowest_asked,
         )
     ]
     lines += [phrases.fill(fill) for fill in order.fills]
