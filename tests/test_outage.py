@@ -14,6 +14,7 @@ from mahler_agents.llm.client import Answer, ChatClient
 from mahler_agents.llm.failures import Failure, FailureKind
 from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.outage import COUNTED, INCURABLE, OutageBreaker, OutageRule
+from mahler_agents.llm.provider import Provider
 from mahler_agents.llm.replies import Fault
 from mahler_agents.testing import virtual_time
 from mahler_agents.testing.scripted import (
@@ -53,7 +54,7 @@ def test_it_opens_at_once_for_what_no_other_call_can_escape(kind: FailureKind) -
     breaker.heard(fault(kind), 0)
     blocked = breaker.admit(1)
     assert blocked is not None
-    assert blocked.detail == "not asked, since the provider is out (it broke)"
+    assert blocked.detail == "not asked, since the provider refuses this key (it broke)"
 
 
 @pytest.mark.parametrize("kind", [None, *sorted(set(FailureKind) - COUNTED - INCURABLE)])
@@ -77,6 +78,34 @@ def test_one_call_a_cool_down_goes_out_and_a_reply_to_it_closes_the_breaker() ->
     breaker.heard(None, 62)
     assert breaker.admit(62) is None
     assert breaker.admit(62) is None
+
+
+def spoiled(*roles: str, kind: FailureKind = FailureKind.TIMEOUT) -> list[str | None]:
+    """Return why greeks and fund_manager are not asked by a provider at which these roles' calls failed, in turn."""
+
+    async def heard() -> list[str | None]:
+        provider = Provider(ONCE)
+        for role in roles:
+            provider.heard("m", role, fault(kind))
+        return [
+            blocked and blocked.detail for one in ("greeks", "fund_manager") for blocked in [provider.admit("m", one)]
+        ]
+
+    return virtual_time.run(heard())
+
+
+def test_a_role_that_alone_meets_outages_is_out_alone() -> None:
+    alone = "not asked, since the provider is out for this role (3 faults in a row, the last: it broke)"
+    assert spoiled(*["greeks"] * 3) == [alone, None]
+    everyone = "not asked, since the provider is out (3 faults in a row, the last: it broke)"
+    assert spoiled("greeks", "technical", "greeks") == [everyone, everyone]
+
+
+def test_a_refused_key_and_a_missing_model_are_said_to_be_just_that() -> None:
+    refused = "not asked, since the provider refuses this key (it broke)"
+    assert spoiled("greeks", kind=FailureKind.AUTH) == [refused, refused]
+    missing = "not asked, since the provider has no such model (it broke)"
+    assert spoiled("greeks", kind=FailureKind.MODEL_NOT_FOUND) == [missing, missing]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +188,9 @@ def test_a_call_that_was_not_made_is_on_no_record_and_is_not_repeated() -> None:
     result = virtual_time.run(twice())
     assert isinstance(result, Failure)
     assert (result.kind, result.brief_hash) == (FailureKind.SERVER_ERROR, CONTEXT.brief_hash)
-    assert result.detail.startswith("not asked, since the provider is out (3 faults in a row, the last: HTTP 500")
+    assert result.detail.startswith(
+        "not asked, since the provider is out for this role (3 faults in a row, the last: HTTP 500"
+    )
     assert len(model.requests) == len(log.started) == 3
 
 

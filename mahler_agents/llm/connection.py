@@ -142,8 +142,8 @@ class Connection:
         Return the whole reply or why there is none. Raises what is neither the model's nor the network's doing, such as
         an error of the call log.
         """
-        provider, model = self._provider, self.endpoint.model
-        if (blocked := provider.blocked(model)) is not None:
+        provider, whose = self._provider, (self.endpoint.model, exchange.role)
+        if (blocked := provider.blocked(*whose)) is not None:
             return blocked
         bound = request.bound(messages, self._price)
         if (refused := await self._spending.reserve(bound)) is not None:
@@ -151,10 +151,10 @@ class Connection:
         exchange.price = self._price
         try:
             async with provider.gate:
-                if (blocked := provider.admit(model)) is not None:  # it went out while this call waited
+                if (blocked := provider.admit(*whose)) is not None:  # it went out while this call waited
                     return blocked
                 heard = await self._attempt(request, messages, exchange)
-                provider.heard(model, heard if isinstance(heard, Fault) else None)
+                provider.heard(*whose, heard if isinstance(heard, Fault) else None)
                 return heard
         finally:
             self._spending.settle(bound, exchange)

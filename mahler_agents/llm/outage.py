@@ -26,6 +26,10 @@ class OutageRule:
     """One of these is enough."""
     cool_down_seconds: float = 30.0
     """So often one call goes out to see whether the provider is back."""
+    roles: int = 1
+    """So many roles must be among those that met the counted faults."""
+    counted_means: str = "the provider is out"
+    at_once_means: str = "the provider refuses this key"
 
 
 class OutageBreaker:
@@ -37,6 +41,7 @@ class OutageBreaker:
     def __init__(self, rule: OutageRule) -> None:
         self._rule = rule
         self._in_a_row = 0
+        self._met_by: set[str] = set()
         self._opened_by: Fault | None = None
         self._next_probe = 0.0
 
@@ -45,8 +50,10 @@ class OutageBreaker:
         cause = self._opened_by
         if cause is None or now >= self._next_probe:
             return None
-        why = f"{self._in_a_row} faults in a row, the last: " if self._in_a_row > 1 else ""
-        return Fault(kind=cause.kind, detail=f"not asked, since the provider is out ({why}{cause.detail})", unsent=True)
+        several = self._in_a_row > 1 and cause.kind in self._rule.counted
+        why = f"{self._in_a_row} faults in a row, the last: " if several else ""
+        means = self._rule.at_once_means if cause.kind in self._rule.at_once else self._rule.counted_means
+        return Fault(kind=cause.kind, detail=f"not asked, since {means} ({why}{cause.detail})", unsent=True)
 
     def admit(self, now: float) -> Fault | None:
         """Return what `blocked` does; a call that it lets through an open breaker is the only one of its cool-down."""
@@ -55,13 +62,16 @@ class OutageBreaker:
             self._next_probe = now + self._rule.cool_down_seconds
         return blocked
 
-    def heard(self, fault: Fault | None, now: float) -> None:
-        """Learn how a call ended."""
+    def heard(self, fault: Fault | None, now: float, *, role: str = "") -> None:
+        """Learn how a call of a role ended."""
         kind = fault and fault.kind
         if kind not in self._rule.counted | self._rule.at_once:
             self._in_a_row, self._opened_by = 0, None
+            self._met_by.clear()
             return
         self._in_a_row += 1
-        if kind in self._rule.at_once or self._in_a_row >= self._rule.failures:
+        self._met_by.add(role)
+        lasting = self._in_a_row >= self._rule.failures and len(self._met_by) >= self._rule.roles
+        if kind in self._rule.at_once or lasting:
             self._opened_by = fault
             self._next_probe = now + self._rule.cool_down_seconds
