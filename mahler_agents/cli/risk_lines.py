@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mahler_agents.cli.text import dollars, listed, percent, plain, words
+from mahler_agents.record.rows import RunRow
 from mahler_agents.wording import multiplier_text, regime_text, regime_unknown_text
 
 
@@ -16,6 +17,18 @@ class RiskLine(NamedTuple):
     note: str
     text: str
     alarming: bool = False
+
+
+def run_risk_lines(run: RunRow) -> Iterator[RiskLine]:
+    """Yield all that a recorded run knew of its risk."""
+    if run.regime is not None:
+        yield regime_line(run.regime)
+    if run.breaker is not None:
+        yield from breaker_lines(run.breaker)
+    if run.size_multiplier is not None:
+        yield multiplier_line(run.size_multiplier)
+    if run.portfolio_delta is not None:
+        yield from delta_lines(**run.portfolio_delta)
 
 
 def regime_line(regime: Mapping[str, Any]) -> RiskLine:

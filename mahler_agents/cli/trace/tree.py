@@ -1,6 +1,5 @@
 """Command line, `mahler trace show`: a recorded run in, a tree of what happened in it out."""
 
-import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,8 +7,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from mahler_agents.cli import phrases
-from mahler_agents.cli.risk_lines import RiskLine, breaker_lines, delta_lines, multiplier_line, regime_line
+from mahler_agents.cli.risk_lines import RiskLine, run_risk_lines
 from mahler_agents.cli.text import count, counts, instant, per_share, plain, shortened
+from mahler_agents.cli.trace.sums import attempts, calls_of, known_cost, seconds, tokens
 from mahler_agents.record.rows import (
     CallRow,
     CandidateTrace,
@@ -67,7 +67,7 @@ def _run_lines(trace: RunTrace) -> list[Text]:
     run = trace.run
     synthetic = ", SYNTHETIC" if run.synthetic else ""
     toy = f" ({phrases.TOY})" if run.toy_model else ""
-    took = f", took {_seconds(run.started_at, run.ended_at):.1f} s" if run.ended_at else ""
+    took = f", took {seconds(run.started_at, run.ended_at):.1f} s" if run.ended_at else ""
     lines = [
         f"market: {plain(run.market)}{synthetic}: {plain(run.source)}",
         f"as of {instant(run.as_of)} New York, orders decided at {instant(run.decision_at)}",
@@ -77,23 +77,12 @@ def _run_lines(trace: RunTrace) -> list[Text]:
     ]
     if run.screen is not None:
         lines.append(f"screen: {_screen(run.screen)}")
-    if calls := [call for candidate in trace.candidates for span in candidate.spans for call in span.calls]:
-        lines.append(f"LLM: {count(len(calls), 'call')}, {_tokens(calls)}, {_cost(calls)}")
-    shown = [*(Text(line) for line in lines), *(_risk(line) for line in _risk_lines(run))]
+    if told := calls_of(trace):
+        lines.append(f"LLM: {told}")
+    shown = [*(Text(line) for line in lines), *(_risk(line) for line in run_risk_lines(run))]
     if run.error:
         shown.append(Text(f"error: {plain(run.error)}", style="red"))
     return shown
-
-
-def _risk_lines(run: RunRow) -> Iterator[RiskLine]:
-    if run.regime is not None:
-        yield regime_line(run.regime)
-    if run.breaker is not None:
-        yield from breaker_lines(run.breaker)
-    if run.size_multiplier is not None:
-        yield multiplier_line(run.size_multiplier)
-    if run.portfolio_delta is not None:
-        yield from delta_lines(**run.portfolio_delta)
 
 
 def _risk(line: RiskLine) -> Text:
@@ -183,36 +172,11 @@ def _order(order: OrderRow) -> list[Text]:
 def _span(span: SpanRow) -> Text:
     facts = [] if span.milliseconds is None else [f"{span.milliseconds:,.1f} ms"]
     if span.calls:
-        facts += [_attempts(span.calls), _tokens(span.calls), *_known_cost(span.calls)]
+        facts += [attempts(span.calls), tokens(span.calls), *known_cost(span.calls)]
         facts += [f"prompt {version[:_VERSION_SHOWN]}" for version in {call.prompt_hash: None for call in span.calls}]
     if span.status != "ok":
         facts.append(f"{span.status}{f': {plain(span.detail)}' if span.detail else ''}")
     return Text.assemble((span.name, "bold"), "  ", (", ".join(facts), _style(span.status) or "dim"))
-
-
-def _attempts(calls: Sequence[CallRow]) -> str:
-    """Return how often the model was asked, and how long that took: less than the node, which may have queued."""
-    ended = [call for call in calls if call.ended_at]
-    took = sum(_seconds(call.started_at, call.ended_at or "") for call in ended)
-    return count(len(calls), "attempt") + (f" of {took:.1f} s" if ended else "")
-
-
-def _tokens(calls: Sequence[CallRow]) -> str:
-    if all(call.prompt_tokens is None for call in calls):
-        return "tokens unknown"
-    prompt = sum(call.prompt_tokens or 0 for call in calls)
-    completion = sum(call.completion_tokens or 0 for call in calls)
-    return f"{prompt:,} + {completion:,} tokens"
-
-
-def _known_cost(calls: Sequence[CallRow]) -> list[str]:
-    """Return what a node's calls cost, nothing if that is unknown: the run's line says so, once."""
-    return [] if any(call.cost_dollars is None for call in calls) else [_cost(calls)]
-
-
-def _cost(calls: Sequence[CallRow]) -> str:
-    known = [call.cost_dollars for call in calls if call.cost_dollars is not None]
-    return phrases.cost(sum(known) if len(known) == len(calls) else None)
 
 
 def _troubled(calls: Sequence[CallRow]) -> Sequence[CallRow]:
@@ -225,7 +189,7 @@ def _call(call: CallRow) -> Text:
     facts = [
         f"HTTP {call.http_status}" if call.http_status else "",
         f"finish reason {plain(call.finish_reason)}" if call.finish_reason else "",
-        f"{_seconds(call.started_at, call.ended_at):.1f} s" if call.ended_at else "",
+        f"{seconds(call.started_at, call.ended_at):.1f} s" if call.ended_at else "",
         plain(call.error) if call.error else "",
     ]
     return Text(", ".join([f"attempt {call.attempt}: {outcome}", *filter(None, facts)]), style="dim")
@@ -236,10 +200,6 @@ def _event(event: EventRow, run_id: str) -> Text:
     where = f"[{rank}] " if rank else ""
     line = f"{plain(event.at)}  {event.level:<7}  {where}{plain(event.code)}: {plain(event.message)}"
     return Text(line, style=_style(event.level))
-
-
-def _seconds(since: str, until: str) -> float:
-    return (dt.datetime.fromisoformat(until) - dt.datetime.fromisoformat(since)).total_seconds()
 
 
 def _style(status: str) -> str:
