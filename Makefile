@@ -11,7 +11,7 @@ SOURCES := mahler_agents graphs tests bench
 TYPED := mahler_agents mahler_agents/graphs
 
 .DEFAULT_GOAL := help
-.PHONY: help scan studio test check docs format wheel-smoke soak bench bench-full clean
+.PHONY: help scan studio test check docs format wheel-smoke chromium soak bench bench-full clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,7 +19,7 @@ help: ## show this
 scan: $(VENV)/.run ## one morning scan: embedded market, model and broker
 	@$(BIN)/mahler scan $(ARGS)
 
-test: check wheel-smoke ## everything that CI runs
+test: check wheel-smoke chromium ## everything that CI runs
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import layers
@@ -42,14 +42,23 @@ docs: $(VENV)/.dev ## make the tables of docs/record.md anew
 wheel-smoke: $(VENV)/.dev ## build sdist and wheel, install the wheel elsewhere, scan from an empty folder
 	$(BIN)/python tests/wheel_smoke.py
 
-soak: $(VENV)/.dev ## the long suites, at full count
+chromium: ## Debian's browser, in which the tests open the pages that are exported
+	@command -v chromium > /dev/null || { \
+	  root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
+	  { $$root apt-get update -qq && \
+	    $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; \
+	  } > /dev/null 2>&1 || echo "Chromium cannot be installed here: tests that open a page will fail." \
+	    "Install Debian's package chromium, so that the command chromium is found." >&2; }
+
+soak: $(VENV)/.dev chromium ## the long suites, at full count
 	MAHLER_SOAK=1 $(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.dev ## measure, side by side
 	$(BIN)/python -m bench
 
-bench-full: bench ## and the simulated quarter, with a profile of where its time goes
+bench-full: bench ## and the simulated quarter with its profile, and a record of 1,000,000 calls (7.5 GB)
 	$(BIN)/python -m bench.simulation 2026-01-02 2026-03-31
+	$(BIN)/python -m bench.million_calls
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) build dist *.egg-info

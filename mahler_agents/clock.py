@@ -1,6 +1,5 @@
 """Clock, ids and chance: the one module that reads them; everything else takes them as arguments."""
 
-import asyncio
 import random
 import time
 from datetime import UTC, datetime
@@ -37,6 +36,8 @@ class SystemClock:
 
     async def sleep_until(self, instant: datetime) -> None:
         """Wait until `instant`, re-reading the clock, so that a clock that jumps is followed."""
+        import asyncio  # 50 ms, for which verbs that only read the record do not wait
+
         while (left := (instant - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - time is no event
             await asyncio.sleep(min(left, 60.0))
 

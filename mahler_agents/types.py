@@ -10,10 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from mahler_agents.units import CONTRACT_MULTIPLIER
 from mahler_agents.wording import spread_label, strike_text
-
-CONTRACT_MULTIPLIER = 100
-"""Shares per option contract; contracts with another multiplier are not screened."""
 
 UNIVERSE = ("SPY", "QQQ", "IWM", "TLT", "GLD")
 """The underlyings of the desk, in the order in which ties are broken."""

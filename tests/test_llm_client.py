@@ -17,7 +17,8 @@ from mahler_agents.clock import SimulatedClock
 from mahler_agents.errors import RecordError
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.client import Answer, ChatClient
-from mahler_agents.llm.failures import RETRYABLE, Failure, FailureKind
+from mahler_agents.llm.failure_kinds import RETRYABLE
+from mahler_agents.llm.failures import Failure, FailureKind
 from mahler_agents.llm.transport import CallStarted, NullCallLog
 from mahler_agents.testing import virtual_time
 from mahler_agents.testing.scripted import (

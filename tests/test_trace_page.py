@@ -5,6 +5,7 @@ import hashlib
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def test_the_payoff_is_that_of_the_spread_s_own_arithmetic(page: Page, trace: Ru
         corners = [tuple(map(float, point.split(","))) for point in drawn.line.split()]
         crossing = [
             x0 + (drawn.zero_y - y0) / (y1 - y0) * (x1 - x0)
-            for (x0, y0), (x1, y1) in zip(corners, corners[1:], strict=False)
+            for (x0, y0), (x1, y1) in pairwise(corners)
             if min(y0, y1) <= drawn.zero_y <= max(y0, y1) and y0 != y1
         ]
         assert crossing == [pytest.approx(drawn.x_of["breakeven"], abs=0.1)]
@@ -188,9 +189,8 @@ def test_the_command_writes_the_page_where_it_is_told(
     ],
 )
 def test_what_cannot_be_exported_is_refused_in_a_line(
-    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, arguments: str, line: str
+    database: Path, capsys: pytest.CaptureFixture[str], arguments: str, line: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     assert main(["trace", "export", *arguments.split(), "--db", str(database)]) == 2
     said = capsys.readouterr().err
     assert line in said

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from mahler_agents.cli.text import cents, count, dollars, per_share, percent, plain, small_dollars
-from mahler_agents.llm.failures import ACTIONS, Failure
+from mahler_agents.llm.failure_kinds import ACTIONS
 from mahler_agents.record.rows import ArgumentRow, FailureRow, FillRow, GroundingRow, OpinionRow, SizingRow, VerdictRow
-from mahler_agents.types import CONTRACT_MULTIPLIER
+from mahler_agents.units import CONTRACT_MULTIPLIER
 
 if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show` has no use for
     from mahler_agents.analysts.base import Opinion
@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show`
     from mahler_agents.analysts.fund_manager import Verdict
     from mahler_agents.analysts.grounding import Grounding
     from mahler_agents.execution.orders import Traded
+    from mahler_agents.llm.failures import Failure
     from mahler_agents.risk import Sizing
 
 TOY = "the embedded model is a toy; its opinions are for show"
@@ -47,7 +48,7 @@ def ungrounded(found: "Grounding | GroundingRow | None") -> list[str]:
     return [f"{told}: {', '.join(map(plain, found.ungrounded))}"]
 
 
-def failure(failed: Failure | FailureRow) -> str:
+def failure(failed: "Failure | FailureRow") -> str:
     """Return why a role said nothing, and what to do about it."""
     # The record may be of a newer version, with kinds that this one does not know.
     to_do = f"; {action}" if (action := _ACTIONS.get(str(failed.kind))) else ""

@@ -93,7 +93,7 @@ def listed(items: Iterable[str]) -> str:
 
 def instant(moment: dt.datetime | str) -> str:
     """Return an instant (aware, or as the record writes it) in New York's time, e.g. `2021-02-09 16:00`."""
-    from mahler_agents.clock import NEW_YORK  # it imports asyncio, which `mahler --help` would wait for
+    from mahler_agents.clock import NEW_YORK  # its time zones are what `mahler --help` would wait for
 
     aware = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return f"{aware.astimezone(NEW_YORK):%Y-%m-%d %H:%M}"

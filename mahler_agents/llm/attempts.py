@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from mahler_agents.llm.failures import RETRYABLE
+from mahler_agents.llm.failure_kinds import RETRYABLE
 from mahler_agents.llm.replies import Fault
 
 

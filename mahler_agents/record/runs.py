@@ -140,9 +140,6 @@ def _split(joined: str | None) -> tuple[str, ...]:
 
 def _midnight(day: dt.date) -> str:
     """Return the instant at which the day begins in New York, as the record writes instants."""
-    from mahler_agents.clock import (
-        NEW_YORK,
-        utc_text,
-    )  # it imports asyncio, for which a list without dates need not wait
+    from mahler_agents.clock import NEW_YORK, utc_text  # a list without dates need not wait for it
 
     return utc_text(dt.datetime.combine(day, dt.time(), NEW_YORK))

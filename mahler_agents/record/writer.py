@@ -1,6 +1,5 @@
 """Record: the one writer; a thread commits queued rows in batches, so that recording never slows a scan."""
 
-import asyncio
 import json
 import sqlite3
 import threading
@@ -92,6 +91,8 @@ class Writer:
         committed: Future[None] = Future()
         self._put(committed)
         # Not in a thread: those who wait for one batch go on in the order in which they asked, on every machine.
+        import asyncio  # 50 ms, for which verbs that only read the record do not wait
+
         await asyncio.wrap_future(committed)
         self._raise_if_broken()
 

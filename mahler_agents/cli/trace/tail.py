@@ -1,6 +1,5 @@
 """Command line, `mahler trace tail`: a record that others write to in, a line for each thing that is added out."""
 
-import asyncio
 import json
 import sys
 from contextlib import aclosing, suppress
@@ -40,6 +39,8 @@ def tail(*, db: Path | None, once: bool, as_json: bool) -> None:
             for happening in reader.look(Bookmark()):
                 click.echo(_line(happening, as_json=as_json))
         return
+    import asyncio
+
     with suppress(KeyboardInterrupt):
         asyncio.run(_tail(path, SystemClock(), as_json=as_json))
 

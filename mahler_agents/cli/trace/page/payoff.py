@@ -7,7 +7,7 @@ the short leg is worth, plus what the long leg is.
 from dataclasses import dataclass
 
 from mahler_agents.record.rows import CandidateTrace
-from mahler_agents.types import CONTRACT_MULTIPLIER
+from mahler_agents.units import CONTRACT_MULTIPLIER
 
 WIDTH, HEIGHT = 480.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 12.0, 12.0, 30.0, 40.0
@@ -84,7 +84,9 @@ def payoff_of(candidate: CandidateTrace) -> Payoff:
         zero_y=scale.y(0.0),
         profit_at=Label(x=scale.x((candidate.short_strike + safe) / 2), y=scale.y(credit), anchor="middle"),
         # Beside the foot of the slope, where the drawing is empty.
-        loss_at=Label(x=scale.x(breakeven) + 8 * side, y=scale.y(credit - width), anchor="start" if side > 0 else "end"),
+        loss_at=Label(
+            x=scale.x(breakeven) + 8 * side, y=scale.y(credit - width), anchor="start" if side > 0 else "end"
+        ),
         x_of={name: scale.x(price) for name, price in {**prices, **({} if spot is None else {"spot": spot})}.items()},
     )
 
