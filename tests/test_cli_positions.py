@@ -53,6 +53,13 @@ def test_a_pass_closes_what_a_rule_says_and_names_the_rule(database: Path, capsy
     assert printed(capsys, "positions", "--db", str(database)).endswith("no open positions\n")
 
 
+def test_a_pass_says_what_was_opened_after_its_instant(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = printed(capsys, "monitor", "--as-of", "2026-03-17", "--db", str(database))  # 10:00, when the scan began
+    assert "0 open positions as of 2026-03-17 10:00 New York" in shown
+    assert "not looked at: 3 positions opened after it, until 2026-03-17 10:04" in shown
+    assert "not looked at" not in printed(capsys, "monitor", "--as-of", "2026-03-17T10:10", "--db", str(database))
+
+
 def test_a_pass_outside_the_session_is_one_line_and_exit_code_2(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

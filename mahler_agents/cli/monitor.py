@@ -11,7 +11,9 @@ import click
 from mahler_agents.cli.risk_lines import breaker_lines
 from mahler_agents.cli.scan import AsOf, instant_of
 from mahler_agents.cli.text import cents, count, instant, per_share, plain, words
+from mahler_agents.clock import utc_text
 from mahler_agents.errors import JobError
+from mahler_agents.record.queries import Reader
 
 if TYPE_CHECKING:
     from mahler_agents.monitor import Closing, Due, MonitorResult, Settled
@@ -54,7 +56,8 @@ def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, a
     if as_json:
         click.echo(result.model_dump_json())
     else:
-        click.echo("\n".join([*_lines(result), f"recorded in {plain(str(desk.database))}"]))
+        recorded = f"recorded in {plain(str(desk.database))}"
+        click.echo("\n".join([*_lines(result), *_later(result, desk.database), recorded]))
     return JobError.exit_code if result.failed else 0
 
 
@@ -69,6 +72,16 @@ def _lines(result: "MonitorResult") -> Iterator[str]:
     account = result.account
     left = f"{result.positions_after:,} left open"
     yield f"{left}, equity {cents(account.equity)}, cash {cents(account.cash)}"
+
+
+def _later(result: "MonitorResult", database: Path) -> Iterator[str]:
+    """Name what was filled after the pass's instant: the account holds it, and the pass has not looked at it."""
+    with Reader(database) as reader:
+        held = [one for one in reader.open_positions() if one.account_id == result.account.account_id]
+    later = [one.opened_at for one in held if one.opened_at > utc_text(result.at)]
+    if later:
+        opened = f"{count(len(later), 'position')} opened after it, until {instant(max(later))}"
+        yield f"not looked at: {opened}; use a later --as-of"
 
 
 def _settled(one: "Settled") -> str:
