@@ -29,6 +29,7 @@ VERBS = {
     "trace diff": "Show what differs between two runs.",
     "trace tail": "Tell what is recorded as it happens.",
     "trace export": "Write one run as a page for a browser.",
+    "prompts": "Show by prompt version how replies keep to their briefs.",
     "db path": "Print the record's file.",
     "db backup": "Copy the record, also while a scan writes to it.",
     "db check": "Look for damage in the record.",
