@@ -76,5 +76,5 @@ $(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.run
 	@echo "installing the developers' tools into $(VENV)"
-	@$(PIP) install -qq --constraint constraints.txt --editable '.[local,studio,dev]'
+	@$(PIP) install -qq --constraint constraints.txt --editable '.[local,studio,otel,dev]'
 	@touch $@

@@ -46,6 +46,7 @@ from mahler_agents.risk import BreakerBook, RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult, refuse_to_go_back
 from mahler_agents.screen import ScreenParams
 from mahler_agents.shadows import ShadowBook
+from mahler_agents.telemetry import Telemetry, telemetry_from
 from mahler_agents.threads import entered_in_thread
 from mahler_agents.types import Environment
 
@@ -73,6 +74,7 @@ class Desk:
         budget: ScanBudget | None = None,
         analysts: Sequence[Analyst] = ANALYSTS,
         seed: int | None = None,
+        telemetry: Telemetry | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
         environ: Mapping[str, str] = os.environ,
@@ -83,8 +85,8 @@ class Desk:
         a `ScriptedModel`, and `model_for` the same for single roles, `analyst` or `fund_manager`; `prompts` is a folder
         to read prompts from instead of the package's; `seed` is the sample market's; `call_limits` is what one LLM call
         to a provider may cost in time and requests (the embedded model has its own), and `budget` what all of a scan
-        may take. Raises `InputError` for a choice that
-        does not exist.
+        may take; `telemetry` gets every scan that has ended, and else what OpenTelemetry's own variables name.
+        Raises `InputError` for a choice that does not exist.
         """
         if broker not in BROKERS:
             raise InputError(f"unknown broker `{broker}`; use one of: {', '.join(BROKERS)}")
@@ -106,6 +108,7 @@ class Desk:
         loaded = self._load_prompts(prompts) if prompts or self.model.kind != "none" else {}
         self.prompts = loaded if self.model.kind != "none" else {}
         self._models.check(self._roles())
+        self._telemetry = telemetry
         self._clock = clock or SystemClock()
         self._ids = ids or Ids()
         self._environ = environ
@@ -125,8 +128,12 @@ class Desk:
         await self._stack.aclose()
 
     def _open(self) -> ExitStack:
+        if self._telemetry is None:
+            self._telemetry = telemetry_from(self._environ)
         calendar.load()  # reads files: here, in a thread, and not at the first question on the loop
         with ExitStack() as opening:
+            if self._telemetry is not None:
+                opening.enter_context(self._telemetry)
             self._endpoints = self._models.open(opening, self.prompts, self._environ)
             check_priced(self._endpoints.values(), self.budget, self._prices)
             open_database(self.database, create=True)
@@ -161,6 +168,8 @@ class Desk:
         instant = as_of or self.market.default_as_of()
         run_id = self._ids.run_id(instant)
         async with AsyncExitStack() as stack:
+            if (telemetry := self._telemetry) is not None:
+                stack.push_async_callback(asyncio.to_thread, telemetry.send, self.database, run_id)  # last of all
             # Present until the last row is written: another process could take this run for a dead one's otherwise.
             await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant)))
             writer = await stack.enter_async_context(entered_in_thread(self._writer))
