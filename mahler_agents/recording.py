@@ -164,7 +164,7 @@ class Recording:
 
     def brief(self, role: str, brief: Brief) -> None:
         """Record a brief under its hash."""
-        row = {"hash": brief.content_hash, "role": role, "content": brief.model_dump_json()}
+        row = {"hash": brief.content_hash, "role": role, "content": brief.text}
         self._writer.insert_once("briefs", row)
 
     def opinion(self, candidate_id: str, opinion: Opinion) -> None:

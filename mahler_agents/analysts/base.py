@@ -45,8 +45,17 @@ class Brief(Frozen):
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 of the type and canonical JSON, 64 hex characters: equal facts of two roles are two briefs."""
-        return hashlib.sha256(f"{type(self).__name__}{self.model_dump_json()}".encode()).hexdigest()
+        """SHA-256 of the type and `text`, 64 hex characters: equal facts of two roles are two briefs."""
+        return hashlib.sha256(f"{type(self).__name__}{self.text}".encode()).hexdigest()
+
+    @property
+    def text(self) -> str:
+        """The brief as it is recorded: canonical JSON of the fields that were given.
+
+        A field that a later version adds has a default, so that a brief that was recorded without it is read again
+        with the hash that it had.
+        """
+        return self.model_dump_json(exclude_unset=True)
 
 
 def rounded(value: float | None, digits: int) -> float | None:

@@ -25,7 +25,7 @@ MAX_CONTRACTS = 100
 class FundManagerBrief(PanelBrief):
     """What the panel and the debate said, and what the account carries; None where the snapshot holds no account."""
 
-    arguments: tuple[ArgumentFact, ...]
+    arguments: tuple[ArgumentFact, ...] = ()
     """The debate in its order; empty if there was none."""
     equity_dollars: int | None
     heat_pct: float | None

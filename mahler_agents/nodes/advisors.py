@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from mahler_agents.advisory import advise
 from mahler_agents.analysts import fund_manager as manager
-from mahler_agents.analysts.base import Analyst, Brief, Opinion
-from mahler_agents.analysts.panel import QUORUM
-from mahler_agents.llm.failures import Failure, FailureKind, failure
+from mahler_agents.analysts.base import Analyst, Brief
+from mahler_agents.analysts.hearing import hear_analyst, hear_fund_manager, walled, walled_async
+from mahler_agents.llm.failures import Failure
 from mahler_agents.llm.router import Asker
-from mahler_agents.nodes.asking import ask, grounding_of, note_failure, walled, walled_async
-from mahler_agents.nodes.tracing import Node, Update, traced
+from mahler_agents.nodes.tracing import Node, Update, note_failure, traced
 from mahler_agents.progress import Stage
 from mahler_agents.review import ReviewContext, ReviewState
 
@@ -42,7 +41,7 @@ def analyst(analyst: Analyst) -> Node[ReviewState]:
         written = state.get("briefs", {}).get(analyst.name)
         if context.llm is None or written is None:
             return {}
-        outcome = await walled_async(analyst.name, _opinion(context.llm, analyst, written, context))
+        outcome = await walled_async(analyst.name, hear_analyst(context.llm, analyst, written, context))
         context.tell(Stage.ANALYST, outcome)
         if isinstance(outcome, Failure):
             note_failure(context, outcome)
@@ -51,25 +50,6 @@ def analyst(analyst: Analyst) -> Node[ReviewState]:
         return {"opinions": [outcome]}
 
     return traced(analyst.name, stage)
-
-
-async def _opinion(llm: Asker, analyst: Analyst, brief: Brief, context: ReviewContext) -> Opinion | Failure:
-    if missing := brief.missing():
-        return failure(analyst.name, FailureKind.MISSING_FACTS, f"the snapshot has no {', '.join(missing)}")
-    answer = await ask(llm, analyst.name, brief, analyst.reply, context)
-    if isinstance(answer, Failure):
-        return answer
-    said = answer.reply.model_dump(mode="json")
-    common = {name: said.pop(name) for name in ("summary", "stance", "confidence", "p_profit")}
-    return Opinion(
-        analyst=analyst.name,
-        **common,
-        details=said,
-        grounding=grounding_of(analyst.name, brief, answer.reply, context),
-        brief_hash=brief.content_hash,
-        prompt_hash=context.prompts[analyst.name].content_hash,
-        model=answer.model,
-    )
 
 
 async def fund_manager_stage(state: ReviewState, context: ReviewContext) -> Update:
@@ -86,24 +66,17 @@ async def fund_manager_stage(state: ReviewState, context: ReviewContext) -> Upda
 
 
 async def _verdict(llm: Asker, state: ReviewState, context: ReviewContext) -> manager.Verdict | Failure:
-    opinions, failures = state.get("opinions", []), state.get("failures", [])
-    if len(opinions) < QUORUM:
-        return failure(manager.NAME, FailureKind.NO_QUORUM, f"{len(opinions)} opinions, needs {QUORUM}: not asked")
-    arguments = state.get("arguments", [])
     written = manager.brief(
-        context.snapshot, state["candidate"], context.terms, opinions, failures, arguments=arguments
+        context.snapshot,
+        state["candidate"],
+        context.terms,
+        state.get("opinions", []),
+        state.get("failures", []),
+        arguments=state.get("arguments", []),
     )
+    # Recorded even if it is not asked: a replay that repairs the panel asks with the portfolio of this brief.
     context.recording.brief(manager.NAME, written)
-    answer = await ask(llm, manager.NAME, written, manager.VerdictReply, context)
-    if isinstance(answer, Failure):
-        return answer
-    return manager.Verdict(
-        **answer.reply.model_dump(),
-        grounding=grounding_of(manager.NAME, written, answer.reply, context),
-        brief_hash=written.content_hash,
-        prompt_hash=context.prompts[manager.NAME].content_hash,
-        model=answer.model,
-    )
+    return await hear_fund_manager(llm, written, context)
 
 
 async def advisory_stage(state: ReviewState, context: ReviewContext) -> Update:

@@ -1,10 +1,11 @@
-"""Nodes: what makes a stage a node of the review graph, and leaves a span of each run."""
+"""Nodes: what makes a stage a node of the review graph, and what it leaves on record: a span, and its failure."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from langgraph.runtime import Runtime
 
+from mahler_agents.llm.failures import Failure
 from mahler_agents.review import ReviewContext
 
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -46,3 +47,14 @@ def traced(name: str, stage: Callable[[S_contra, ReviewContext], Awaitable[Updat
             )
 
     return node
+
+
+def note_failure(context: ReviewContext, outcome: Failure) -> None:
+    """Record that a role failed, and log it as an event."""
+    context.recording.failure(context.candidate_id, outcome)
+    context.recording.event(
+        "advisor_failed",
+        f"{outcome.role} failed ({outcome.kind.value}): {outcome.detail}; {outcome.action}",
+        candidate_id=context.candidate_id,
+        level="warning",
+    )
