@@ -1,6 +1,7 @@
 """Recording: the stages' types in, rows of the record out; the one place that knows both."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -92,9 +93,10 @@ class Recording:
         """Return once everything recorded so far is committed."""
         await self._writer.flush()
 
-    def run_started(self, row: dict[str, Any], snapshot: dict[str, Any]) -> None:
-        """Record the run and the snapshot that it reads."""
-        self._writer.insert_once("snapshots", snapshot)
+    def run_started(self, row: dict[str, Any], snapshot: dict[str, Any] | None = None) -> None:
+        """Record the run and, unless it is on record, the snapshot that it reads."""
+        if snapshot is not None:
+            self._writer.insert_once("snapshots", snapshot)
         self._writer.insert("runs", {"id": self.run_id, "started_at": self._now(), "status": "running", **row})
 
     def run_ended(self, status: str, error: str | None = None) -> None:
@@ -136,6 +138,12 @@ class Recording:
         """Record a prompt's content under its version."""
         row = {"hash": prompt.content_hash, "name": prompt.name, "content": prompt.text}
         self._writer.insert_once("prompts", row)
+
+    def candidate_again(self, candidate_id: str, original: Mapping[str, Any]) -> None:
+        """Record a candidate of a replay: the original's row without what was decided, which names that row."""
+        undecided = dict.fromkeys(("decision", "reason", "ai_summary", "confidence"))
+        own = {"id": candidate_id, "run_id": self.run_id, "replay_of": original["id"]}
+        self._writer.insert("candidates", {**original, **undecided, **own})
 
     def candidate(self, candidate_id: str, candidate: Candidate, *, reviewed: bool) -> None:
         """Record a candidate that passed the screen."""

@@ -108,12 +108,17 @@ def brief(
     arguments: Sequence[Argument],
 ) -> DebateBrief:
     """Return a debater's facts about one candidate; `arguments` are those of the debate so far."""
-    opposing = [one.summary for one in arguments if one.side is not turn.side]
     return DebateBrief(
         **trade_facts(candidate, terms),
         **panel_facts(opinions, failures),
-        opposing=sanitised(opposing[-1], MAX_SUMMARY_CHARS) if opposing else None,
+        opposing=opposing_words(turn, arguments),
     )
+
+
+def opposing_words(turn: Turn, arguments: Sequence[Argument]) -> str | None:
+    """Return what the other side said last, as a debater reads it; None if it has not spoken."""
+    opposing = [one.summary for one in arguments if one.side is not turn.side]
+    return sanitised(opposing[-1], MAX_SUMMARY_CHARS) if opposing else None
 
 
 def argument_facts(arguments: Iterable[Argument]) -> tuple[ArgumentFact, ...]:

@@ -18,7 +18,7 @@ from mahler_agents.errors import ConfigError, MahlerError
 from mahler_agents.llm.attempts import CallLimits, retrying
 from mahler_agents.llm.budget import ScanBudget, Spending
 from mahler_agents.llm.connection import Connection, Request
-from mahler_agents.llm.failures import Failure, FailureKind, failure
+from mahler_agents.llm.failures import DEADLINE_PASSED, Failure, FailureKind, failure
 from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.prices import Price
 from mahler_agents.llm.prompts import Message, Prompt
@@ -134,7 +134,7 @@ class ChatClient:
     async def _in_time(
         self, role: str, prompt: Prompt, messages: list[Message], reply: type[R], context: CallContext
     ) -> Answer[R] | Fault:
-        late = Fault(kind=FailureKind.TIMEOUT, detail="the deadline for all calls passed")
+        late = Fault(kind=FailureKind.TIMEOUT, detail=DEADLINE_PASSED)
         if self._deadline is not None and self._deadline <= asyncio.get_running_loop().time():
             return late
         exchanges: list[Exchange] = []

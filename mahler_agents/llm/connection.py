@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from mahler_agents.clock import Clock
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.budget import Bound, Spending
-from mahler_agents.llm.failures import FailureKind
+from mahler_agents.llm.failures import NO_WHOLE_REPLY, FailureKind
 from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.prices import Price
 from mahler_agents.llm.prompts import Message, Prompt
@@ -166,7 +166,7 @@ class Connection:
             async with asyncio.timeout(self._limits.attempt_seconds):
                 fault = await self._invoke(request, messages, exchange)
         except TimeoutError:
-            fault = Fault(kind=FailureKind.TIMEOUT, detail=f"no whole reply in {self._limits.attempt_seconds:g} s")
+            fault = Fault(kind=FailureKind.TIMEOUT, detail=f"{NO_WHOLE_REPLY} {self._limits.attempt_seconds:g} s")
         finally:
             current_exchange.reset(token)
         if fault is not None:

@@ -4,6 +4,12 @@ from mahler_agents.llm.failure_kinds import ACTIONS, RETRYABLE, FailureKind
 from mahler_agents.types import Frozen
 
 
+DEADLINE_PASSED = "the deadline for all calls passed"
+NOT_ASKED = "not asked, since"
+NO_WHOLE_REPLY = "no whole reply in"
+"""Words with which details begin that speak of the clock, or of other calls."""
+
+
 class Failure(Frozen):
     """A role that gave no opinion or verdict, and why."""
 
@@ -22,6 +28,12 @@ class Failure(Frozen):
     def action(self) -> str:
         """What the user should do about it."""
         return ACTIONS[self.kind]
+
+    @property
+    def of_circumstance(self) -> bool:
+        """Whether it came of the clock, the budget or other calls: of nothing that its own calls' record holds."""
+        words = (DEADLINE_PASSED, NOT_ASKED, NO_WHOLE_REPLY)
+        return self.kind is FailureKind.BUDGET or self.detail.startswith(words)
 
 
 def failure(role: str, kind: FailureKind, detail: str, *, raw_reply: str | None = None) -> Failure:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mahler_agents.llm.failures import FailureKind
+from mahler_agents.llm.failures import NOT_ASKED, FailureKind
 from mahler_agents.llm.replies import Fault
 
 COUNTED = frozenset({FailureKind.CONNECTION, FailureKind.TIMEOUT, FailureKind.SERVER_ERROR})
@@ -53,7 +53,7 @@ class OutageBreaker:
         several = self._in_a_row > 1 and cause.kind in self._rule.counted
         why = f"{self._in_a_row} faults in a row, the last: " if several else ""
         means = self._rule.at_once_means if cause.kind in self._rule.at_once else self._rule.counted_means
-        return Fault(kind=cause.kind, detail=f"not asked, since {means} ({why}{cause.detail})", unsent=True)
+        return Fault(kind=cause.kind, detail=f"{NOT_ASKED} {means} ({why}{cause.detail})", unsent=True)
 
     def admit(self, now: float) -> Fault | None:
         """Return what `blocked` does; a call that it lets through an open breaker is the only one of its cool-down."""

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypedDict
 
@@ -126,16 +127,25 @@ def load_prompt(name: str, directory: Path | None = None) -> Prompt:
         raise ConfigError(f"`{name}` is no prompt's name: use letters, digits and underscores")
     folder = resources.files("mahler_agents") / "prompts" if directory is None else directory
     path = f"prompts/{name}.md" if directory is None else str(directory / f"{name}.md")
+    prompt = _read(folder / f"{name}.md", path)
+    if prompt.name != name:
+        raise ConfigError(f"{path}: `name` is `{prompt.name}`; it must be the file's name, `{name}`")
+    return prompt
+
+
+def read_prompt(path: Path) -> Prompt:
+    """Read a prompt from a file of any name; its role is the `name` of its front matter. Raises as `load_prompt`."""
+    return _read(path, str(path))
+
+
+def _read(file: Traversable, path: str) -> Prompt:
     try:
-        raw = (folder / f"{name}.md").read_text(encoding="utf-8-sig")
+        raw = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such prompt file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot read the prompt file: {_one_line(error)}") from error
-    prompt = parse_prompt(raw, path=path)
-    if prompt.name != name:
-        raise ConfigError(f"{path}: `name` is `{prompt.name}`; it must be the file's name, `{name}`")
-    return prompt
+    return parse_prompt(raw, path=path)
 
 
 def parse_prompt(raw: str, *, path: str) -> Prompt:

@@ -15,6 +15,7 @@ from mahler_agents.record.migrations import (
     m009_debate,
     m010_trace_indices,
     m012_inspection,
+    m013_replays,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -33,6 +34,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m009_debate,
         m010_trace_indices,
         m012_inspection,
+        m013_replays,
     )
 )
 """Name and statements of every migration, oldest first."""
