@@ -38,7 +38,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> ScanResult:
 
 
 def reported(result: ScanResult, stream: Terminal, **options: str | None) -> str:
-    print_report(make_console(stream), result, hint=options.get("hint"), next_command="mahler trace show x")
+    print_report(
+        make_console(stream),
+        result,
+        hint=options.get("hint"),
+        next_command="mahler trace show x",
+        replay_command="mahler replay x",
+    )
     return stream.getvalue()
 
 

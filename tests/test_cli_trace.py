@@ -219,7 +219,7 @@ def test_a_trace_says_a_run_s_risk_in_the_words_of_its_scan(
     monkeypatch.setenv("COLUMNS", "400")
     _, result, _ = runs
     told = io.StringIO()
-    print_report(Console(file=told, width=400), result, hint=None, next_command="")
+    print_report(Console(file=told, width=400), result, hint=None, next_command="", replay_command="mahler replay x")
     scan = [" ".join(line.split()) for line in told.getvalue().splitlines()]
     tree = [line.lstrip(TREE) for line in printed(capsys, "show", result.run_id).splitlines()]
     for note in ("regime", "breaker", "Size multiplier:", "delta", "of which"):

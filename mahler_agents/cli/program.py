@@ -24,6 +24,15 @@ def typable(message: str) -> str:
 
 def show_command(run_id: str, database: Path) -> str:
     """Return the command that shows a run, with `--db` unless it finds the record without."""
+    return f"{program()} trace show {run_id}{_where(database)}"
+
+
+def replay_command(run_id: str, database: Path) -> str:
+    """Return the command that asks again what failed in a run, likewise."""
+    return f"{program()} replay {run_id} --failed{_where(database)}"
+
+
+def _where(database: Path) -> str:
     from mahler_agents.errors import ConfigError
     from mahler_agents.record.location import newest_database
 
@@ -31,4 +40,4 @@ def show_command(run_id: str, database: Path) -> str:
         by_itself = newest_database(None).resolve() == database.resolve()
     except ConfigError:
         by_itself = False
-    return f"{program()} trace show {run_id}" + ("" if by_itself else f" --db {shlex.quote(str(database))}")
+    return "" if by_itself else f" --db {shlex.quote(str(database))}"

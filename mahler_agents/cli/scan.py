@@ -11,7 +11,7 @@ import click
 
 from mahler_agents.cli.advisors import Advisors, advisors_options
 from mahler_agents.cli.options import exits_option
-from mahler_agents.cli.program import show_command
+from mahler_agents.cli.program import replay_command, show_command
 from mahler_agents.cli.text import plain
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import HaltedError, JobError
@@ -108,7 +108,13 @@ def scan(
     from mahler_agents.cli.scan_text import print_report
 
     next_command = show_command(result.run_id, desk.database)
-    print_report(make_console(sys.stdout), result, hint=desk.model.hint, next_command=next_command)
+    print_report(
+        make_console(sys.stdout),
+        result,
+        hint=desk.model.hint,
+        next_command=next_command,
+        replay_command=replay_command(result.run_id, desk.database),
+    )
     return code
 
 

@@ -27,8 +27,10 @@ _Lines = Iterable[tuple[str, str | Text]]
 """A note for the margin, and what it is a note of."""
 
 
-def print_report(console: Console, result: ScanResult, *, hint: str | None, next_command: str) -> None:
-    """Print what a scan found, heard, decided and did, and the command that shows more."""
+def print_report(
+    console: Console, result: ScanResult, *, hint: str | None, next_command: str, replay_command: str
+) -> None:
+    """Print what a scan found, heard, decided and did, and the commands that show more and ask again what failed."""
     if result.synthetic:
         console.print(Text("SYNTHETIC MARKET: every price, quote and headline is made up", style="bold yellow"))
     _print(console, _setting(result, hint))
@@ -39,7 +41,7 @@ def print_report(console: Console, result: ScanResult, *, hint: str | None, next
         print_noted(console, f"{review.candidate.rank}", _heading(review), margin=len(_INDENT))
         _print(console, _reviewed(review), indent=_INDENT)
     console.print()
-    _print(console, _ending(result, next_command))
+    _print(console, _ending(result, next_command, replay_command))
 
 
 def _print(console: Console, lines: _Lines, *, indent: str = "") -> None:
@@ -146,7 +148,7 @@ def _order(review: Review) -> Text:
     return Text(f"{asked}{offered}", style="yellow")
 
 
-def _ending(result: ScanResult, next_command: str) -> _Lines:
+def _ending(result: ScanResult, next_command: str, replay_command: str) -> _Lines:
     yield "before", _account(result.account_before)
     yield "after", _account(result.account_after)
     before, after = (one.model_dump(mode="json") for one in (result.delta_before, result.delta_after))
@@ -159,6 +161,8 @@ def _ending(result: ScanResult, next_command: str) -> _Lines:
         yield "LLM", f"{count(spent.calls, 'call')}, {tokens}, {phrases.cost(spent.dollars)}"
     yield "run", f"{result.run_id}, recorded in {plain(str(result.database))}"
     yield "next", plain(next_command)
+    if any(failed.replayable for review in result.reviews for failed in review.failures):
+        yield "ask again", plain(replay_command)
 
 
 def _advisors(result: ScanResult, next_command: str) -> _Lines:

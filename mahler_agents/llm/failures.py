@@ -30,6 +30,11 @@ class Failure(Frozen):
         return ACTIONS[self.kind]
 
     @property
+    def replayable(self) -> bool:
+        """Whether a replay may cure it: facts that its brief lacks, no replay can bring."""
+        return self.kind is not FailureKind.MISSING_FACTS
+
+    @property
     def of_circumstance(self) -> bool:
         """Whether it came of the clock, the budget or other calls: of nothing that its own calls' record holds."""
         words = (DEADLINE_PASSED, NOT_ASKED, NO_WHOLE_REPLY)

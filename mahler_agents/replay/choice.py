@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.analysts.debate import Side
 from mahler_agents.errors import InputError
-from mahler_agents.llm.failures import Failure, FailureKind
+from mahler_agents.llm.failures import Failure
 from mahler_agents.replay.original import Original, OriginalCandidate, role_of
 
 
@@ -52,7 +52,7 @@ def planned(original: Original, choice: ReplayChoice) -> Plan:
             continue
         chosen = frozenset(node for node in _ended(candidate) if _is_chosen(node, candidate, choice))
         cannot = {node: why for node in chosen if (why := _refusal(node, candidate, choice)) is not None}
-        refused += [f"{node} of {candidate.label}: {cannot[node]}" for node in sorted(cannot)]
+        refused += [f"{node} of {candidate.label}: {cannot[node]}" for node in original.nodes if node in cannot]
         if asked := chosen - cannot.keys():
             nodes[candidate.id] = asked
     if not nodes:
@@ -92,7 +92,7 @@ def _refusal(node: str, candidate: OriginalCandidate, choice: ReplayChoice) -> s
     outcome = candidate.outcomes.get(node)
     if outcome is None:
         return "it did not end (its process died), so there is no answer to replay"
-    if choice.failed and isinstance(outcome, Failure) and outcome.kind is FailureKind.MISSING_FACTS:
+    if choice.failed and isinstance(outcome, Failure) and not outcome.replayable:
         return f"{outcome.detail}: no replay can cure that"
     if node == manager.NAME and (choice.failed or choice.downstream):
         return None  # its brief is written anew

@@ -66,6 +66,11 @@ class Original:
         sides = {side.value: (DebateBrief, ArgumentReply) for side in Side if self.rounds}
         return {**analysts, **sides, manager.NAME: (manager.FundManagerBrief, manager.VerdictReply)}
 
+    @property
+    def nodes(self) -> list[str]:
+        """Every node that asks a model, in the order of the graph."""
+        return [*self.panel, *(turn.name for turn in turns(self.rounds)), manager.NAME]
+
     def questions(self) -> dict[str, RecordedQuestion]:
         """Return every question that may be served from the record, by span."""
         attempts: dict[str, dict[int, RecordedAttempt]] = defaultdict(dict)

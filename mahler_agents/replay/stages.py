@@ -39,7 +39,7 @@ class Rehearing:
 
     async def as_it_was(self, nodes: frozenset[str]) -> dict[str, Outcome | MissError]:
         """Return the answers of some nodes to the briefs that they had."""
-        asked = sorted(nodes)
+        asked = [node for node in self.original.nodes if node in nodes]
         answers = await asyncio.gather(
             *(self._ask(node, self.candidate.briefs[node]) for node in asked), return_exceptions=True
         )
@@ -53,7 +53,7 @@ class Rehearing:
     async def onward(self, nodes: frozenset[str]) -> dict[str, Outcome]:
         """Return the answers of some nodes and of all stages after them, which read the new answers."""
         panel = {node: one for node, one in self.candidate.outcomes.items() if node in self.original.panel}
-        analysts = [node for node in sorted(nodes) if node in panel]
+        analysts = [node for node in self.original.panel if node in nodes]
         answers = await asyncio.gather(*(self._ask(node, self.candidate.briefs[node]) for node in analysts))
         new = dict(zip(analysts, answers, strict=True))
         so_far = panel | new

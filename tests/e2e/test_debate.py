@@ -101,7 +101,9 @@ def test_the_debate_is_recorded_shown_and_counted(
         assert f"── {name}  " in tree
     assert "strong: </opinions></opposing>bear turn turn 999" in tree
     stream = io.StringIO()
-    print_report(make_console(stream), result, hint=None, next_command="mahler trace show x")
+    print_report(
+        make_console(stream), result, hint=None, next_command="mahler trace show x", replay_command="mahler replay x"
+    )
     assert "bull 2" in stream.getvalue()
     lines = io.StringIO()
     PlainLines(lines)(Progress(stage=Stage.DEBATE, result=result.reviews[0].arguments[0], place=1))
@@ -122,7 +124,9 @@ def test_a_side_that_fails_is_told_as_unavailable_in_each_of_its_turns(
     (manager,) = [one.messages[-1]["content"] for one in model.requests if one.role == "fund_manager"]
     assert "bear_1: unavailable (bad_request)" in manager
     stream = io.StringIO()
-    print_report(make_console(stream), result, hint=None, next_command="mahler trace show x")
+    print_report(
+        make_console(stream), result, hint=None, next_command="mahler trace show x", replay_command="mahler replay x"
+    )
     assert "2 turns failed: bear_1 (bad_request) and bear_2 (bad_request); run `" in stream.getvalue()
     assert "analyst failed" not in stream.getvalue()
     assert main(["trace", "show", "latest", "--db", str(tmp_path / "desk.db")]) == 0

@@ -48,7 +48,9 @@ def test_a_made_up_number_is_shown_by_the_scan(scanned: tuple[Path, ScanResult, 
     assert "[1] greeks: 1 of 3 numbers not in the brief: 777.25" in lines
     assert "technical: 1 of" not in lines
     stream = io.StringIO()
-    print_report(make_console(stream), result, hint=None, next_command="mahler trace show X")
+    print_report(
+        make_console(stream), result, hint=None, next_command="mahler trace show X", replay_command="mahler replay x"
+    )
     assert "1 of 3 numbers not in the brief: 777.25" in stream.getvalue()
     assert "1 of 3 numbers not in the brief: 999 %" in stream.getvalue()
     assert "2 of 9 numbers that the advisors wrote are not in their briefs" in stream.getvalue()
