@@ -30,7 +30,7 @@ VERBS = {
     "trace tail": "Tell what is recorded as it happens.",
     "trace export": "Write one run as a page for a browser.",
     "prompts": "Show by prompt version how replies keep to their briefs.",
-    "replay": "Ask the advisors of a recorded run again, or serve their replies from the record.",
+    "replay": "Ask a recorded run's advisors again, or check their replies.",
     "db path": "Print the record's file.",
     "db backup": "Copy the record, also while a scan writes to it.",
     "db check": "Look for damage in the record.",

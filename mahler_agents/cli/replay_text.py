@@ -75,22 +75,21 @@ def _brief_words(outcome: _Outcome | None) -> str:
 
 def _versions(was: _Outcome | None, now: _Outcome | None) -> str:
     """Return prompt, brief and model, each with what it was if that is another."""
-    parts: list[str] = []
-    for name, of_was, of_now in (
-        ("prompt", _short(was, "prompt_hash"), _short(now, "prompt_hash")),
-        ("brief", _short(was, "brief_hash"), _short(now, "brief_hash")),
-        ("model", getattr(was, "model", None), getattr(now, "model", None)),
-    ):
-        if of_now is not None:
-            parts.append(
-                f"{name} {plain(of_now)}" + (f" (was {plain(of_was)})" if of_was not in {None, of_now} else "")
-            )
+    changes = {
+        "prompt": (_field(was, "prompt_hash")[:_SHOWN], _field(now, "prompt_hash")[:_SHOWN]),
+        "brief": (_field(was, "brief_hash")[:_SHOWN], _field(now, "brief_hash")[:_SHOWN]),
+        "model": (_field(was, "model"), _field(now, "model")),
+    }
+    parts = [
+        f"{name} {plain(after)}" + (f" (was {plain(before)})" if before not in {"", after} else "")
+        for name, (before, after) in changes.items()
+        if after
+    ]
     return f"  [{', '.join(parts)}]" if parts else ""
 
 
-def _short(outcome: _Outcome | None, name: str) -> str | None:
-    version: str | None = getattr(outcome, name, None)
-    return version and version[:_SHOWN]
+def _field(outcome: _Outcome | None, name: str) -> str:
+    return getattr(outcome, name, None) or ""
 
 
 def _spread(spread: AnswerSpread) -> str:

@@ -22,6 +22,7 @@ from mahler_agents.llm.router import Asker, ModelRouter, check_priced
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.replays import read_original
 from mahler_agents.record.writer import Writer
+from mahler_agents.redaction import Redactor
 from mahler_agents.replay.choice import Plan, ReplayChoice, planned
 from mahler_agents.replay.keeping import Keeping, Unkept, Work, by_run
 from mahler_agents.replay.models import models_of_replay
@@ -71,7 +72,8 @@ async def replay(
         endpoints = models.open(stack, used, environ)
         budget = budget or ScanBudget()
         check_priced(endpoints.values(), budget, prices)
-        writer = stack.enter_context(Writer(path))
+        keys = [endpoint.api_key for endpoint in endpoints.values()]
+        writer = stack.enter_context(Writer(path, redact=Redactor.of(environ, keys=keys)))
         work = Work(original=original, prompts=used, endpoints=endpoints, toy=models.has_toy, budget=budget)
         keepings = [Keeping(writer, clock, ids, work, plan) for _ in range(repeat)]
         router = ModelRouter(
@@ -112,6 +114,8 @@ async def replay_exactly(
     if chosen.failed or chosen.downstream:
         raise InputError("--exact serves what is on record: leave out --failed and --downstream")
     original = await asyncio.to_thread(lambda: original_of(read_original(path, run), panel))
+    if (pruned := original.run["pruned_at"]) is not None:
+        raise InputError(f"run {original.run['id']} was pruned at {pruned}: its replies are gone")
     prompts, chosen = _prompts(original, prompt, chosen)
     plan = planned(original, chosen)
     async with RecordedModels(original.questions(), clock=clock or SystemClock()) as llm:

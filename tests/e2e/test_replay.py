@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -390,6 +391,18 @@ class TestOnTheCommandLine:
         assert main(["replay", "--exact", "--json", "--db", str(served_once)]) == 0
         document = json.loads(capsys.readouterr().out)
         assert len(document["answers"]) == 10
+
+
+def test_the_example_of_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "replay.md").read_text()
+    [example] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(example, "replay.md", "exec"), {})  # noqa: S102 - our own example
+    told = capsys.readouterr().out.splitlines()
+    assert any(line.endswith("greeks server_error -> 0.9") for line in told)
+    assert told[-1].startswith("True ")
 
 
 def _sha256(text: str) -> str:

@@ -7,8 +7,8 @@ ENTRIES = {
         row="One scan.",
         columns={
             "id": "New York date of `as_of` and six random characters, e.g. `20260316-x7k2qf`",
-            "kind": "`scan`",
-            "slot": "its place in a schedule; `adhoc-ID` without one",
+            "kind": "`scan` or `replay`",
+            "slot": "its place in a schedule; `adhoc-ID` without one, `replay-ID` of a replay",
             "status": "`running`, `done` or `failed`; one that a dead process left is `failed` and has `abandoned_at`",
             "as_of": "the instant of the snapshot",
             "decision_at": "when the legs were quoted again and the orders decided",
@@ -33,6 +33,8 @@ ENTRIES = {
             "portfolio_delta": "JSON: beta-weighted delta `before` and `after`",
             "abandoned_at": "when the run of a process that had died was found; such a run can be resumed",
             "pruned_at": "when `mahler db prune` dropped its requests, replies and snapshot; it cannot be replayed",
+            "replay_of": "the run that this one replays",
+            "retrospective": "1 if its advice was given after the fact, so that it is never pooled with that of a scan",
         },
     ),
     "snapshots": Entry(
@@ -62,6 +64,7 @@ ENTRIES = {
             "ai_summary": "the verdict in words",
             "confidence": "of the verdict, 0 to 1",
             "facts": "JSON: all that the screen knew of it",
+            "replay_of": "the candidate that this one is an undecided copy of",
         },
     ),
     "spans": Entry(
