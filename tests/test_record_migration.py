@@ -16,8 +16,8 @@ from mahler_agents.errors import RecordError
 from mahler_agents.record import connect, database, open_database
 from mahler_agents.record.checking import check
 from mahler_agents.record.migrations import MIGRATIONS
-from mahler_agents.record.migrations.m012_inspection import STATEMENTS
 
+NEWEST, STATEMENTS = MIGRATIONS[-1]
 FIXTURES = Path(__file__).parent / "fixtures"
 OLDER = sorted(FIXTURES.glob("record-*.db.xz"))
 
@@ -53,7 +53,8 @@ def test_it_becomes_the_schema_of_a_new_record(older: Path, tmp_path: Path) -> N
 
 KEPT = {
     "runs": "id, status, as_of, model, config, regime, breaker",
-    "candidates": "*",
+    "candidates": "id, run_id, rank, underlying, spread_type, expiration, short_strike, long_strike, dte, credit,"
+    " score, iv_rank, reviewed, decision, reason, ai_summary, confidence, facts",
     "llm_calls": "id, request, response, outcome",
     "opinions": "candidate_id, analyst, summary",
     "failures": "*",
@@ -122,7 +123,7 @@ def test_a_migration_that_fails_anywhere_leaves_the_file_as_it_was(
     older: Path, statement: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = (*STATEMENTS[:statement], "INSERT INTO nowhere VALUES (1)")
-    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS[:-1], ("m012_inspection", broken)))
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS[:-1], (NEWEST, broken)))
     before = {name: rows(older, f"SELECT * FROM {name}") for name in schema(older)}
     with pytest.raises(RecordError, match=r"older\.db: no such table: nowhere"):
         open_database(older)

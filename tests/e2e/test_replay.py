@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import json
+import lzma
 import re
 import shutil
 import sqlite3
@@ -292,6 +293,14 @@ def test_a_record_of_an_older_version_is_reproduced(served_once: Path) -> None:
     result = exactly(served_once)
     assert differing(result) == []
     assert len(result.answers) == 10
+
+
+def test_a_run_of_the_first_released_schema_is_reproduced(tmp_path: Path) -> None:
+    database = tmp_path / "older.db"
+    database.write_bytes(lzma.decompress((ROOT / "tests" / "fixtures" / "record-m003.db.xz").read_bytes()))
+    result = exactly(database, run="20260313-6mwut4")
+    assert differing(result) == []
+    assert len(result.answers) == 5
 
 
 def test_a_key_goes_to_no_address_that_only_the_record_names(served_once: Path) -> None:

@@ -67,7 +67,7 @@ ENTRIES = {
         },
     ),
     "decisions": Entry(
-        row="One candidate of a scan, never of a replay, and what was decided on it: a trade decision, and what became of one contract of it.",
+        row="One candidate, never one of a replay: the trade decision, and what became of one contract of it.",
         columns={
             "run_id": "its run",
             "candidate_id": "the candidate",
