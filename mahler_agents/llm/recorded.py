@@ -21,7 +21,7 @@ from mahler_agents.clock import Clock
 from mahler_agents.errors import RecordError
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.client import Answer, ChatClient
-from mahler_agents.llm.failures import DEADLINE_PASSED, RETRYABLE, Failure
+from mahler_agents.llm.failures import DEADLINE_PASSED, RETRYABLE, Failure, FailureKind, failure
 from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.provider import Provider
@@ -40,6 +40,10 @@ _NOWHERE = "http://recorded.invalid/v1"
 
 class MissError(RecordError):
     """A request that the record does not have; the message says whose it is and what differs."""
+
+
+class _LateError(RecordError):
+    """The deadline passed here, as the record says; it ends a question whatever had been heard of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +98,8 @@ class _Asked:
             return None
         ended, fault = self.question.failure, self.fault
         if ended is not None and ended.of_circumstance:
-            if ended.detail == DEADLINE_PASSED:
-                raise TimeoutError
+            if ended.detail.startswith(DEADLINE_PASSED):
+                raise _LateError(ended.detail)
             return Fault(kind=ended.kind, detail=ended.detail, unsent=True)
         if fault is not None and fault.kind in RETRYABLE:
             return replace(fault, unsent=True)  # the original asked no more often
@@ -140,7 +144,11 @@ class RecordedModels:
         question = self._questions[context.span_id]
         _asked.set(_Asked(question=question))
         client = await self._client(role, question)
-        return await client.ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context)
+        try:
+            return await client.ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context)
+        except _LateError as late:
+            failed = failure(role, FailureKind.TIMEOUT, str(late))
+            return failed.model_copy(update={"brief_hash": context.brief_hash, "prompt_hash": prompt.content_hash})
 
     async def _client(self, role: str, question: RecordedQuestion) -> ChatClient:
         """Return the client that sends what the original's sent: of the same model, and embedded if that was."""
