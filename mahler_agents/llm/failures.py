@@ -3,7 +3,6 @@
 from mahler_agents.llm.failure_kinds import ACTIONS, RETRYABLE, FailureKind
 from mahler_agents.types import Frozen
 
-
 DEADLINE_PASSED = "the deadline for all calls passed"
 NOT_ASKED = "not asked, since"
 NO_WHOLE_REPLY = "no whole reply in"
