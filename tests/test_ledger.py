@@ -466,9 +466,12 @@ def assert_full_but_not_over(path: Path) -> None:
 # --- Exits ------------------------------------------------------------------------------------------------------------
 
 
+def intended(ledger: Ledger, position: Position, **choices: Any) -> ClosingTicket:
+    return ledger.intend_close(position, lambda _attempt: a_closing_ticket(position, limit_debit=0.40, **choices))
+
+
 def closing_sent(ledger: Ledger, position: Position, **choices: Any) -> ClosingTicket:
-    ticket = a_closing_ticket(position, limit_debit=0.40, **choices)
-    ledger.intend_close(ticket)
+    ticket = intended(ledger, position, **choices)
     ledger.mark_sent(ticket.client_order_id, QUOTE)
     return ticket
 
@@ -484,8 +487,7 @@ def test_a_filled_exit_closes_the_position_and_makes_its_outcome_from_fills_and_
     path: Path, ledger: Ledger
 ) -> None:
     position = opened(ledger, credit=0.88)
-    ticket = a_closing_ticket(position, limit_debit=0.40)
-    ledger.intend_close(ticket)
+    ticket = intended(ledger, position)
     assert len(ledger.exposures()) == 1  # it is at risk until it is closed
     ledger.mark_sent(ticket.client_order_id, QUOTE)
     for _ in range(2):
@@ -510,20 +512,44 @@ def test_a_position_is_closed_by_one_order_at_a_time_and_only_once(path: Path, l
     position = opened(ledger)
     first = closing_sent(ledger, position)
     with pytest.raises(RecordError, match="cannot be closed now: an order to close it is pending"):
-        ledger.intend_close(a_closing_ticket(position, limit_debit=0.40, slot="monitor-2"))
+        intended(ledger, position, slot="monitor-2")
     ledger.book_close(first, told(first, OrderState.CANCELED))
     assert len(ledger.open_positions(LATER)) == 1
     second = closing_sent(ledger, position, slot="monitor-2")
     ledger.book_close(second, filled(second, credit=-0.50))
-    with pytest.raises(RecordError, match="has 0 contracts open, so 4 cannot be closed"):
-        ledger.intend_close(a_closing_ticket(position, limit_debit=0.40, slot="monitor-3"))
+    with pytest.raises(RecordError, match="has 0 contracts open now, not 4"):
+        intended(ledger, position, slot="monitor-3")
     assert count(path, "outcomes") == 1
+
+
+def test_what_was_decided_on_contracts_that_another_process_has_closed_is_not_ordered(
+    path: Path, ledger: Ledger
+) -> None:
+    as_read = opened(ledger)
+    first = closing_sent(ledger, as_read, contracts=2)
+    ledger.book_close(first, filled(first, credit=-0.31))
+    with pytest.raises(RecordError, match="has 2 contracts open now, not 4: another process has closed some"):
+        intended(ledger, as_read, slot="monitor-2", contracts=2)
+    assert [one.contracts for one in ledger.open_positions(LATER)] == [2]
+
+
+def test_attempts_count_the_closing_orders_of_the_position(ledger: Ledger) -> None:
+    position, attempts = opened(ledger), list[int]()
+    for slot in ("monitor-1", "monitor-2", "monitor-3"):
+
+        def write(attempt: int, slot: str = slot) -> ClosingTicket:
+            attempts.append(attempt)
+            return a_closing_ticket(position, limit_debit=0.40, slot=slot)
+
+        ticket = ledger.intend_close(position, write)
+        ledger.cancel(ticket.client_order_id, Reason.NO_QUOTE, None)
+    assert attempts == [1, 2, 3]
 
 
 def test_more_contracts_than_are_open_cannot_be_closed(path: Path, ledger: Ledger) -> None:
     position = opened(ledger)
     with pytest.raises(RecordError, match="has 4 contracts open, so 5 cannot be closed"):
-        ledger.intend_close(a_closing_ticket(position, limit_debit=0.40, contracts=5))
+        intended(ledger, position, contracts=5)
     assert count(path, "orders") == 1
 
 

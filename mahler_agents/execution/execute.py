@@ -77,6 +77,7 @@ async def close_position(
 ) -> OrderUpdate | None:
     """Buy `contracts` of a position back, and book the result; None if a leg has no quote.
 
+    The order's id counts the closing orders that the position has had, so that a pass may be repeated at its instant.
     `urgent` (a stop, the time exit, the breaker) offers the natural side at once, capped at the width; else the order
     starts at mid and concedes to it. What was not filled is canceled: the next pass asks again. Raises `BrokerError`,
     `MarketError` or `RecordError`; an intent that was committed then stays pending until it is reconciled. Cancelling
@@ -87,35 +88,29 @@ async def close_position(
     quote = SpreadQuote.of(quotes, spread)
     if quote is None:
         return None
-    purpose = f"exit.{rule}.{position.entry_order_id}"
     prices = exit_prices(quote, spread.width, urgent=urgent)
-    ticket = ClosingTicket(
-        client_order_id=client_order_id(
-            account_id=ledger.account_id, slot=slot, spread=spread, purpose=purpose, attempt=1
-        ),
-        account_id=ledger.account_id,
-        slot=slot,
-        entry_order_id=position.entry_order_id,
-        spread=spread,
-        contracts=contracts,
-        limit_debit=0.0 - prices[-1],
-        rule=rule,
-        decided_at=at,
-    )
-    return await _to_its_end(_send_close(ticket, prices, quote, broker=broker, ledger=ledger, wait=wait))
 
+    def write(attempt: int) -> ClosingTicket:
+        purpose = f"exit.{rule}.{position.entry_order_id}"
+        return ClosingTicket(
+            client_order_id=client_order_id(
+                account_id=ledger.account_id, slot=slot, spread=spread, purpose=purpose, attempt=attempt
+            ),
+            account_id=ledger.account_id,
+            slot=slot,
+            entry_order_id=position.entry_order_id,
+            spread=spread,
+            contracts=contracts,
+            limit_debit=0.0 - prices[-1],
+            rule=rule,
+            decided_at=at,
+        )
 
-async def _send_close(
-    ticket: ClosingTicket,
-    prices: tuple[float, ...],
-    quote: SpreadQuote,
-    *,
-    broker: Broker,
-    ledger: Ledger,
-    wait: Wait,
-) -> OrderUpdate:
-    await asyncio.to_thread(ledger.intend_close, ticket)
-    return await _send(ticket, prices, quote, broker=broker, ledger=ledger, wait=wait)
+    async def closed() -> OrderUpdate:
+        ticket = await asyncio.to_thread(ledger.intend_close, position, write)
+        return await _send(ticket, prices, quote, broker=broker, ledger=ledger, wait=wait)
+
+    return await _to_its_end(closed())
 
 
 async def _send(

@@ -156,19 +156,31 @@ class Ledger(DurableBook):
             if new:
                 grow_position(connection, ticket)
 
-    def intend_close(self, ticket: ClosingTicket) -> None:
-        """Commit the intent to close a position, or a part of it.
+    def intend_close(self, position: Position, write: Callable[[int], ClosingTicket]) -> ClosingTicket:
+        """Commit the intent to close a position, or a part of it, as `position` was read, and return its ticket.
 
-        Raises `RecordError` if fewer contracts are open, or an order to close it is pending.
+        `write` makes the ticket from the number of the attempt: of the closing orders that the position has had, and
+        this one. Raises `RecordError` while an order to close it is pending, if others have closed a part meanwhile
+        (what was due was decided on what is no more), and for more contracts than are open.
         """
         with self._books.transaction() as connection:
-            open_contracts = self._closable(connection, ticket.entry_order_id)
+            open_contracts = self._closable(connection, position.entry_order_id)
+            if open_contracts != position.contracts:
+                raise RecordError(
+                    f"{self._books.path}: position {position.entry_order_id} has {open_contracts} contracts open now,"
+                    f" not {position.contracts}: another process has closed some; the next pass decides again"
+                )
+            attempt = connection.execute(
+                "SELECT COUNT(*) + 1 FROM orders WHERE closes = ?", (position.entry_order_id,)
+            ).fetchone()[0]
+            ticket = write(attempt)
             if ticket.contracts > open_contracts:
                 raise RecordError(
                     f"{self._books.path}: position {ticket.entry_order_id} has {open_contracts} contracts open,"
                     f" so {ticket.contracts} cannot be closed"
                 )
             insert(connection, "orders", ticket_row(ticket) | {"state": OrderState.INTENT.value})
+        return ticket
 
     def book_close(self, ticket: ClosingTicket, update: OrderUpdate) -> None:
         """Book what the broker says about a sent exit: its fills close contracts, and its end makes their outcome.

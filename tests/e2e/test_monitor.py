@@ -138,11 +138,11 @@ def test_a_crash_between_the_orders_neither_loses_nor_doubles_a_share(
     held.once_had(106_000)
     intend, calls = Ledger.intend_close, []
 
-    def dying(self: Ledger, ticket: Any) -> None:
-        calls.append(ticket)
+    def dying(self: Ledger, position: Any, write: Any) -> Any:
+        calls.append(position)
         if len(calls) == 2:
             raise Crash
-        intend(self, ticket)
+        return intend(self, position, write)
 
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "intend_close", dying)
@@ -153,6 +153,21 @@ def test_a_crash_between_the_orders_neither_loses_nor_doubles_a_share(
     assert held.open_contracts() == [5, 5, 5]
     held.look(LATER + 2 * FIVE_MINUTES)
     assert held.open_contracts() == [5, 5, 5]
+
+
+def test_a_second_pass_at_the_same_instant_asks_again_for_what_the_first_did_not_close(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held.enter(4)
+    held.market.quote(a_spread(), short=(2.40, 2.50), long=(0.10, 0.20))
+    with monkeypatch.context() as patch:
+        patch.setattr("mahler_agents.execution.paper_matching._taken", lambda *_: 0)  # nobody takes it
+        assert held.look(LATER).closings[0].closed == 0
+    again = held.look(LATER)
+    assert (again.failed, again.closings[0].closed) == ((), 4)
+    [first, second] = held.query("SELECT client_order_id FROM orders WHERE purpose = 'exit'")
+    assert first != second
+    assert held.outcomes() == [("stop_loss", 4)]
 
 
 def test_a_share_that_could_not_be_closed_is_asked_for_again_until_it_is(
