@@ -239,7 +239,9 @@ class Desk:
                 recording=recording,
             )
             state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
-        return result_of(MonitorState(**state), state["account"], state["breaker"])
+        return result_of(
+            MonitorState(**state), state["account"], state["breaker"], synthetic=self.market.synthetic
+        )
 
     async def _put_right(self, at: dt.datetime) -> None:
         """Put right, and say, what earlier processes left: orders pending, whose true ends are booked, and runs."""

@@ -7,7 +7,7 @@ from operator import add
 from typing import Annotated, TypedDict
 
 from mahler_agents.execution import Broker, Ledger, OrderUpdate, Position, Settlement, Wait
-from mahler_agents.exits import ExitDecision, Mark
+from mahler_agents.exits import ExitDecision, ExitRule, Mark
 from mahler_agents.market.snapshot import Account, Market
 from mahler_agents.recording import BookRecording
 from mahler_agents.risk import BreakerBook, BreakerDecision, Reduction
@@ -26,6 +26,11 @@ class Due(Frozen):
     """What the exit rule compared; None if the circuit breaker asks."""
     reduction: Reduction | None = None
     """What the circuit breaker lets stay; None if it asks for nothing of this position."""
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it is closed at the natural side at once; only a target alone may wait for a better price."""
+        return self.rule != ExitRule.PROFIT_TARGET or self.reduction is not None
 
 
 class Closing(Frozen):
@@ -92,6 +97,8 @@ class MonitorResult(Frozen):
     """What a pass saw and did."""
 
     at: dt.datetime
+    synthetic: bool
+    """True if the market's figures are made up."""
     positions: int
     """Open when the pass began."""
     positions_after: int
@@ -110,6 +117,11 @@ class MonitorResult(Frozen):
     def unmarked(self) -> tuple[Alert, ...]:
         """The positions without a mark: neither stopped nor taken nor reduced."""
         return tuple(alert for alert in self.alerts if alert.code == "no_mark")
+
+    @property
+    def unsettled(self) -> tuple[Alert, ...]:
+        """The positions past their expiration that the broker has not settled."""
+        return tuple(alert for alert in self.alerts if alert.code == "unsettled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,12 +143,13 @@ class MonitorContext:
     recording: BookRecording
 
 
-def result_of(state: MonitorState, account: Account, breaker: BreakerDecision) -> MonitorResult:
+def result_of(state: MonitorState, account: Account, breaker: BreakerDecision, *, synthetic: bool) -> MonitorResult:
     """Return what a pass that has ended leaves behind."""
     opened, settled, closings = state.get("opened", ()), state.get("settled", ()), state.get("closings", ())
     closed = sum(closing.closed >= closing.position.contracts for closing in closings)
     return MonitorResult(
         at=state["at"],
+        synthetic=synthetic,
         positions=len(opened),
         positions_after=len(opened) - len(settled) - closed,
         settled=settled,

@@ -289,4 +289,4 @@ def _alert_row(code: str, position: Position, text: str, at: dt.datetime) -> dic
 
 def _insert_equity(writer: Writer, account: Account, at: dt.datetime) -> None:
     row = {"account_id": account.account_id, "at": utc_text(at), "equity": account.equity, "cash": account.cash}
-    writer.insert_once("equity", row)
+    writer.replace("equity", row)  # of two looks at one instant the later one holds what the first has traded

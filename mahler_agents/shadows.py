@@ -82,13 +82,13 @@ class ShadowBook(DurableBook):
         return tuple(_shadow(row) for row in rows)
 
     def close(self, exits: Iterable[ShadowExit]) -> None:
-        """Enter how shadows were closed, in one transaction."""
+        """Enter how shadows were closed, in one transaction; one that is closed already stays as it is."""
         with self._books.transaction() as connection:
             for one in exits:
                 kind = "daily_exit" if one.daily else "exit"
                 connection.execute(
                     f"UPDATE shadows SET {kind}_rule = ?, {kind}_at = ?, {kind}_debit = ?, {kind}_pnl_dollars = ?"
-                    " WHERE candidate_id = ?",
+                    f" WHERE candidate_id = ? AND {kind}_at IS NULL",
                     (one.rule.value, utc_text(one.at), one.debit, one.pnl_dollars, one.candidate_id),
                 )
 

@@ -42,6 +42,8 @@ class SimulatedDay(Frozen):
     """Monitor passes in which a position had no mark, counted for each position."""
     open_positions: int
     """At the end."""
+    unsettled: tuple[str, ...]
+    """Of them, those that have expired and could not be settled: which, why, and what to do about it."""
     equity: float
     """After the last pass, dollars."""
 
@@ -192,11 +194,12 @@ def _day(database: Path, session: _Session) -> SimulatedDay:
         closed, held = reader.closings_since(last.account.account_id, begins), reader.open_positions()
     return SimulatedDay(
         date=session.date,
-        synthetic=scanned is not None and scanned.synthetic,
+        synthetic=last.synthetic,
         passed=scanned.report.passed if scanned else 0,
         opened=sum(review.decision.decision == "traded" for review in scanned.reviews) if scanned else 0,
         closed=closed,
         unmarked=sum(len(result.unmarked) for result in session.monitored),
         open_positions=sum(one.account_id == last.account.account_id for one in held),
+        unsettled=tuple(f"{alert.spread}: {alert.text}" for alert in last.unsettled),
         equity=last.account.equity,
     )

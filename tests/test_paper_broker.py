@@ -33,6 +33,7 @@ from mahler_agents.execution import (
     Position,
     Settlement,
     Ticket,
+    settled,
 )
 from mahler_agents.execution.paper_account import worst_payout_dollars
 from mahler_agents.market.occ import parse_symbol
@@ -131,15 +132,20 @@ def test_an_account_outlives_its_broker_and_accounts_do_not_mix(path: Path, mark
         assert account(another).equity == 100_000
 
 
-def test_a_leg_without_a_quote_is_marked_at_its_last_one_and_named(broker: PaperBroker, market: QuotedMarket) -> None:
-    ticket = a_ticket(contracts=2)
+def test_a_spread_of_which_a_leg_has_no_quote_is_marked_whole_at_its_last_one_and_named(
+    broker: PaperBroker, market: QuotedMarket
+) -> None:
+    ticket, other = a_ticket(contracts=2), a_ticket(a_spread("TLT", short=90.0), slot="scan-2")
+    market.quote(other.spread, short=(1.00, 1.10), long=(0.06, 0.14))
     submitted(broker, ticket)
+    submitted(broker, other)
     marked = account(broker)
     market.unquote(ticket.spread.long_symbol)
-    market.sides[ticket.spread.short_symbol] = (0.50, 0.60)
+    market.sides[ticket.spread.short_symbol] = (9.50, 9.60)  # a spread 5 wide that would cost 9.45
+    market.quote(other.spread, short=(0.50, 0.60), long=(0.06, 0.14))
     later = account(broker, LATER)
-    assert later.stale_marks == {ticket.spread.long_symbol: DECIDED_AT}
-    assert later.equity == marked.equity + 100  # the short leg fell by 0.50 on two contracts
+    assert later.stale_marks == {leg: DECIDED_AT for leg in (ticket.spread.long_symbol, ticket.spread.short_symbol)}
+    assert later.equity == marked.equity + 200  # the other spread fell by 0.50 on four contracts
     assert marked.stale_marks == {}
 
 
@@ -429,6 +435,37 @@ def test_a_leg_whose_closing_price_is_not_known_stays_and_is_named(broker: Paper
     )
 
 
+def test_a_leg_that_is_short_in_one_spread_and_long_in_another_is_settled_for_both(
+    broker: PaperBroker, market: QuotedMarket
+) -> None:
+    above, below = a_spread(short=540.0), a_spread(short=535.0)
+    for number, spread in enumerate((above, below)):
+        market.quote(spread, short=(1.00, 1.10), long=(0.06, 0.14))
+        submitted(broker, a_ticket(spread, slot=f"scan-{number}"))
+    assert above.long_symbol == below.short_symbol
+    market.underlyings["SPY"] = 532.0
+    legs = asyncio.run(
+        broker.settlements([above.short_symbol, above.long_symbol, below.short_symbol, below.long_symbol], at=CLOSE)
+    )
+    debits = [one and one.debit for one in (Settlement.of(above, legs), Settlement.of(below, legs))]
+    assert debits == [5.0, 3.0]
+    assert account(broker, CLOSE).cash == pytest.approx(100_000 + 2 * 348 - 400 * 8)
+    assert asyncio.run(broker.settlements([above.long_symbol], at=CLOSE + dt.timedelta(days=1))) == {
+        above.long_symbol: legs[above.long_symbol]
+    }
+
+
+@given(price=st.integers(5_300_000, 5_450_000).map(lambda hundredths: hundredths / 10_000))
+def test_a_settlement_never_owes_more_than_the_width_whatever_the_price_has_behind_its_cents(price: float) -> None:
+    for spread in (a_spread(short=540.0), a_spread(spread_type=SpreadType.BEAR_CALL, short=532.0)):
+        legs = {leg: settled(leg, CLOSE, price) for leg in (spread.short_symbol, spread.long_symbol)}
+        settlement = Settlement.of(spread, legs)
+        assert settlement is not None
+        assert 0 <= settlement.debit <= 5.0
+        assert (settlement.debit == 5.0) or settlement.expiry is not Expiry.IN_THE_MONEY
+        assert (settlement.debit == 0.0) == (settlement.expiry is Expiry.WORTHLESS)
+
+
 def test_an_expiration_on_a_holiday_is_settled_at_the_close_before_it(
     broker: PaperBroker, market: QuotedMarket
 ) -> None:
@@ -438,7 +475,8 @@ def test_an_expiration_on_a_holiday_is_settled_at_the_close_before_it(
     submitted(broker, a_ticket(spread))
     thursday = dt.datetime(2026, 4, 2, 20, 0, tzinfo=dt.UTC)
     symbols = [spread.short_symbol, spread.long_symbol]
-    legs = asyncio.run(broker.settlements(symbols, at=thursday + dt.timedelta(days=1)))
+    legs = asyncio.run(broker.settlements(symbols, at=thursday))
+    assert legs == asyncio.run(broker.settlements(symbols, at=thursday + dt.timedelta(days=4)))
     assert {leg.at for leg in legs.values()} == {thursday}
 
 

@@ -28,6 +28,7 @@ class QuotedMarket:
     world = "quoted-test"
     live = False
     max_quote_age_seconds = 1200.0
+    synthetic = True
 
     def __init__(self, sides: Mapping[str, Side] | None = None) -> None:
         self.sides = dict(sides or {})

@@ -62,6 +62,8 @@ def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, a
 
 
 def _lines(result: "MonitorResult") -> Iterator[str]:
+    if result.synthetic:
+        yield "SYNTHETIC MARKET: every price and quote is made up"
     yield f"{count(result.positions, 'open position')} as of {instant(result.at)} New York"
     yield from map(_settled, result.settled)
     yield from map(_closing, result.closings)

@@ -121,6 +121,7 @@ class _Days:
         self._begun = True
         closed = counts(day.closed) or "none"
         alert = f", no mark {count(day.unmarked, 'time')}" if day.unmarked else ""
+        alert += f", {len(day.unsettled)} expired and not settled" if day.unsettled else ""
         click.echo(
             f"{day.date}  {day.passed:>4} passed, {day.opened} opened, closed: {closed}{alert};"
             f" {day.open_positions} open, equity {cents(day.equity)}"
@@ -137,6 +138,8 @@ def _show(result: "SimulationResult", desk: "Desk") -> None:
             f"equity {cents(result.days[-1].equity)}, largest drawdown of the days' last equity"
             f" {percent(result.max_drawdown, 2)}"
         )
+        for position in result.days[-1].unsettled:
+            click.echo(f"still open: {plain(position)}")
     if result.interrupted_at is not None:
         click.echo(f"interrupted before {instant(result.interrupted_at)} New York")
     click.echo(f"recorded in {plain(str(desk.database))}")

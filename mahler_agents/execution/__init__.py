@@ -18,6 +18,7 @@ from mahler_agents.execution.orders import (
     client_order_id,
 )
 from mahler_agents.execution.paper import PaperBroker
+from mahler_agents.execution.paper_account import settled, settles_at
 from mahler_agents.execution.positions import PendingOrder, Position
 from mahler_agents.execution.prices import lowest_credit
 from mahler_agents.execution.reconcile import reconcile
@@ -48,5 +49,7 @@ __all__ = [
     "execute",
     "lowest_credit",
     "reconcile",
+    "settled",
+    "settles_at",
     "wait_for",
 ]

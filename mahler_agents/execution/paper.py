@@ -24,7 +24,7 @@ from mahler_agents.execution.paper_matching import PaperOrder, PaperTerms, accep
 from mahler_agents.execution.settlement import LegSettlement
 from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.snapshot import Account, Market
-from mahler_agents.types import Spread, SpreadQuote
+from mahler_agents.types import Quote, Spread, SpreadQuote
 
 
 class PaperBroker:
@@ -70,11 +70,14 @@ class PaperBroker:
     async def account(self, at: dt.datetime) -> Account:
         """Return cash plus every leg at its mid at the instant `at`; buying power is cash less what the legs could owe.
 
-        A leg without a quote then is marked at the last one that the account saw, and named in `stale_marks`.
+        A spread of which a leg has no quote then is marked at the last one that the account saw of both, and its legs
+        named in `stale_marks`: one leg of today and one of yesterday are no price of a spread.
         """
         await self._settle(at)
         account, working, marks = await asyncio.to_thread(self._books.holdings)
-        quotes = await self._market.quotes(list(account.legs), at)
+        found = await self._market.quotes(list(account.legs), at)
+        halves = {leg for legs in account.spreads if not all(_quoted(leg, account, found) for leg in legs) for leg in legs}
+        quotes = {symbol: quote for symbol, quote in found.items() if symbol not in halves}
         if quotes:
             await asyncio.to_thread(self._books.note_marks, quotes)
         mids = {symbol: quotes[symbol].mid if symbol in quotes else mark.mid for symbol, mark in marks.items()}
@@ -138,7 +141,8 @@ class PaperBroker:
     async def _settle(self, at: dt.datetime) -> None:
         account = (await asyncio.to_thread(self._books.holdings)).account
         due: dict[dt.datetime, list[str]] = defaultdict(list)
-        for symbol in account.legs:
+        # Also a leg that is short in one spread and long in another: the account has none of it, its spreads have.
+        for symbol in sorted({*account.legs, *(leg for legs in account.spreads for leg in legs)}):
             if (close := settles_at(symbol, by=at)) is not None:
                 due[close].append(symbol)
         legs: list[LegSettlement] = []
@@ -152,3 +156,8 @@ class PaperBroker:
             ]
         if legs:
             await asyncio.to_thread(self._books.settle, legs)
+
+
+def _quoted(leg: str, account: PaperAccount, quotes: Mapping[str, Quote]) -> bool:
+    """Return whether a leg has a quote, or needs none: all of it is the other leg of another spread."""
+    return leg in quotes or leg not in account.legs

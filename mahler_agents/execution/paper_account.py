@@ -24,6 +24,9 @@ Legs = tuple[str, str]
 
 STARTING_CASH_CENTS = 10_000_000
 
+_LONGEST_CLOSURE = dt.timedelta(days=7)
+"""Between two sessions of the exchange there are fewer days."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PaperAccount:
@@ -76,13 +79,16 @@ def after_settlement(account: PaperAccount, leg: LegSettlement) -> PaperAccount:
 
 
 def settled(symbol: str, at: dt.datetime, underlying_price: float) -> LegSettlement:
-    """Return how a leg is settled at the underlying's price: its intrinsic value in cash, in whole cents."""
-    value = max(0.0, _intrinsic(parse_symbol(symbol), underlying_price))
+    """Return how a leg is settled at the underlying's price: its intrinsic value in cash.
+
+    The price is taken to the cent, as official closes are: legs rounded one by one could owe a cent more than the width.
+    """
+    value = max(0.0, round(_intrinsic(parse_symbol(symbol), round(underlying_price, 2)), 2))
     return LegSettlement(
         symbol=symbol,
         at=at,
         underlying_price=underlying_price,
-        dollars_per_share=round(value, 2),
+        dollars_per_share=value,
         in_the_money=value > 0,
     )
 
@@ -93,8 +99,8 @@ def settles_at(symbol: str, *, by: dt.datetime) -> dt.datetime | None:
     It is the close of its expiration's session, or of the session before, where the expiration is a holiday.
     """
     expiration = parse_symbol(symbol).expiration
-    if expiration > by.astimezone(NEW_YORK).date():
-        return None
+    if expiration > by.astimezone(NEW_YORK).date() + _LONGEST_CLOSURE:
+        return None  # without the calendar, which ends some years from now
     session = expiration if calendar.is_session(expiration) else calendar.previous_session(expiration)
     close = calendar.session_close(session)
     return close if close <= by else None

@@ -118,13 +118,17 @@ class PaperBooks(DurableBook):
         return after.update
 
     def settle(self, legs: Iterable[LegSettlement]) -> None:
-        """Settle legs in cash, once: of one that is settled, or not held, nothing changes."""
+        """Settle legs in cash, once each; of one that nets to nothing between spreads, how it was settled is kept."""
         with self._books.transaction() as connection:
             account = self._holdings(connection).account
             for leg in legs:
-                contracts = account.legs.get(leg.symbol, 0)
-                if contracts == 0:
+                done = connection.execute(
+                    "SELECT COUNT(*) FROM paper_settlements WHERE account_id = ? AND symbol = ?",
+                    (self.account_id, leg.symbol),
+                ).fetchone()[0]
+                if done:
                     continue
+                contracts = account.legs.get(leg.symbol, 0)
                 account = after_settlement(account, leg)
                 row = {
                     "account_id": self.account_id,

@@ -39,6 +39,7 @@ class CsvMarket:
 
     live = False
     max_quote_age_seconds = 60.0  # every quote is of the close, as the snapshot is
+    synthetic = False
 
     def __init__(self, path: str | Path) -> None:
         self._file: ChainFile = read_chain_file(Path(path))
@@ -95,7 +96,7 @@ class CsvMarket:
             as_of=calendar.session_close(date),
             market=self.name,
             source=f"end-of-day quotes of {date} from {self._file.path.name}",
-            synthetic=False,
+            synthetic=self.synthetic,
             underlyings={name: self._market_data(name, date, day[name]) for name in found},
             risk_free_rate=risk_free_rate(date),
             missing={**_ABSENT, **absent, **left_out, **stale},

@@ -225,6 +225,11 @@ class Market(Protocol):
         ...
 
     @property
+    def synthetic(self) -> bool:
+        """True if its figures are made up: said wherever one of them is shown."""
+        ...
+
+    @property
     def max_quote_age_seconds(self) -> float:
         """How old a quote of this feed may be: above, the feed has stopped; a free one is 15 minutes late by itself."""
         ...

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from langgraph.runtime import Runtime
 
 from mahler_agents.errors import MahlerError
-from mahler_agents.execution import Position, Settlement
-from mahler_agents.execution.paper_account import settled, settles_at
+from mahler_agents.execution import Position, Settlement, settled, settles_at
 from mahler_agents.exits import NoMark, mark_spread
 from mahler_agents.exits.assignment import assignment_risk
 from mahler_agents.market import calendar
@@ -79,9 +78,24 @@ def _risk_of(
 
 
 async def shadows(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
-    """Ask the exit rules about every shadow that has a mark, and settle those that have expired."""
-    context, at = runtime.context, state["at"]
-    at_close = at >= calendar.session_close(new_york_date(at))
+    """Ask the exit rules about every shadow that has a mark, and settle those that have expired.
+
+    A market that fails here costs no more than this pass's look at them.
+    """
+    try:
+        exits = await _exits(state, runtime.context)
+    except MahlerError as error:
+        message = f"the shadows were not followed: {error}"
+        runtime.context.recording.event("shadows_failed", message, level="error")
+        return {"failed": (message,)}
+    if exits:
+        await asyncio.to_thread(runtime.context.shadows.close, exits)
+    return {}
+
+
+async def _exits(state: MonitorState, context: MonitorContext) -> list[ShadowExit]:
+    at, today = state["at"], new_york_date(state["at"])
+    at_close = calendar.is_session(today) and at >= calendar.session_close(today)
     exits: list[ShadowExit] = []
     for shadow in state.get("followed", ()):
         settlement = await _settlement(shadow, at, context)
@@ -93,11 +107,9 @@ async def shadows(state: MonitorState, runtime: Runtime[MonitorContext]) -> Upda
         quote = SpreadQuote.of(quotes, shadow.spread)
         if quote is None or isinstance(marked, NoMark):
             continue
-        dte = (shadow.spread.expiration - new_york_date(at)).days
+        dte = (shadow.spread.expiration - today).days
         exits += shadow_exits(shadow, quote, at=at, dte=dte, at_close=at_close, commission=context.commission)
-    if exits:
-        await asyncio.to_thread(context.shadows.close, exits)
-    return {}
+    return exits
 
 
 async def _settlement(shadow: Shadow, at: dt.datetime, context: MonitorContext) -> Settlement | None:

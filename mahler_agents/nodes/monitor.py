@@ -12,8 +12,8 @@ from langgraph.runtime import Runtime
 
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import MahlerError
-from mahler_agents.execution import Position, Settlement, close_position
-from mahler_agents.exits import ExitRule, Mark, NoMark, decide, mark_spread
+from mahler_agents.execution import PaperBroker, Position, Settlement, close_position, settles_at
+from mahler_agents.exits import Mark, NoMark, decide, mark_spread
 from mahler_agents.market.possible import possible_level
 from mahler_agents.market.snapshot import Account
 from mahler_agents.monitor import Alert, Closing, Due, MonitorContext, MonitorState, Settled
@@ -56,7 +56,7 @@ async def settle(state: MonitorState, runtime: Runtime[MonitorContext]) -> Updat
     """Book what expiration closed; a position past it that the broker cannot settle is told in every pass."""
     context, at = runtime.context, state["at"]
     positions = state.get("positions", ())
-    due = [one for one in positions if one.spread.expiration <= new_york_date(at)]
+    due = [one for one in positions if settles_at(one.spread.short_symbol, by=at) is not None]
     if not due:
         return {}
     settled: list[Settled] = []
@@ -71,10 +71,8 @@ async def settle(state: MonitorState, runtime: Runtime[MonitorContext]) -> Updat
         if settlement is not None:
             context.recording.settled(position, settlement)
             settled.append(Settled(position=position, settlement=settlement))
-        elif position.spread.expiration < new_york_date(at):
-            alerts.append(
-                alert(position, "unsettled", "expired, and the broker has not settled it: look at the account")
-            )
+        elif (expired := settles_at(position.spread.short_symbol, by=at)) and new_york_date(expired) < new_york_date(at):
+            alerts.append(alert(position, "unsettled", _unsettled(position, new_york_date(expired), context.broker.name)))
             context.recording.alert("unsettled", position, alerts[-1].text, at)
     ended = {one.position.entry_order_id for one in settled}
     return {
@@ -92,6 +90,18 @@ async def _settle(position: Position, at: dt.datetime, context: MonitorContext) 
     if settlement is not None:
         await asyncio.to_thread(context.ledger.book_settlement, position, settlement)
     return settlement
+
+
+def _unsettled(position: Position, expired: dt.date, broker: str) -> str:
+    """Return what is to be done about a position that has expired and is not settled."""
+    todo = "look at the account"
+    if broker == PaperBroker.name:
+        underlying = position.spread.underlying
+        todo = (
+            f"the market has no closing price of {underlying} on {expired}, and none is assumed;"
+            " add that day to its file, and the next pass settles it"
+        )
+    return f"expired on {expired} and not settled: {todo}"
 
 
 async def breaker(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
@@ -154,21 +164,22 @@ def _due(position: Position, found: Mark, state: MonitorState) -> Due | None:
 
 
 async def close(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
-    """Send a closing order for everything that is due; only a target that nothing else presses may wait for a price."""
+    """Send a closing order for everything that is due; only a target that nothing else presses may wait for a price.
+
+    What may wait comes last: on a live market its minutes must not keep a stop waiting.
+    """
     context, dues = runtime.context, state.get("dues", {})
     closings: list[Closing] = []
     failed: list[str] = []
-    for position in state.get("positions", ()):
-        due = dues.get(position.entry_order_id)
-        if due is None:
-            continue
+    asked = [(one, dues[one.entry_order_id]) for one in state.get("positions", ()) if one.entry_order_id in dues]
+    for position, due in sorted(asked, key=lambda one: not one[1].urgent):
         order = None
         try:
             order = await close_position(
                 position,
                 contracts=due.contracts,
                 rule=due.rule,
-                urgent=due.rule != ExitRule.PROFIT_TARGET or due.reduction is not None,
+                urgent=due.urgent,
                 slot=context.slot,
                 at=state["at"],
                 market=context.market,
@@ -183,12 +194,16 @@ async def close(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update
 
 
 async def record(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
-    """Record the account as it stands after the pass; a breaker that could not be evaluated before it is now."""
+    """Record the account as it stands after the pass; a breaker that could not be evaluated before it is now.
+
+    It is marked at the pass's quotes, and stands in the record at the last of the pass's fills, which it holds.
+    """
     context, at = runtime.context, state["at"]
     account = state.get("account")
     if account is None or any(closing.order is not None for closing in state.get("closings", ())):
         account = await context.broker.account(at)
-    context.recording.equity(account, at)
+    fills = [one.order.traded for one in state.get("closings", ()) if one.order is not None]
+    context.recording.equity(account, max([at, *(traded.at for traded in fills if traded is not None)]))
     evaluated = state.get("breaker")
     return {"account": account, "breaker": evaluated or await _evaluated(account, at, context)}
 

@@ -74,6 +74,11 @@ class Writer:
         """Queue one row that may already be there under the same key: content-addressed blobs."""
         self._put(_Statement(_insert_sql(table, tuple(row), ignore=True), tuple(row.values())))
 
+    def replace(self, table: str, row: Mapping[str, Any]) -> None:
+        """Queue one row that takes the place of the one under the same key, if there is one."""
+        columns, places = ", ".join(row), ", ".join("?" * len(row))
+        self._put(_Statement(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})", tuple(row.values())))
+
     def insert_unless(self, table: str, row: Mapping[str, Any], *, same: Sequence[str]) -> None:
         """Queue one row, unless the table has a row whose `same` columns are equal to its."""
         columns, places = ", ".join(row), ", ".join("?" * len(row))

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trading_builders import LATER, QuotedMarket, a_spread, a_ticket, record_candidates
+from trading_builders import DECIDED_AT, LATER, QuotedMarket, a_spread, a_ticket, record_candidates
 
 from mahler_agents.clock import Ids, SimulatedClock
 from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
+from mahler_agents.errors import MarketError
 from mahler_agents.execution import Broker, Ledger, OrderState, OrderUpdate, PaperBroker, at_once, execute
 from mahler_agents.exits import ExitParams
 from mahler_agents.market.snapshot import Dividend
 from mahler_agents.monitor import MonitorResult
 from mahler_agents.record import open_database
+from mahler_agents.record.accounts import AccountReader
+from mahler_agents.report.account import read_report
+from mahler_agents.report.span import Span
 from mahler_agents.types import Quote, Spread, SpreadType
 
 ACCOUNT = "paper-quoted-test"
@@ -230,6 +234,31 @@ def test_the_vix_counts_if_the_market_can_give_it_and_its_absence_is_said(held: 
     assert held.open_contracts() == [1]
 
 
+# --- The order of the closings, and the account after them ------------------------------------------------------------
+
+
+def test_a_target_that_may_wait_for_a_price_keeps_no_stop_waiting(held: Held) -> None:
+    held.enter(4, 4)
+    target, stop = (a_spread(short=short) for short in (540.0, 530.0))
+    held.market.quote(target, short=(0.20, 0.24), long=(0.10, 0.12))
+    held.market.quote(stop, short=(2.40, 2.50), long=(0.10, 0.20))
+    assert [one.due.rule for one in held.look(LATER).closings] == ["stop_loss", "profit_target"]
+
+
+def test_the_books_agree_with_the_account_also_right_after_a_target_that_waited_for_its_price(held: Held) -> None:
+    held.look(DECIDED_AT - FIVE_MINUTES)
+    held.enter(4, 2)
+    held.market.quote(a_spread(), short=(0.20, 0.24), long=(0.10, 0.12))
+    [closing] = held.look(LATER).closings
+    assert closing.order is not None
+    assert closing.order.traded is not None
+    assert closing.order.traded.at > LATER
+    with AccountReader(held.database) as reader:
+        report, _ = read_report(reader, ACCOUNT, Span())
+    assert report.reconciliation is not None
+    assert report.reconciliation.difference_dollars == 0
+
+
 # --- Thresholds -------------------------------------------------------------------------------------------------------
 
 
@@ -299,11 +328,58 @@ def test_an_expiration_settles_the_position_once_and_is_named(
     assert held.look(at + FIVE_MINUTES if at is MONDAY_AFTER else MONDAY_AFTER).settled == ()
 
 
+def test_an_expiration_that_a_holiday_moved_is_settled_at_the_close_of_the_session_before_it(held: Held) -> None:
+    good_friday = a_spread(expiration=dt.date(2026, 4, 3))
+    held.enter(4, spreads=[good_friday])
+    held.market.underlyings["SPY"] = 545.0
+    thursday = dt.datetime(2026, 4, 2, 20, 0, tzinfo=dt.UTC)
+    [one] = held.look(thursday).settled
+    assert one.settlement.at == thursday
+    assert held.look(dt.datetime(2026, 4, 6, 14, 0, tzinfo=dt.UTC)).positions == 0
+
+
+def test_a_pass_on_a_weekend_ends_like_any_other(held: Held) -> None:
+    held.enter(4)
+    _shadow_every_candidate(held)
+    saturday = dt.datetime(2026, 3, 21, 16, 0, tzinfo=dt.UTC)
+    result = held.look(saturday)
+    assert (result.failed, result.positions_after) == ((), 1)
+
+
+def test_shadows_that_cannot_be_followed_are_told_and_the_account_is_recorded_all_the_same(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held.enter(4)
+    _shadow_every_candidate(held)
+    held.market.unquote(*held.market.sides)
+
+    async def down(*_: Any) -> Any:
+        raise MarketError("the market is down")
+
+    monkeypatch.setattr(held.market, "prices", down)
+    # Only the shadows ask for a price: the position is of another account by then.
+    held.query("DELETE FROM paper_spreads")
+    held.query("DELETE FROM paper_positions")
+    held.query("UPDATE positions SET account_id = 'another'")
+    assert held.look(MONDAY_AFTER).failed == ("the shadows were not followed: the market is down",)
+    assert held.query(f"SELECT COUNT(*) FROM equity WHERE account_id = '{ACCOUNT}'") == [(1,)]
+
+
+def _shadow_every_candidate(held: Held) -> None:
+    held.query(
+        "INSERT INTO shadows (candidate_id, account_id, underlying, spread_type, expiration, short_strike, long_strike,"
+        " short_symbol, long_symbol, entry_credit, entered_at, exit_params)"
+        " SELECT 'run.1', account_id, underlying, spread_type, expiration, short_strike, long_strike, short_symbol,"
+        " long_symbol, entry_credit, opened_at, exit_params FROM positions"
+    )
+
+
 def test_a_position_past_its_expiration_that_cannot_be_settled_is_told_in_every_pass(held: Held) -> None:
     held.enter(4)
     for at in (MONDAY_AFTER, MONDAY_AFTER + FIVE_MINUTES):
         result = held.look(at)
         assert [alert.code for alert in result.alerts] == ["unsettled"]
+        assert "no closing price of SPY on 2026-04-17, and none is assumed; add that day" in result.alerts[0].text
         assert result.positions_after == 1
     assert held.query("SELECT COUNT(*) FROM events WHERE code = 'unsettled'") == [(2,)]
 

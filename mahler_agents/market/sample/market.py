@@ -46,6 +46,7 @@ class SampleMarket:
 
     live = False
     max_quote_age_seconds = 300.0  # a feed in real time, whose quietest contracts are quoted every two minutes
+    synthetic = True
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
         if seed < 0:
@@ -91,7 +92,7 @@ class SampleMarket:
             as_of=moment.at,
             market=self.name,
             source=f"synthetic, seed {self.seed}",
-            synthetic=True,
+            synthetic=self.synthetic,
             underlyings={name: self._market_data(INDEX[name], moment) for name in known},
             risk_free_rate=RISK_FREE_RATE,
             vix=vix(moment.state.factors),
