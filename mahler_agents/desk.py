@@ -171,7 +171,7 @@ class Desk:
             if (telemetry := self._telemetry) is not None:
                 stack.push_async_callback(asyncio.to_thread, telemetry.send, self.database, run_id)  # last of all
             # Present until the last row is written: another process could take this run for a dead one's otherwise.
-            await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant)))
+            await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant, [])))
             writer = await stack.enter_async_context(entered_in_thread(self._writer))
             recording = Recording(writer, run_id, self._clock)
             llm = None
@@ -224,7 +224,8 @@ class Desk:
         instant = at or self._clock.now()
         await refuse_to_go_back(self._ledger, instant)
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant)))
+            pending: list[str] = []
+            await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant, pending)))
             recording = BookRecording(await stack.enter_async_context(entered_in_thread(self._writer)), self._clock)
             context = MonitorContext(
                 slot=slot or f"monitor-{utc_text(instant)}",
@@ -239,16 +240,23 @@ class Desk:
                 recording=recording,
             )
             state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
-        return result_of(
-            MonitorState(**state), state["account"], state["breaker"], synthetic=self.market.synthetic
-        )
+        state["failed"] = (*pending, *state.get("failed", ()))
+        return result_of(MonitorState(**state), state["account"], state["breaker"], synthetic=self.market.synthetic)
 
-    async def _put_right(self, at: dt.datetime) -> None:
-        """Put right, and say, what earlier processes left: orders pending, whose true ends are booked, and runs."""
+    async def _put_right(self, at: dt.datetime, pending: list[str]) -> None:
+        """Put right, and say, what earlier processes left: orders pending, whose true ends are booked, and runs.
+
+        Orders that stay pending are told in `pending` too; they go on counting as risk.
+        """
         async with entered_in_thread(self._writer) as writer:
             recording = BookRecording(writer, self._clock)
             for ended in await reconcile(self._broker, self._ledger, at=at):
-                recording.event("reconciled", f"order {ended.client_order_id} was left pending: {ended.outcome.value}")
+                left = f"order {ended.client_order_id} was left pending"
+                if ended.outcome is not None:
+                    recording.event("reconciled", f"{left}: {ended.outcome.value}")
+                else:
+                    pending.append(f"{left}, and stays so: {ended.error}")
+                    recording.event("not_reconciled", pending[-1], level="error")
             now = utc_text(self._clock.now())
             for run_id in await asyncio.to_thread(mark_abandoned, self.database, at=now):
                 recording.event(

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from mahler_agents.execution import (
     close_position,
     execute,
     lowest_credit,
+    reconcile,
 )
 from mahler_agents.execution.orders import closing_debit, round_down_to_cent, round_up_to_cent
 from mahler_agents.execution.prices import entry_prices, exit_prices
@@ -54,6 +55,8 @@ class WatchedBroker:
         self.account_id = inner.account_id
         self.heard: list[tuple[str, str, float | None, dt.datetime]] = []
         self.answer: OrderUpdate | Exception | None = None
+        self.lost: dict[tuple[str, int], str] = {}
+        """Request and its number, from 1 -> what of it is lost: the `answer`, or the `request`."""
         self._inner = inner
         self._path = path
 
@@ -64,21 +67,33 @@ class WatchedBroker:
         self._hear("submit", ticket.client_order_id, limit_credit, at)
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer or await self._inner.submit(ticket, limit_credit=limit_credit, at=at)
+        return self.answer or await self._or_lost(
+            "submit", self._inner.submit(ticket, limit_credit=limit_credit, at=at)
+        )
 
     async def replace(self, client_order_id: str, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
         self._hear("replace", client_order_id, limit_credit, at)
-        return await self._inner.replace(client_order_id, limit_credit=limit_credit, at=at)
+        return await self._or_lost("replace", self._inner.replace(client_order_id, limit_credit=limit_credit, at=at))
 
     async def cancel(self, client_order_id: str, *, at: dt.datetime) -> OrderUpdate:
         self._hear("cancel", client_order_id, None, at)
-        return await self._inner.cancel(client_order_id, at=at)
+        return await self._or_lost("cancel", self._inner.cancel(client_order_id, at=at))
 
     async def find(self, client_order_id: str, *, at: dt.datetime) -> OrderUpdate | None:
         return await self._inner.find(client_order_id, at=at)
 
     async def settlements(self, symbols: Sequence[str], *, at: dt.datetime) -> Mapping[str, LegSettlement]:
         return await self._inner.settlements(symbols, at=at)
+
+    async def _or_lost(self, what: str, request: Coroutine[Any, Any, OrderUpdate]) -> OrderUpdate:
+        number = sum(heard[0] == what for heard in self.heard)
+        lost = self.lost.get((what, number))
+        if lost == "request":
+            request.close()
+        answer = None if lost == "request" else await request
+        if answer is None or lost:
+            raise BrokerError("connection reset")
+        return answer
 
     def _hear(self, what: str, client_order_id: str, price: float | None, at: dt.datetime) -> None:
         self.heard.append((what, state_of(self._path, client_order_id), price, at))
@@ -297,6 +312,49 @@ def test_an_order_of_which_nothing_is_known_stays_pending_and_keeps_counting_as_
     (exposure,) = trading.ledger.exposures()
     assert exposure.pending
     assert exposure.risk_dollars == pytest.approx(1_680)
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+@pytest.mark.parametrize("what", [("submit", 1), ("replace", 1), ("replace", 2), ("cancel", 1)])
+def test_a_lost_request_or_answer_is_asked_after_and_nothing_is_assumed(
+    trading: Trading, what: tuple[str, int], lost: str
+) -> None:
+    trading.broker.lost[what] = lost
+    if what[0] == "cancel":
+        trading.market.quote_from(after(30), trading.ticket.spread, short=(0.95, 1.05), long=(0.06, 0.14))
+    execution = trading.execute()
+    assert trading.state == execution.state.value
+    if what[0] == "cancel":
+        assert (execution.reason, trading.ledger.exposures()) == (Reason.UNFILLED, ())
+        assert [heard[0] for heard in trading.broker.heard].count("cancel") == (2 if lost == "request" else 1)
+        return
+    assert execution.traded is not None
+    assert (execution.traded.contracts, execution.traded.credit) == (4, 0.89)
+    cash = asyncio.run(trading.broker.account(LATER)).cash
+    assert cash == pytest.approx(100_000 + 4 * 89 - 8)  # once, however often it was sent
+
+
+def test_an_order_that_will_not_be_canceled_stays_pending(trading: Trading) -> None:
+    trading.market.quote_from(after(30), trading.ticket.spread, short=(0.95, 1.05), long=(0.06, 0.14))
+    trading.broker.lost = {("cancel", number): "request" for number in (1, 2)}
+    with pytest.raises(BrokerError, match=r"was asked to cancel order .*, which is accepted still"):
+        trading.execute()
+    assert trading.state == "accepted"
+    assert len(trading.ledger.exposures()) == 1
+
+
+def test_a_pending_order_that_cannot_be_reconciled_keeps_no_other_pending(trading: Trading) -> None:
+    unknown, sent = a_ticket(slot="lost", attempt=2), trading.ticket
+    trading.ledger.reserve(lambda *_: (None, unknown), slot="lost")
+    quote = a_spread_quote(SHORT, LONG)
+    for ticket in (unknown, sent):
+        trading.ledger.mark_sent(ticket.client_order_id, quote)
+    trading.ledger.book(unknown, OrderUpdate(state=OrderState.ACCEPTED, broker_order_id="of another account"))
+    [first, second] = asyncio.run(reconcile(trading.broker, trading.ledger, at=LATER))
+    by_id = {one.client_order_id: one for one in (first, second)}
+    assert by_id[sent.client_order_id].outcome is Reason.ABANDONED
+    assert "does not know order" in (by_id[unknown.client_order_id].error or "")
+    assert [one.ticket for one in trading.ledger.pending()] == [unknown]
 
 
 def test_a_market_that_is_down_cancels_the_intent_since_nothing_was_sent(trading: Trading) -> None:

@@ -522,9 +522,7 @@ def test_a_position_is_closed_by_one_order_at_a_time_and_only_once(path: Path, l
     assert count(path, "outcomes") == 1
 
 
-def test_what_was_decided_on_contracts_that_another_process_has_closed_is_not_ordered(
-    path: Path, ledger: Ledger
-) -> None:
+def test_what_was_decided_on_contracts_that_another_process_has_closed_is_not_ordered(ledger: Ledger) -> None:
     as_read = opened(ledger)
     first = closing_sent(ledger, as_read, contracts=2)
     ledger.book_close(first, filled(first, credit=-0.31))

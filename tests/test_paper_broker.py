@@ -144,7 +144,7 @@ def test_a_spread_of_which_a_leg_has_no_quote_is_marked_whole_at_its_last_one_an
     market.sides[ticket.spread.short_symbol] = (9.50, 9.60)  # a spread 5 wide that would cost 9.45
     market.quote(other.spread, short=(0.50, 0.60), long=(0.06, 0.14))
     later = account(broker, LATER)
-    assert later.stale_marks == {leg: DECIDED_AT for leg in (ticket.spread.long_symbol, ticket.spread.short_symbol)}
+    assert later.stale_marks == dict.fromkeys((ticket.spread.long_symbol, ticket.spread.short_symbol), DECIDED_AT)
     assert later.equity == marked.equity + 200  # the other spread fell by 0.50 on four contracts
     assert marked.stale_marks == {}
 

@@ -76,7 +76,9 @@ class PaperBroker:
         await self._settle(at)
         account, working, marks = await asyncio.to_thread(self._books.holdings)
         found = await self._market.quotes(list(account.legs), at)
-        halves = {leg for legs in account.spreads if not all(_quoted(leg, account, found) for leg in legs) for leg in legs}
+        halves = {
+            leg for legs in account.spreads if not all(_quoted(leg, account, found) for leg in legs) for leg in legs
+        }
         quotes = {symbol: quote for symbol, quote in found.items() if symbol not in halves}
         if quotes:
             await asyncio.to_thread(self._books.note_marks, quotes)

@@ -81,7 +81,7 @@ def after_settlement(account: PaperAccount, leg: LegSettlement) -> PaperAccount:
 def settled(symbol: str, at: dt.datetime, underlying_price: float) -> LegSettlement:
     """Return how a leg is settled at the underlying's price: its intrinsic value in cash.
 
-    The price is taken to the cent, as official closes are: legs rounded one by one could owe a cent more than the width.
+    The price is taken to the cent, as official closes are: legs rounded one by one could owe more than the width.
     """
     value = max(0.0, round(_intrinsic(parse_symbol(symbol), round(underlying_price, 2)), 2))
     return LegSettlement(

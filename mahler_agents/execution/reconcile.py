@@ -6,11 +6,12 @@ Only for when no other process is at work on the same record: a pending order of
 import asyncio
 import datetime as dt
 
+from mahler_agents.errors import MahlerError
 from mahler_agents.execution.broker import Broker
 from mahler_agents.execution.ledger import Ledger
 from mahler_agents.execution.orders import OrderState, OrderUpdate
 from mahler_agents.execution.positions import PendingOrder
-from mahler_agents.execution.working import book, known
+from mahler_agents.execution.working import book, canceled, known
 from mahler_agents.types import Frozen, Reason
 
 
@@ -18,25 +19,32 @@ class Reconciled(Frozen):
     """A pending order and how it ended."""
 
     client_order_id: str
-    outcome: Reason
+    outcome: Reason | None
+    """None if that could not be learned or booked: it stays pending."""
+    error: str | None = None
+    """Why not."""
 
 
 async def reconcile(broker: Broker, ledger: Ledger, *, at: dt.datetime) -> tuple[Reconciled, ...]:
     """Book the end of every pending order: what the broker says, or abandoned if it has never had the order.
 
     One that still works at the broker has nobody who concedes for it any more: it is canceled, and what had filled is
-    booked. Raises `BrokerError` if the broker cannot be asked; what was not asked stays pending.
+    booked. One whose end cannot be learned or booked keeps no other from its own, and no position from its exits.
     """
-    ended: list[Reconciled] = []
-    for pending in await asyncio.to_thread(ledger.pending):
+    return tuple([await _reconciled(broker, ledger, one, at) for one in await asyncio.to_thread(ledger.pending)])
+
+
+async def _reconciled(broker: Broker, ledger: Ledger, pending: PendingOrder, at: dt.datetime) -> Reconciled:
+    order_id = pending.ticket.client_order_id
+    try:
         update = await _end(broker, pending, at)
         if update is None:
             await asyncio.to_thread(ledger.abandon, pending)
         else:
             await asyncio.to_thread(book, ledger, pending.ticket, update)
-        outcome = update.outcome if update is not None else Reason.ABANDONED
-        ended.append(Reconciled(client_order_id=pending.ticket.client_order_id, outcome=outcome))
-    return tuple(ended)
+    except MahlerError as error:
+        return Reconciled(client_order_id=order_id, outcome=None, error=str(error))
+    return Reconciled(client_order_id=order_id, outcome=Reason.ABANDONED if update is None else update.outcome)
 
 
 async def _end(broker: Broker, pending: PendingOrder, at: dt.datetime) -> OrderUpdate | None:
@@ -50,4 +58,4 @@ async def _end(broker: Broker, pending: PendingOrder, at: dt.datetime) -> OrderU
         update = await known(broker, order_id, at)
     if update is None or update.ended:
         return update
-    return await broker.cancel(order_id, at=at)
+    return await canceled(broker, order_id, at)

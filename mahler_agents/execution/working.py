@@ -3,12 +3,14 @@
 The order is worked at one price after another, 30 seconds each, on the times that begin at the decision time and never
 on when answers happen to come. At each step the broker is asked what became of it. What is left after the last price is
 canceled. Each price is in the ledger before the broker hears of it, each fill as soon as it is told: a process that
-dies in between leaves a pending order, which the next one cancels and books (`reconcile`).
+dies in between leaves a pending order, which the next one cancels and books (`reconcile`). Where an answer is lost
+nothing is assumed: the broker is asked for the order.
 """
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from mahler_agents.clock import Clock
@@ -43,17 +45,18 @@ async def work(ticket: Ticket, prices: Sequence[float], *, broker: Broker, ledge
     """Work an order that is marked as sent through its `prices` (credits per share, falling), and book how it ended.
 
     A broker that has filled, rejected or expired it ends the work early; else what is left is canceled 30 seconds after
-    the last price. Raises `BrokerError`, `MarketError` or `RecordError` with the order pending.
+    the last price. A price that the broker may not have heard of is one step lost, no more: the next one is asked for
+    all the same. Raises `BrokerError`, `MarketError` or `RecordError` with the order pending.
     """
     order_id, at = ticket.client_order_id, ticket.decided_at
     update: OrderUpdate | None = None
     for price in prices:
         await asyncio.to_thread(ledger.note_price, order_id, price, at)
         if update is None:
-            told = await broker.submit(ticket, limit_credit=price, at=at)
+            request = partial(broker.submit, ticket, limit_credit=price, at=at)
         else:
-            told = await broker.replace(order_id, limit_credit=price, at=at)
-        update = await _booked(ticket, told, update, ledger)
+            request = partial(broker.replace, order_id, limit_credit=price, at=at)
+        update = await _booked(ticket, await _answered(request, broker, order_id, at), update, ledger)
         if update.ended:
             return update
         at += STEP
@@ -61,7 +64,7 @@ async def work(ticket: Ticket, prices: Sequence[float], *, broker: Broker, ledge
         update = await _booked(ticket, await known(broker, order_id, at), update, ledger)
         if update.ended:
             return update
-    return await _booked(ticket, await broker.cancel(order_id, at=at), update, ledger)
+    return await _booked(ticket, await canceled(broker, order_id, at), update, ledger)
 
 
 async def known(broker: Broker, client_order_id: str, at: dt.datetime) -> OrderUpdate:
@@ -70,6 +73,35 @@ async def known(broker: Broker, client_order_id: str, at: dt.datetime) -> OrderU
     if update is None:
         raise BrokerError(f"{broker.name} does not know order {client_order_id}, which it had accepted")
     return update
+
+
+async def canceled(broker: Broker, client_order_id: str, at: dt.datetime) -> OrderUpdate:
+    """Cancel what is left of an order, and return how it ended; raises `BrokerError` while it has not.
+
+    If the answer is lost and the order is found at work still, the cancel itself was: it is asked for once more.
+    """
+    cancel = partial(broker.cancel, client_order_id, at=at)
+    update = await _answered(cancel, broker, client_order_id, at)
+    if not update.ended:
+        update = await _answered(cancel, broker, client_order_id, at)
+    if not update.ended:
+        raise BrokerError(f"{broker.name} was asked to cancel order {client_order_id}, which is {update.state} still")
+    return update
+
+
+async def _answered(
+    request: Callable[[], Awaitable[OrderUpdate]], broker: Broker, client_order_id: str, at: dt.datetime
+) -> OrderUpdate:
+    """Return the answer to a request; if it is lost, how the order stands.
+
+    An order that the broker then says it never had is asked for once more: a stop must not wait for the next pass since
+    one message was lost. Raises `BrokerError` if that fails too, or the order cannot be asked for.
+    """
+    try:
+        return await request()
+    except BrokerError:
+        found = await broker.find(client_order_id, at=at)
+    return found if found is not None else await request()
 
 
 def book(ledger: Ledger, ticket: Ticket, update: OrderUpdate) -> None:

@@ -71,8 +71,12 @@ async def settle(state: MonitorState, runtime: Runtime[MonitorContext]) -> Updat
         if settlement is not None:
             context.recording.settled(position, settlement)
             settled.append(Settled(position=position, settlement=settlement))
-        elif (expired := settles_at(position.spread.short_symbol, by=at)) and new_york_date(expired) < new_york_date(at):
-            alerts.append(alert(position, "unsettled", _unsettled(position, new_york_date(expired), context.broker.name)))
+        elif (expired := settles_at(position.spread.short_symbol, by=at)) and new_york_date(expired) < new_york_date(
+            at
+        ):
+            alerts.append(
+                alert(position, "unsettled", _unsettled(position, new_york_date(expired), context.broker.name))
+            )
             context.recording.alert("unsettled", position, alerts[-1].text, at)
     ended = {one.position.entry_order_id for one in settled}
     return {
