@@ -17,7 +17,7 @@ from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.analysts.base import Brief, StrictReply
 from mahler_agents.analysts.debate import ArgumentReply, DebateBrief, Side
-from mahler_agents.clock import Clock, Ids, SystemClock, utc_text
+from mahler_agents.clock import NEW_YORK, Clock, Ids, SystemClock, utc_text
 from mahler_agents.config import DeskConfig, environment_from
 from mahler_agents.errors import ConfigError, InputError
 from mahler_agents.execution import Ledger, PaperBroker, reconcile, wait_for
@@ -218,10 +218,11 @@ class Desk:
         """Run one pass over the open positions: mark, settle, evaluate the circuit breaker, decide, close, record.
 
         Each is held to the thresholds under which it was entered, whatever this desk's policy is now.
-        Raises `InputError` if the market has no such instant or the account has traded after it, `JobError` if trading
-        failed: after every other position has been looked after.
+        Raises `InputError` if the exchange has no session that day or the account has traded after it, `JobError` if
+        trading failed: after every other position has been looked after.
         """
         instant = at or self._clock.now()
+        calendar.session(instant.astimezone(NEW_YORK).date())  # or it says which days have one: before anything is done
         await refuse_to_go_back(self._ledger, instant)
         async with AsyncExitStack() as stack:
             pending: list[str] = []

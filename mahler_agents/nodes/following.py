@@ -95,7 +95,7 @@ async def shadows(state: MonitorState, runtime: Runtime[MonitorContext]) -> Upda
 
 async def _exits(state: MonitorState, context: MonitorContext) -> list[ShadowExit]:
     at, today = state["at"], new_york_date(state["at"])
-    at_close = calendar.is_session(today) and at >= calendar.session_close(today)
+    at_close = at >= calendar.session_close(today)
     exits: list[ShadowExit] = []
     for shadow in state.get("followed", ()):
         settlement = await _settlement(shadow, at, context)

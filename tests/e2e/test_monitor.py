@@ -13,7 +13,7 @@ from trading_builders import DECIDED_AT, LATER, QuotedMarket, a_spread, a_ticket
 from mahler_agents.clock import Ids, SimulatedClock
 from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
-from mahler_agents.errors import MarketError
+from mahler_agents.errors import InputError, MarketError
 from mahler_agents.execution import Broker, Ledger, OrderState, OrderUpdate, PaperBroker, at_once, execute
 from mahler_agents.exits import ExitParams
 from mahler_agents.market.snapshot import Dividend
@@ -338,12 +338,12 @@ def test_an_expiration_that_a_holiday_moved_is_settled_at_the_close_of_the_sessi
     assert held.look(dt.datetime(2026, 4, 6, 14, 0, tzinfo=dt.UTC)).positions == 0
 
 
-def test_a_pass_on_a_weekend_ends_like_any_other(held: Held) -> None:
+def test_a_pass_on_a_day_without_a_session_is_refused_before_anything_is_done(held: Held) -> None:
     held.enter(4)
-    _shadow_every_candidate(held)
-    saturday = dt.datetime(2026, 3, 21, 16, 0, tzinfo=dt.UTC)
-    result = held.look(saturday)
-    assert (result.failed, result.positions_after) == ((), 1)
+    held.market.quote(a_spread(), short=(2.40, 2.50), long=(0.10, 0.20))
+    with pytest.raises(InputError, match="2026-03-21 is not a session of the New York exchange"):
+        held.look(dt.datetime(2026, 3, 21, 16, 0, tzinfo=dt.UTC))
+    assert held.open_contracts() == [4]
 
 
 def test_shadows_that_cannot_be_followed_are_told_and_the_account_is_recorded_all_the_same(
