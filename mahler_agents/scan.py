@@ -380,8 +380,8 @@ async def refuse_to_go_back(ledger: Ledger, at: dt.datetime) -> None:
     latest = await asyncio.to_thread(ledger.last_traded_as_of)
     if latest is not None and at < latest:
         raise InputError(
-            f"account {ledger.account_id} has traded as of {_new_york(latest)}, after {_new_york(at)} New York:"
-            " use --as-of from then on, or another file with --db"
+            f"account {ledger.account_id} has traded or moved money as of {_new_york(latest)}, after {_new_york(at)}"
+            " New York: use --as-of from then on, or another file with --db"
         )
 
 

@@ -23,6 +23,7 @@ VERBS = {
     "positions": "Show open positions with their last marks.",
     "exits": "Show where each open position takes profit or stops.",
     "report": "Show what an account earned and why; draw its equity curve.",
+    "deposit": "Pay money into a paper account, or take it out.",
     "simulate": "Scan and monitor over a span of a market's days.",
     "trace list": "List the recorded runs, newest first.",
     "trace show": "Show one run: nodes, prompts, opinions, failures, orders.",

@@ -94,12 +94,14 @@ class Ledger(DurableBook):
         return row[0] > 0
 
     def last_traded_as_of(self) -> dt.datetime | None:
-        """Return the latest snapshot of an entry, or pass of an exit, of this account; None if it never ordered."""
+        """Return the latest snapshot of an entry, pass of an exit or deposit of this account; None if there is none."""
         with self._books.reading() as connection:
             row = connection.execute(
-                "SELECT MAX(CASE purpose WHEN 'entry' THEN runs.as_of ELSE decided_at END) AS latest FROM orders"
+                "SELECT MAX(at) AS latest FROM ("
+                "SELECT CASE purpose WHEN 'entry' THEN runs.as_of ELSE decided_at END AS at FROM orders"
                 " LEFT JOIN candidates ON candidates.id = orders.candidate_id"
-                " LEFT JOIN runs ON runs.id = candidates.run_id WHERE orders.account_id = ?",
+                " LEFT JOIN runs ON runs.id = candidates.run_id WHERE orders.account_id = ?1"
+                " UNION ALL SELECT at FROM deposits WHERE account_id = ?1)",
                 (self.account_id,),
             ).fetchone()
         return dt.datetime.fromisoformat(row["latest"]) if row["latest"] else None

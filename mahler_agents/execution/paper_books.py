@@ -117,6 +117,26 @@ class PaperBooks(DurableBook):
             self._enter_fills(connection, after, len(order.fills), quote)
         return after.update
 
+    def latest(self) -> dt.datetime | None:
+        """Return the last instant that the record knows of the account: seen, paid or traded; None if there is none."""
+        with self._books.reading() as connection:
+            row = connection.execute(
+                "SELECT MAX(at) AS at FROM (SELECT at FROM equity WHERE account_id = ?1"
+                " UNION ALL SELECT at FROM deposits WHERE account_id = ?1"
+                " UNION ALL SELECT at FROM paper_orders WHERE account_id = ?1)",
+                (self.account_id,),
+            ).fetchone()
+        return None if row["at"] is None else dt.datetime.fromisoformat(row["at"])
+
+    def deposit(self, cents: int, at: dt.datetime) -> None:
+        """Move cash, and book why for whoever judges the account by its equity."""
+        with self._books.transaction() as connection:
+            connection.execute(
+                "UPDATE paper_accounts SET cash_cents = cash_cents + ? WHERE account_id = ?", (cents, self.account_id)
+            )
+            row = {"account_id": self.account_id, "at": utc_text(at), "dollars": cents / 100}
+            insert(connection, "deposits", row)
+
     def settle(self, legs: Iterable[LegSettlement]) -> None:
         """Settle legs in cash, once each; of one that nets to nothing between spreads, how it was settled is kept."""
         with self._books.transaction() as connection:

@@ -129,6 +129,10 @@ class AccountReader(Reader):
         rows = self._rows("SELECT account_id FROM runs UNION SELECT account_id FROM equity ORDER BY 1")
         return tuple(row["account_id"] for row in rows)
 
+    def embedded_accounts(self) -> tuple[str, ...]:
+        """Return the ids of the embedded broker's accounts, in order."""
+        return tuple(row["account_id"] for row in self._rows("SELECT account_id FROM paper_accounts ORDER BY 1"))
+
     def history(self, account_id: str) -> AccountHistory:
         """Return one account's history. Raises `UnknownIdError` if the record has no such account."""
         if account_id not in (known := self.accounts()):
