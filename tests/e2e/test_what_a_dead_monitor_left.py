@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from conftest import SOAK
 from trading_builders import LATER, QuotedMarket, a_spread, a_ticket, record_candidates
 
 from mahler_agents.clock import Ids, SimulatedClock
@@ -77,6 +78,8 @@ STEPS = [
     *[("settlements", Step(Ledger, "book_settlement", call)) for call in (1, 2)],
     ("settlements", Step(PaperBooks, "settle", 1)),
 ]
+KILLS = [(job, step, after) for job, step in STEPS for after in (False, True)]
+"""All of them take two minutes: make soak; every seventh, which is of every job and both sides, make test."""
 
 
 def prepared(database: Path, job: Job) -> QuotedMarket:
@@ -143,10 +146,9 @@ def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize(("job", "step"), STEPS)
+@pytest.mark.parametrize(("job", "step", "after"), KILLS if SOAK else KILLS[::7])
 def test_after_a_kill_the_next_passes_end_as_if_there_had_been_none(
-    tmp_path: Path, job: str, step: Step, *, after: bool
+    tmp_path: Path, job: str, step: Step, after: bool
 ) -> None:
     database, todo = tmp_path / "desk.db", JOBS[job]
     market = prepared(database, todo)
