@@ -148,7 +148,7 @@ def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize(("job", "step", "after"), KILLS if SOAK else KILLS[::7])
 def test_after_a_kill_the_next_passes_end_as_if_there_had_been_none(
-    tmp_path: Path, job: str, step: Step, after: bool
+    tmp_path: Path, job: str, step: Step, *, after: bool
 ) -> None:
     database, todo = tmp_path / "desk.db", JOBS[job]
     market = prepared(database, todo)
