@@ -133,6 +133,21 @@ STEPS = {
 
 
 @pytest.mark.parametrize("greek", STEPS)
+def test_each_net_greek_of_a_spread_is_the_slope_of_what_it_says_of_the_spread(greek):
+    column, step, of, unit = STEPS[greek]
+    short = [one for one in GRID if one["years"] > 5 / 365 and 0.9 < one["strike"] / one["spot"] < 1.1]
+    outward = [one | {"strike": one["strike"] - (5 if one["is_put"] else -5)} for one in short]
+
+    def net(name, shift=0.0):
+        legs = [arguments(side) for side in (outward, short)]
+        long_leg, short_leg = (pricing.value(**leg | {column: leg[column] + shift}) for leg in legs)
+        return getattr(long_leg, name) - getattr(short_leg, name)
+
+    slope = (net(of, step) - net(of, -step)) / (2 * step) * unit
+    assert net(greek) == pytest.approx(slope, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("greek", STEPS)
 def test_each_greek_is_the_slope_of_what_it_says(greek):
     column, step, of, unit = STEPS[greek]
     contracts = arguments([contract for contract in GRID if contract["years"] > 5 / 365])

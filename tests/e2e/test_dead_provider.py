@@ -24,6 +24,8 @@ from mahler_agents.testing.scripted import Script
 LIMITS = CallLimits(attempt_seconds=0.3, max_attempts=2, backoff_seconds=0.02, max_retry_after_seconds=0.1)
 DEADLINE = 10.0
 """Seconds from the snapshot to the orders: far less than the attempts of all analysts would take one after another."""
+PATIENT = replace(LIMITS, attempt_seconds=DEADLINE)
+"""Where no reply is late: only a limit that a busy machine cannot reach leaves the failures to the script."""
 
 CANARY = "sk-canary-4711-never-anywhere"
 
@@ -49,13 +51,13 @@ def scan_over_http(
     return asyncio.run(run())
 
 
-def served(database: Path, script: Script, *, deadline: float = DEADLINE, key: str | None = None) -> ScanResult:
+def served(database: Path, script: Script, *, limits: CallLimits = LIMITS, key: str | None = None) -> ScanResult:
     """Run one scan against a fault server, within the deadline."""
 
     async def run() -> ScanResult:
         async with FaultServer(script) as server:
             environ = server.environ | ({"OPENAI_API_KEY": key} if key else {})
-            result, seconds = await asyncio.to_thread(scan_over_http, database, environ, deadline=deadline)
+            result, seconds = await asyncio.to_thread(scan_over_http, database, environ, limits=limits)
             # The scan's own work, on a slow machine, may take as long again as the wait for the advisors.
             assert seconds < 2 * DEADLINE
             return result
@@ -97,9 +99,7 @@ def test_with_the_provider_dead_the_orders_are_those_of_the_rules(tmp_path: Path
             return server.environ
 
     database = tmp_path / "desk.db"
-    # A dead port refuses at once: a limit that a busy machine could reach first would be another failure.
-    limits = replace(LIMITS, attempt_seconds=DEADLINE)
-    result, seconds = scan_over_http(database, asyncio.run(gone()), limits=limits)
+    result, seconds = scan_over_http(database, asyncio.run(gone()), limits=PATIENT)
     assert seconds < DEADLINE
     assert trade(database) == by_rules[DEADLINE]
     kinds = {failed.kind.value for review in result.reviews for failed in review.failures}
@@ -124,7 +124,7 @@ def test_a_provider_slower_than_the_deadline_is_not_waited_for(tmp_path: Path, b
 
 def test_one_failing_analyst_is_named_and_the_others_are_heard(tmp_path: Path, by_rules: dict[float, bytes]) -> None:
     database = tmp_path / "desk.db"
-    result = served(database, parse_script(["greeks=truncated", "technical=server_error,ok"]))
+    result = served(database, parse_script(["greeks=truncated", "technical=server_error,ok"]), limits=PATIENT)
     assert trade(database) == by_rules[DEADLINE]
     for review in result.reviews:
         assert [(failed.role, failed.kind.value) for failed in review.failures] == [("greeks", "truncated")]
@@ -143,7 +143,7 @@ def test_the_api_key_is_nowhere_even_if_the_provider_repeats_every_header(
     monkeypatch.setattr("mahler_agents.testing.fault_server.KEY", CANARY)
     caplog.set_level(logging.DEBUG)
     database = tmp_path / "desk.db"
-    result = served(database, FAULTS[fault], key=CANARY)
+    result = served(database, FAULTS[fault], limits=PATIENT, key=CANARY)
     assert CANARY not in repr(result)
     assert CANARY not in result.model_dump_json()
     assert CANARY not in caplog.text
