@@ -50,21 +50,14 @@ class ShadowBook(DurableBook):
     """The shadows of one account; methods block for the length of a commit, and raise `RecordError`."""
 
     def enter(
-        self,
-        candidate_id: str,
-        spread: Spread,
-        quote: SpreadQuote,
-        *,
-        concession: float,
-        at: dt.datetime,
-        exit_params: ExitParams,
+        self, candidate_id: str, spread: Spread, *, entry_credit: float, at: dt.datetime, exit_params: ExitParams
     ) -> None:
-        """Begin to follow a candidate at the quotes of the decision time, under the policy that its trade has."""
+        """Begin to follow a candidate at a credit of the decision time, under the policy that its trade has."""
         row: dict[str, object] = {
             "candidate_id": candidate_id,
             "account_id": self.account_id,
             **spread_row(spread),
-            "entry_credit": round_down_to_cent(quote.credit_at(concession)),
+            "entry_credit": entry_credit,
             "entered_at": utc_text(at),
             "exit_params": exit_params.model_dump_json(),
         }
@@ -91,6 +84,15 @@ class ShadowBook(DurableBook):
                     f" WHERE candidate_id = ? AND {kind}_at IS NULL",
                     (one.rule.value, utc_text(one.at), one.debit, one.pnl_dollars, one.candidate_id),
                 )
+
+
+def shadow_credit(quote: SpreadQuote, *, width: float, concession: float) -> float | None:
+    """Return what an entry that concedes in full would sell the spread for, dollars per share in whole cents.
+
+    None where that is no credit spread: nothing, or the whole width, would be received.
+    """
+    credit = round_down_to_cent(quote.credit_at(concession))
+    return credit if 0 < credit < width else None
 
 
 def shadow_exits(

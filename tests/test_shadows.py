@@ -6,7 +6,7 @@ import pytest
 
 from mahler_agents.execution import Expiry, Settlement
 from mahler_agents.exits import ExitParams, ExitRule
-from mahler_agents.shadows import Shadow, shadow_at_expiry, shadow_exits
+from mahler_agents.shadows import Shadow, shadow_at_expiry, shadow_credit, shadow_exits
 from mahler_agents.types import Quote, Spread, SpreadQuote, SpreadType
 
 HOUSE = ExitParams()
@@ -39,6 +39,22 @@ def quote(mid: float, half: float = 0.02) -> SpreadQuote:
         short=Quote(bid=mid + 0.20 - half, ask=mid + 0.20 + half, at=AT),
         long=Quote(bid=0.20 - half, ask=0.20 + half, at=AT),
     )
+
+
+@pytest.mark.parametrize(
+    ("mid", "half", "credit"),
+    [
+        (0.50, 0.02, 0.47),  # 0.50 - 0.66 x 0.04, rounded down
+        (0.02, 0.02, None),
+        (0.02, 0.05, None),
+        (5.03, 0.02, None),
+        (4.99, 0.02, 4.96),
+    ],
+)
+def test_a_shadow_is_entered_at_two_thirds_to_the_natural_side_if_that_is_a_credit_spread(
+    mid: float, half: float, credit: float | None
+) -> None:
+    assert shadow_credit(quote(mid, half), width=5.0, concession=0.66) == credit
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from mahler_agents.progress import Stage
 from mahler_agents.review import Decision, ReviewContext, ReviewState
 from mahler_agents.risk import Sizing, size, trade_delta
 from mahler_agents.screen import Candidate
+from mahler_agents.shadows import shadow_credit
 from mahler_agents.types import Reason, Spread, SpreadQuote
 
 
@@ -117,19 +118,26 @@ async def _follow(state: ReviewState, context: ReviewContext) -> None:
     spread, execution = state["candidate"].spread, state.get("execution")
     quote = execution.quote if execution is not None else await _decision_quote(spread, context)
     if quote is None:
-        message = f"{spread.label}: a leg had no quote at the decision time; not followed as a shadow"
-        context.recording.event("no_shadow", message, candidate_id=context.candidate_id, level="warning")
+        _not_followed(context, f"{spread.label}: a leg had no quote at the decision time")
+        return
+    credit = shadow_credit(quote, width=spread.width, concession=context.config.entry_concession)
+    if credit is None:
+        _not_followed(context, f"{spread.label}: at the decision time an entry would have been no credit spread")
         return
     await context.recording.flush()  # the shadow refers to the candidate's row
     await asyncio.to_thread(
         context.shadows.enter,
         context.candidate_id,
         spread,
-        quote,
-        concession=context.config.entry_concession,
+        entry_credit=credit,
         at=context.decision_at,
         exit_params=context.terms.exits,
     )
+
+
+def _not_followed(context: ReviewContext, why: str) -> None:
+    message = f"{why}; not followed as a shadow"
+    context.recording.event("no_shadow", message, candidate_id=context.candidate_id, level="warning")
 
 
 async def _decision_quote(spread: Spread, context: ReviewContext) -> SpreadQuote | None:
