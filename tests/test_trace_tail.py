@@ -68,10 +68,12 @@ def test_a_run_is_followed_as_it_is_written(tmp_path: Path) -> None:
             return [(one.kind, one.rank) for one in look(path, mark)]
 
         now = "2026-03-17T14:00:00.000Z"
-        run = "INSERT INTO runs SELECT 'r', 'scan', 's', 'running', ?, ?, ?, NULL, 'paper', 'sample', 't', 1, 'paper'"
-        columns = len(connection.execute("SELECT * FROM runs").description)
-        rest = ", 'a', 'm', 0, NULL, 'v', '{}'" + ", NULL" * (columns - 19)
-        assert write(run + rest, now, now, now) == [("run_started", None)]
+        run = (
+            "INSERT INTO runs (id, kind, slot, status, as_of, decision_at, started_at, environment, market, source,"
+            " synthetic, broker, account_id, model, toy_model, version, config)"
+            " VALUES ('r', 'scan', 's', 'running', ?, ?, ?, 'paper', 'sample', 't', 1, 'paper', 'a', 'm', 0, 'v', '{}')"
+        )
+        assert write(run, now, now, now) == [("run_started", None)]
         candidate = (
             "INSERT INTO candidates (id, run_id, rank, underlying, spread_type, expiration, short_strike, long_strike,"
             " dte, credit, score, reviewed, facts) VALUES ('r.1', 'r', 1, 'SPY', 'bull_put', '2026-04-17', 1, 2, 3, 4,"
