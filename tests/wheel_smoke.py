@@ -80,7 +80,7 @@ def _scan(work: Path, environment: Path) -> None:
 
 def _filled(document: dict[str, Any]) -> set[tuple[str, str, str]]:
     """Return underlying, spread type and expiration of what a scan opened."""
-    filled = [review for review in document["reviews"] if review["execution"] and review["execution"]["fill"]]
+    filled = [review for review in document["reviews"] if review["decision"]["decision"] == "traded"]
     spreads = [review["candidate"]["spread"] for review in filled]
     return {(spread["underlying"], spread["spread_type"], spread["expiration"]) for spread in spreads}
 
