@@ -4,7 +4,7 @@ import os
 import platform
 from dataclasses import dataclass
 
-from bench import llm_call, many_calls, pricing, review_graph, screen_chain, simulation, start_up
+from bench import llm_call, many_calls, pricing, replays, review_graph, screen_chain, simulation, start_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,12 @@ def main() -> None:
         Target(figure="to_structured", at_most=1, unit="times"),
     )
     _show("(g) simulated sessions through the real graphs, a pass every 5 minutes, LLM off", simulation.run())
+
+    _show(
+        "(h) one review of a scan with instant models, recorded, and its exact replay: loaded, served, compared",
+        replays.run(),
+        Target(figure="replayed_to_scanned", at_most=1.25, unit="times (80 % of the rate)"),
+    )
 
 
 if __name__ == "__main__":

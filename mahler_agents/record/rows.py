@@ -15,6 +15,8 @@ class RunSummary:
     """One run as a list shows it."""
 
     id: str
+    kind: str
+    """`scan` or `replay`."""
     as_of: str
     started_at: str
     market: str

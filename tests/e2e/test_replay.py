@@ -377,6 +377,16 @@ class TestOnTheCommandLine:
         assert "was: failed (schema_violation)" in told
         assert "is:  favourable, confidence 80 %" in told
 
+    def test_traces_tell_a_replay_from_a_scan(self, served_once: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        asyncio.run(replay(database=served_once, model=ScriptedModel.always().endpoint, environ={}))
+        assert main(["trace", "list", "--db", str(served_once)]) == 0
+        listed = capsys.readouterr().out.splitlines()
+        assert [", replay" in line for line in listed[2:4]] == [True, False]
+        assert main(["trace", "show", "latest", "--db", str(served_once)]) == 0
+        shown = capsys.readouterr().out
+        assert shown.count(": asked again") == 2
+        assert "unfinished" not in shown
+
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [

@@ -107,7 +107,7 @@ def _columns(runs: Sequence[RunSummary]) -> list[Column]:
         Column(heading="market", cells=[plain(run.market) + "*" * run.synthetic for run in runs], droppable=3),
         Column(heading="model", cells=[shortened(run.model, _MODEL_WIDTH) for run in runs], droppable=2),
         Column(heading="underlyings", cells=[shortened(" ".join(run.underlyings), 24) for run in runs], droppable=6),
-        Column(heading="status", cells=[plain(run.status) for run in runs]),
+        Column(heading="status", cells=[plain(run.status) + ", replay" * (run.kind == "replay") for run in runs]),
         numbers("reviewed", [run.candidates for run in runs], droppable=4),
         numbers("traded", [run.traded for run in runs]),
         numbers("calls", [run.llm_calls for run in runs], droppable=5),

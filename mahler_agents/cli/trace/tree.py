@@ -34,8 +34,9 @@ def run_tree(trace: RunTrace) -> Tree:
     for line in _run_lines(trace):
         tree.add(line)
     reviewed = [candidate for candidate in trace.candidates if candidate.reviewed]
+    open_end = "asked again" if trace.run.kind == "replay" else "unfinished"
     for candidate in reviewed:
-        _add_candidate(tree, candidate)
+        _add_candidate(tree, candidate, open_end=open_end)
     if ranked_out := len(trace.candidates) - len(reviewed):
         tree.add(Text(f"{count(ranked_out, 'candidate')} more passed the screen: ranked_out", style="dim"))
     if untold := _untold(trace):
@@ -100,8 +101,9 @@ def _screen(screen: Mapping[str, Any]) -> str:
     return f"{found}; rejected: {rejected}" if rejected else found
 
 
-def _add_candidate(tree: Tree, candidate: CandidateTrace) -> None:
-    ended = f"{candidate.decision} ({candidate.reason})" if candidate.decision else "unfinished"
+def _add_candidate(tree: Tree, candidate: CandidateTrace, *, open_end: str) -> None:
+    """Add a candidate; `open_end` is what to say of one on which nothing was decided."""
+    ended = f"{candidate.decision} ({candidate.reason})" if candidate.decision else open_end
     facts = f"credit {per_share(candidate.credit)}, {candidate.dte} DTE, score {candidate.score:.2f}"
     branch = tree.add(Text.assemble((f"{candidate.rank}  {candidate.label}", "bold"), f"  {facts}: ", ended))
     said = _said(candidate)
