@@ -1,6 +1,7 @@
 """Shared by all tests: how many examples a property takes, and no way out of this machine."""
 
 import os
+import signal
 import socket
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from mahler_agents.errors import ConfigError
+
+# A job in a shell's background is started with SIGINT ignored, and so would be every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SOAK = bool(os.environ.get("MAHLER_SOAK"))
 

@@ -5,6 +5,7 @@ python -m mahler_agents.testing.fault_server --script 'greeks=timeout' --script 
 
 import asyncio
 import contextlib
+import signal
 import socket
 import struct
 from collections import Counter
@@ -172,7 +173,7 @@ def _phrase(status: int) -> str:
     "--model", "models", multiple=True, metavar="NAME", help="A model that exists; by default every one does."
 )
 def main(*, port: int, parts: tuple[str, ...], models: tuple[str, ...]) -> None:
-    """Serve chat completions that fail as told, until Ctrl-C; then say who asked how often.
+    """Serve chat completions that fail as told, until Ctrl-C or `kill`; then say who asked how often.
 
     A question's first attempt meets the first fault, the next one the second; the last one stays.
     """
@@ -181,13 +182,18 @@ def main(*, port: int, parts: tuple[str, ...], models: tuple[str, ...]) -> None:
     except InputError as error:
         raise click.UsageError(str(error)) from error
     server = FaultServer(script, port=port, models=models or None)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_serve_users(server))
     asked = Counter(request.role for request in server.requests)
     click.echo(f"requests: {server.received}" + "".join(f"; {role}: {number}" for role, number in asked.items()))
 
 
 async def _serve_users(server: FaultServer) -> None:
+    serving = asyncio.current_task()
+    assert serving is not None  # noqa: S101 - this is a coroutine
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Asked for, since a server that a script starts in the background inherits that SIGINT is ignored.
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     async with server:
         for name, value in server.environ.items():
             click.echo(f"export {name}={value}")

@@ -128,7 +128,8 @@ def test_the_page_names_every_fault_and_its_example_runs(
     assert told[1] == "greeks truncated the reply was cut at 40 tokens"
 
 
-def test_a_user_starts_it_points_a_desk_at_it_and_is_told_who_asked() -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_user_starts_it_points_a_desk_at_it_and_is_told_who_asked(end: signal.Signals) -> None:
     command = [sys.executable, "-m", "mahler_agents.testing.fault_server", "--script", "greeks=prose"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -140,7 +141,7 @@ def test_a_user_starts_it_points_a_desk_at_it_and_is_told_who_asked() -> None:
             content = httpx2.post(url, json=BODY, headers=headers).json()["choices"][0]["message"]["content"]
             assert content == "I would take this trade."
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(end)
         told = process.stdout.read()
     assert process.returncode == 0
     assert told.splitlines()[-1] == "requests: 1; greeks: 1"
