@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mahler_agents.cli.options import as_json_option, market_database_option, seed_option
 from mahler_agents.cli.risk_lines import breaker_lines
 from mahler_agents.cli.scan import AsOf, instant_of
 from mahler_agents.cli.text import cents, count, instant, per_share, plain, words
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--market", default="sample", show_default=True, metavar="sample|csv:PATH", help="Where quotes are from.")
-@click.option("--seed", type=int, help="Of the sample market: another seed is another world.")
+@seed_option
 @click.option(
     "--as-of",
     type=AsOf(),
@@ -29,13 +30,8 @@ if TYPE_CHECKING:
     metavar="DATE|TIME",
     help="When; a date is 10:00 New York, or the close in a csv file.",
 )
-@click.option(
-    "--db",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The record; else MAHLER_DB, else mahler-MARKET-BROKER.db.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@market_database_option
+@as_json_option
 def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, as_json: bool) -> int:
     """Mark open positions, settle what expired, and close what a rule says to close.
 

@@ -11,6 +11,15 @@ database_option = click.option(
     help="The record; else MAHLER_DB, else the newest mahler-*.db here.",
 )
 
+market_database_option = click.option(
+    "--db",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The record; else MAHLER_DB, else mahler-MARKET-BROKER.db.",
+)
+
+seed_option = click.option("--seed", type=int, help="Of the sample market: another seed is another world.")
+
 exits_option = click.option(
     "--exits",
     envvar="MAHLER_EXITS",

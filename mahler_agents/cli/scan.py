@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.advisors import Advisors, advisors_options
-from mahler_agents.cli.options import exits_option
+from mahler_agents.cli.options import as_json_option, exits_option, market_database_option, seed_option
 from mahler_agents.cli.program import replay_command, show_command
 from mahler_agents.cli.text import plain
 from mahler_agents.clock import NEW_YORK
@@ -54,20 +54,15 @@ class AsOf(click.ParamType[dt.date]):
 )
 @advisors_options
 @exits_option
-@click.option("--seed", type=int, help="Of the sample market: another seed is another world.")
+@seed_option
 @click.option(
     "--as-of",
     type=AsOf(),
     metavar="DATE|TIME",
     help="When; a date is 10:00 New York, or the close in a csv file. By default the market's own date.",
 )
-@click.option(
-    "--db",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The record; else MAHLER_DB, else mahler-MARKET-BROKER.db.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@market_database_option
+@as_json_option
 def scan(
     *,
     market: str,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.advisors import Advisors, advisors_options
-from mahler_agents.cli.options import exits_option
+from mahler_agents.cli.options import as_json_option, exits_option, seed_option
 from mahler_agents.cli.text import cents, count, counts, instant, listed, percent, plain, words
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _NAMED = 3
 @click.option("--market", default="sample", show_default=True, metavar="sample|csv:PATH", help="Where quotes are from.")
 @click.option("--from", "first", required=True, type=_DATE, metavar="DATE", help="First day.")
 @click.option("--to", "last", required=True, type=_DATE, metavar="DATE", help="Last day, included.")
-@click.option("--seed", type=int, help="Of the sample market: another seed is another world.")
+@seed_option
 @click.option(
     "--model",
     default="none",
@@ -43,7 +43,7 @@ _NAMED = 3
     type=click.Path(path_type=Path),
     help="The record, without any of these days; else MAHLER_DB, else mahler-simulated-MARKET-paper.db.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@as_json_option
 def simulate(
     *,
     market: str,
