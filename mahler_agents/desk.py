@@ -17,7 +17,7 @@ from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.analysts.base import Brief, StrictReply
 from mahler_agents.analysts.debate import ArgumentReply, DebateBrief, Side
-from mahler_agents.clock import NEW_YORK, Clock, Ids, SystemClock, utc_text
+from mahler_agents.clock import NEW_YORK, Clock, Ids, utc_text
 from mahler_agents.config import DeskConfig, environment_from
 from mahler_agents.errors import ConfigError, InputError
 from mahler_agents.execution import Ledger, PaperBroker, reconcile, wait_for
@@ -42,6 +42,7 @@ from mahler_agents.record.presence import at_work
 from mahler_agents.recording import BookRecording, Recording
 from mahler_agents.redaction import Redactor
 from mahler_agents.regime import RegimeParams
+from mahler_agents.remote_clock import clock_from
 from mahler_agents.risk import BreakerBook, RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult, refuse_to_go_back
 from mahler_agents.screen import ScreenParams
@@ -109,7 +110,7 @@ class Desk:
         self.prompts = loaded if self.model.kind != "none" else {}
         self._models.check(self._roles())
         self._telemetry = telemetry
-        self._clock = clock or SystemClock()
+        self._clock = clock or clock_from(environ)
         self._ids = ids or Ids()
         self._environ = environ
         self._graph = review.build(self.analysts, self.config.debate_rounds)

@@ -1,0 +1,33 @@
+"""The fake Alpaca's settings: how its account, its feed and its network behave."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from mahler_agents.market.sample import DEFAULT_AS_OF, DEFAULT_SEED
+from mahler_agents.types import Frozen
+
+
+class Settings(Frozen):
+    """What a fake is made with."""
+
+    seed: Annotated[int, Field(ge=0)] = DEFAULT_SEED
+    """Of the sample market, and of all that chance decides."""
+    start: AwareDatetime = DEFAULT_AS_OF
+    """The first instant of its clock."""
+    cash: Annotated[float, Field(ge=0)] = 100_000.0
+    """Of the account at the start, dollars in whole cents."""
+    options_level: Annotated[int, Field(ge=0, le=3)] = 3
+    """The options trading level that the account has: spreads need 3."""
+    latency_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Real seconds before an answer is sent."""
+    partial_fills: bool = False
+    """True if an order may fill in parts."""
+    commission: Annotated[float, Field(ge=0)] = 0.0
+    """Per contract of each leg, dollars in whole cents."""
+    null_greeks: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The share of contracts whose snapshot has greeks and implied volatility that are null."""
+    requests_per_minute: Annotated[int, Field(gt=0)] | None = None
+    """More in one minute of the fake's clock are answered with 429; None: no limit."""
+    flow: bool = False
+    """True if the clock also runs by itself, at real speed."""
