@@ -144,7 +144,7 @@ class Connection(BaseHTTPRequestHandler):
         self._hang_up(reset=False)
 
     def _hang_up(self, *, reset: bool) -> None:
-        """Answer nothing: reset the connection as a crashed peer does, or wait until the client or the server ends it."""
+        """Answer nothing: reset the connection as a crashed peer does, or wait until one of both ends it."""
         self.close_connection = True
         if reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
