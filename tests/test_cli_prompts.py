@@ -25,7 +25,7 @@ def test_numbers_that_no_brief_holds_are_counted_by_prompt_version(
     assert {(row["replies"], row["numbers"], row["ungrounded"]) for row in rows.values()} == {(reviews,) * 3}
     assert main(["prompts", "--db", "desk.db"]) == 0
     _, heading, *lines = capsys.readouterr().out.splitlines()
-    assert heading.split()[:4] == ["role", "version", "model", "replies"]
+    assert heading.split()[:6] == ["role", "version", "model", "heard", "in", "replies"]
     assert len(lines) == len(rows) + 1
     [greeks] = [line for line in lines if line.startswith("greeks")]
     assert rows["greeks"]["prompt_hash"][:8] in greeks

@@ -35,14 +35,24 @@ def rows(path: Path, sql: str) -> list[Mapping[str, Any]]:
         return [dict(row) for row in connection.execute(sql)]
 
 
+def applied(path: Path) -> list[str]:
+    return [row["name"] for row in rows(path, "SELECT name FROM _sqlite_migrations ORDER BY rowid")]
+
+
 def schema(path: Path) -> dict[str, set[str]]:
     """Return every table's and view's columns; their order is that of the migrations as they came."""
     names = [row["name"] for row in rows(path, "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
     return {name: {row["name"] for row in rows(path, f"PRAGMA table_info({name})")} for name in names}
 
 
-def test_there_is_a_fixture() -> None:
-    assert "record-m003.db.xz" in {path.name for path in OLDER}
+def test_there_is_a_fixture_of_every_released_schema() -> None:
+    assert {path.name for path in OLDER} >= {"record-m003.db.xz", "record-m013.db.xz"}
+
+
+def test_a_fixture_is_of_the_schema_that_it_is_named_after(older: Path, request: pytest.FixtureRequest) -> None:
+    newest = applied(older)[-1]
+    assert f"record-{newest.partition('_')[0]}" in request.node.name
+    assert [name for name, _ in MIGRATIONS][: len(applied(older))] == applied(older)
 
 
 def test_it_becomes_the_schema_of_a_new_record(older: Path, tmp_path: Path) -> None:
@@ -84,7 +94,7 @@ def test_all_that_was_in_it_is_in_it_still(older: Path) -> None:
 
 def test_its_positions_outcomes_and_traces_are_read(older: Path, capsys: pytest.CaptureFixture[str]) -> None:
     desk = record.open(older)
-    newest, oldest = desk
+    newest, oldest = (run for run in desk if run.kind == "scan")
     trace = desk.trace(oldest.id)
     assert {opinion.analyst for opinion in trace.candidates[0].opinions} == {"greeks", "technical", "volatility"}
     assert [failure.role for failure in trace.candidates[0].failures] == ["sentiment"]
@@ -104,17 +114,28 @@ def test_its_positions_outcomes_and_traces_are_read(older: Path, capsys: pytest.
     assert "SPY 625/630 call spread" in capsys.readouterr().out
 
 
+def test_its_replays_are_told_from_scans_in_every_view(older: Path) -> None:
+    replays = rows(older, "SELECT * FROM _sqlite_migrations WHERE name = 'm013_replays'")
+    open_database(older)
+    for view in ("failed_calls", "cost_by_prompt", "groundedness"):
+        told = {row["retrospective"] for row in rows(older, f"SELECT retrospective FROM {view}")}
+        assert told - {0} == ({1} if replays and view != "failed_calls" else set()), view
+    assert not rows(older, "SELECT * FROM decisions JOIN runs ON runs.id = run_id WHERE retrospective")
+
+
 def test_a_desk_goes_on_with_it(older: Path) -> None:
     instant = max(row["at"] for row in rows(older, "SELECT at FROM equity"))
+    before = len(record.open(older).runs())
     result = scan(older, "none", as_of=dt.datetime.fromisoformat(instant) + dt.timedelta(hours=1))
-    assert len(record.open(older).runs()) == 3
+    assert len(record.open(older).runs()) == before + 1
     assert result.run_id == record.open(older).trace(result.run_id).run.id
 
 
 def test_the_file_as_it_was_is_kept_beside_it(older: Path) -> None:
     tables = {name: rows(older, f"SELECT * FROM {name}") for name in schema(older)}
+    first = next(name for name, _ in MIGRATIONS if name not in applied(older))
     open_database(older)
-    copy = older.with_name("older.before-m004.db")
+    copy = older.with_name(f"older.before-{first.partition('_')[0]}.db")
     assert {name: rows(copy, f"SELECT * FROM {name}") for name in schema(copy)} == tables
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -49,6 +50,7 @@ def test_the_newest_run_is_told_once_and_in_order(database: Path) -> None:
     assert counted["node"] == sum(len(one.spans) for one in trace.candidates)
     assert counted["event"] == len(trace.events)
     assert counted["decision"] == sum(one.reviewed for one in trace.candidates)
+    assert counted["order"] == sum(len(one.orders) for one in trace.candidates) > 0
     assert counted["fill"] == sum(len(order.fills) for one in trace.candidates for order in one.orders)
     assert (told[0].kind, told[-1].kind) == ("run_started", "run_ended")
     times = [one.at for one in told[:-1] if one.at and one.kind != "fill"]
@@ -87,10 +89,42 @@ def test_a_run_is_followed_as_it_is_written(tmp_path: Path) -> None:
         assert write(call, now) == [("call_started", 1)]
         assert write("UPDATE llm_calls SET ended_at = ?, outcome = 'replied'", now) == [("call_ended", 1)]
         assert write("UPDATE llm_calls SET error = 'again'") == []
+        order = (
+            "INSERT INTO orders (client_order_id, account_id, slot, candidate_id, purpose, state, underlying,"
+            " spread_type, expiration, short_strike, long_strike, short_symbol, long_symbol, contracts, limit_credit,"
+            " decided_at)"
+            " VALUES (?, 'a', 's', ?, ?, 'intent', 'SPY', 'bull_put', '2026-04-17', 2, 1, 'S', 'L', 1, 0.2, ?)"
+        )
+        assert write(order, "o", "r.1", "entry", now) == [("order", 1)]
+        assert write("UPDATE orders SET broker_order_id = 'b'") == []
+        for state in ("sent", "accepted", "partial"):
+            assert write("UPDATE orders SET state = ?", state) == [("order", 1)]
+        assert write("INSERT INTO fills VALUES ('o', 1, ?, 1, 0.2, 0)", now) == [("fill", 1)]
+        assert write("UPDATE orders SET state = 'filled'") == [("order", 1)]
+        assert write(order, "x", None, "exit", now) == [("order", None)]
         assert write("UPDATE candidates SET decision = 'skipped', reason = 'low'") == [("decision", 1)]
         assert write("UPDATE runs SET ended_at = ?, status = 'done'", now) == [("run_ended", None)]
         account = "INSERT INTO events (at, level, code, message) VALUES (?, 'warning', 'no_mark', 'x')"
         assert write(account, now) == [("event", None)]
+
+
+def test_an_order_of_an_earlier_run_that_works_still_is_followed(database: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(database, tmp_path))
+    with closing(sqlite3.connect(path)) as connection:
+        [(order, run)] = connection.execute(
+            "SELECT client_order_id, run_id FROM orders JOIN candidates ON candidates.id = candidate_id"
+            " JOIN runs ON runs.id = run_id ORDER BY started_at LIMIT 1"
+        )
+
+        def state(value: str) -> None:
+            with connection:
+                connection.execute("UPDATE orders SET state = ? WHERE client_order_id = ?", (value, order))
+
+        state("accepted")
+        mark = Bookmark()
+        assert run not in {one.run_id for one in look(path, mark)}
+        state("filled")
+        assert [(one.kind, one.run_id, one.facts["state"]) for one in look(path, mark)] == [("order", run, "filled")]
 
 
 def test_following_waits_on_the_clock_between_looks(database: Path) -> None:

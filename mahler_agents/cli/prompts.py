@@ -26,7 +26,8 @@ _VERSION_SHOWN = 8
 def prompts(db: Path | None, *, as_json: bool) -> None:
     """Show, for each prompt version and model, how many numbers in the replies are not in the brief.
 
-    Over all recorded runs. A version is the hash of the prompt's text; docs/prompts.md says what counts as a number.
+    Over all recorded runs, scans and replays apart. A version is the hash of the prompt's text; docs/prompts.md says what
+    counts as a number.
     """
     with Reader(newest_database(db)) as reader:
         counted = reader.groundedness()
@@ -44,6 +45,7 @@ def _columns(counted: Sequence[GroundednessRow]) -> list[Column]:
         Column(heading="role", cells=[plain(words(row.role)) for row in counted]),
         Column(heading="version", cells=[plain(row.prompt_hash[:_VERSION_SHOWN]) for row in counted]),
         Column(heading="model", cells=[plain(row.model) for row in counted], droppable=1),
+        Column(heading="heard in", cells=["replays" if row.retrospective else "scans" for row in counted]),
         Column(heading="replies", cells=[f"{row.replies:,}" for row in counted], right=True),
         Column(heading="numbers", cells=[f"{row.numbers:,}" for row in counted], right=True, droppable=2),
         Column(heading="not in brief", cells=[f"{row.ungrounded:,}" for row in counted], right=True),

@@ -1,4 +1,4 @@
-"""Record: a file that others write to in, what is added to it out, as it happens: runs, calls, nodes, fills, decisions.
+"""Record: a file that others write to in, what is added to it out, as it happens: runs, calls, orders, decisions.
 
 Each look reads the rows that came after the last one, by row number, and asks again about what had not ended by then.
 """
@@ -14,7 +14,7 @@ from mahler_agents.clock import Clock
 from mahler_agents.record.reading import ReadTransaction
 from mahler_agents.wording import spread_label
 
-Kind = Literal["run_started", "call_started", "call_ended", "node", "event", "fill", "decision", "run_ended"]
+Kind = Literal["run_started", "call_started", "call_ended", "node", "event", "order", "fill", "decision", "run_ended"]
 POLL = dt.timedelta(milliseconds=500)
 
 _RUN = "id, id AS run_id, NULL AS candidate_id, market, synthetic, model, status, error"
@@ -27,6 +27,13 @@ _FILL = """
     SELECT fills.rowid AS rowid, at, run_id, candidate_id, purpose, client_order_id, fills.contracts, fills.credit, fees
     FROM fills JOIN orders USING (client_order_id) LEFT JOIN candidates ON candidates.id = orders.candidate_id
 """
+_ORDER_STATE = """
+    SELECT orders.rowid AS rowid, NULL AS at, client_order_id AS id, run_id, candidate_id, purpose, rule, state,
+        orders.reason AS reason, contracts, limit_credit
+    FROM orders LEFT JOIN candidates ON candidates.id = orders.candidate_id
+"""
+_ENDED = ("filled", "canceled", "expired", "rejected")
+"""States in which an order stays."""
 _ADDED: dict[Kind, tuple[str, str]] = {
     "run_started": ("runs", f"SELECT rowid, started_at AS at, {_RUN} FROM runs"),
     "call_started": ("llm_calls", f"SELECT rowid, started_at AS at, {_CALL} FROM llm_calls"),
@@ -35,6 +42,7 @@ _ADDED: dict[Kind, tuple[str, str]] = {
         f"SELECT rowid, {_SPAN_ENDED} AS at, run_id, candidate_id, name, status, milliseconds, detail FROM spans",
     ),
     "event": ("events", "SELECT rowid, at, run_id, candidate_id, level, code, message FROM events"),
+    "order": ("orders", _ORDER_STATE),
     "fill": ("fills", _FILL),
     "decision": (
         "candidates",
@@ -48,6 +56,7 @@ _ORDER: tuple[Kind, ...] = (
     "call_ended",
     "node",
     "event",
+    "order",
     "fill",
     "decision",
     "run_ended",
@@ -60,7 +69,7 @@ class Happening:
 
     kind: Kind
     at: str | None
-    """None: the record keeps no time of it, as of a decision."""
+    """None: the record keeps no time of it, as of a decision or an order's state."""
     run_id: str | None
     """None: it belongs to no run."""
     rank: int | None
@@ -82,6 +91,8 @@ class Bookmark:
     """Ids of candidates."""
     running: set[str] = field(default_factory=set)
     """Ids of runs."""
+    working: dict[str, str] = field(default_factory=dict)
+    """The last known state of each order that has not ended, by id."""
 
 
 class FollowReader(ReadTransaction):
@@ -100,6 +111,7 @@ class FollowReader(ReadTransaction):
                 found.extend((kind, row) for row in self._rows(f"SELECT * FROM ({sql}) WHERE {since}", *wanted))
             mark.rows[table] = last
         found.extend(list(self._ended(mark, found)))
+        found.extend(list(self._moved(mark, found, first=first)))
         happenings = [self._happening(kind, row) for kind, row in found if _told(kind, row)]
         return sorted(happenings, key=_place)
 
@@ -120,6 +132,21 @@ class FollowReader(ReadTransaction):
             for row in self._named(sql, begun):
                 begun.discard(row["id"])
                 yield kind, row
+
+    def _moved(
+        self, mark: Bookmark, added: list[tuple[Kind, sqlite3.Row]], *, first: bool
+    ) -> Iterator[tuple[Kind, sqlite3.Row]]:
+        """Yield the orders whose state is not the last known one, and keep those that have not ended."""
+        if first:  # an order of an earlier run may be at the broker still
+            left = self._rows(f"SELECT client_order_id AS id, state FROM orders WHERE state NOT IN {_ENDED}")
+            mark.working = {row["id"]: row["state"] for row in left}
+        mark.working |= {row["id"]: row["state"] for kind, row in added if kind == "order"}
+        for row in self._named(f"SELECT * FROM ({_ORDER_STATE}) WHERE TRUE", mark.working):
+            if row["state"] != mark.working[row["id"]]:
+                yield "order", row
+            mark.working[row["id"]] = row["state"]
+            if row["state"] in _ENDED:
+                del mark.working[row["id"]]
 
     def _named(self, sql: str, ids: Collection[str]) -> list[sqlite3.Row]:
         return [row for one in sorted(ids) for row in self._rows(f"{sql} AND id = ?", one)]

@@ -36,6 +36,9 @@ class Reader(RunsReader, TraceReader):
         )
 
     def groundedness(self) -> tuple[GroundednessRow, ...]:
-        """Return, for each version of each role's prompt and each model, how many numbers were not in the brief."""
-        rows = self._rows("SELECT * FROM groundedness ORDER BY role, prompt_hash, model")
+        """Return, for each version of each role's prompt and each model, how many numbers were not in the brief.
+
+        What replays brought stands in rows of its own.
+        """
+        rows = self._rows("SELECT * FROM groundedness ORDER BY role, prompt_hash, model, retrospective")
         return tuple(read_row(GroundednessRow, row) for row in rows)

@@ -123,6 +123,8 @@ class GroundednessRow:
     role: str
     prompt_hash: str
     model: str
+    retrospective: bool
+    """Of replays."""
     replies: int
     ungrounded_replies: int
     """Replies with at least one number that is not in the brief."""

@@ -82,6 +82,7 @@ def test_made_up_numbers_are_counted_by_role_prompt_version_and_model(scanned: t
         role="greeks",
         prompt_hash=version,
         model="scripted-1",
+        retrospective=False,
         replies=2,
         ungrounded_replies=2,
         numbers=6,

@@ -295,9 +295,10 @@ def test_a_record_of_an_older_version_is_reproduced(served_once: Path) -> None:
     assert len(result.answers) == 10
 
 
-def test_a_run_of_the_first_released_schema_is_reproduced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fixture", sorted((ROOT / "tests" / "fixtures").glob("*.db.xz")), ids=lambda path: path.name)
+def test_a_run_of_a_released_schema_is_reproduced(fixture: Path, tmp_path: Path) -> None:
     database = tmp_path / "older.db"
-    database.write_bytes(lzma.decompress((ROOT / "tests" / "fixtures" / "record-m003.db.xz").read_bytes()))
+    database.write_bytes(lzma.decompress(fixture.read_bytes()))
     result = exactly(database, run="20260313-6mwut4")
     assert differing(result) == []
     assert len(result.answers) == 5
@@ -386,6 +387,11 @@ class TestOnTheCommandLine:
         shown = capsys.readouterr().out
         assert shown.count(": asked again") == 2
         assert "unfinished" not in shown
+        page = served_once.with_suffix(".html")
+        assert main(["trace", "export", "latest", "--html", "--out", str(page), "--db", str(served_once)]) == 0
+        exported = page.read_text(encoding="utf-8")
+        assert exported.count(">asked again</span>") == 2
+        assert ">unfinished<" not in exported
 
     @pytest.mark.parametrize(
         ("arguments", "says"),

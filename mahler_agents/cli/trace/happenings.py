@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mahler_agents.cli.text import cents, count, per_share, plain, small_dollars
+from mahler_agents.cli.text import cents, count, per_share, plain, small_dollars, words
 
 if TYPE_CHECKING:
     from mahler_agents.record.following import Happening
@@ -56,6 +56,12 @@ def _event(one: "Happening") -> str:
     return f"{level}{one.facts['code']}: {one.facts['message']}"
 
 
+def _order(one: "Happening") -> str:
+    asked = f"{count(one.facts['contracts'], 'spread')} at {per_share(one.facts['limit_credit'])} or better"
+    why = "".join(f", {words(code)}" for code in (one.facts["rule"], one.facts["reason"]) if code)
+    return f"{one.facts['purpose']} order {one.facts['id']}: {one.facts['state']} ({asked}{why})"
+
+
 def _fill(one: "Happening") -> str:
     sold = f"{count(one.facts['contracts'], 'spread')} at {per_share(one.facts['credit'])}"
     return f"{one.facts['purpose']} filled: {sold}, fees {cents(one.facts['fees'])}"
@@ -72,6 +78,7 @@ _SAID = {
     "call_ended": _call_ended,
     "node": _node,
     "event": _event,
+    "order": _order,
     "fill": _fill,
     "decision": _decision,
 }

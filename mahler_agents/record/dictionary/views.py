@@ -4,6 +4,7 @@ from mahler_agents.record.dictionary.entry import SPREAD, UNDERLYING, Entry
 
 _ROLE = {"role": "the analyst, `fund_manager`, `bull` or `bear`"}
 _PROMPT = {"prompt_hash": "the version of the prompt"}
+_RETROSPECTIVE = {"retrospective": "1 if it is of replays, which were asked after the fact: no evidence of advice"}
 _SUMS = {
     "prompt_tokens": "of it and of all below it",
     "completion_tokens": "of it and of all below it",
@@ -32,6 +33,7 @@ ENTRIES = {
         row="An attempt that gave the role no answer: refused, broken, unusable, or left by a dead process.",
         columns={
             "run_id": "its run",
+            **_RETROSPECTIVE,
             "candidate_id": "its candidate",
             **UNDERLYING,
             **_ROLE,
@@ -50,12 +52,13 @@ ENTRIES = {
         },
     ),
     "cost_by_prompt": Entry(
-        row="What one version of one role's prompt took with one model.",
+        row="What one version of one role's prompt took with one model, in scans or in replays.",
         columns={
             **_ROLE,
             "prompt": "its name",
             **_PROMPT,
             "model": "as asked for",
+            **_RETROSPECTIVE,
             "questions": "how often the role was asked",
             "calls": "HTTP attempts that it took",
             "failures": "questions without an answer",
@@ -93,11 +96,12 @@ ENTRIES = {
         },
     ),
     "groundedness": Entry(
-        row="How well the answers to one version of one role's prompt, by one model, keep to their briefs.",
+        row="How well one model's answers to one version of one role's prompt keep to their briefs, in scans or in replays.",
         columns={
             **_ROLE,
             **_PROMPT,
             "model": "the model that the provider says replied",
+            **_RETROSPECTIVE,
             "replies": "answers",
             "ungrounded_replies": "those with a number that is not in the brief",
             "numbers": "numbers in them",

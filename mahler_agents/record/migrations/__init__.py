@@ -16,6 +16,7 @@ from mahler_agents.record.migrations import (
     m010_trace_indices,
     m012_inspection,
     m013_replays,
+    m018_retrospective_views,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -35,6 +36,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m010_trace_indices,
         m012_inspection,
         m013_replays,
+        m018_retrospective_views,
     )
 )
 """Name and statements of every migration, oldest first."""
