@@ -26,8 +26,8 @@ _VERSION_SHOWN = 8
 def prompts(db: Path | None, *, as_json: bool) -> None:
     """Show, for each prompt version and model, how many numbers in the replies are not in the brief.
 
-    Over all recorded runs, scans and replays apart. A version is the hash of the prompt's text; docs/prompts.md says what
-    counts as a number.
+    Over all recorded runs, scans and replays apart. A version is the hash of the prompt's text; docs/prompts.md says
+    what counts as a number.
     """
     with Reader(newest_database(db)) as reader:
         counted = reader.groundedness()

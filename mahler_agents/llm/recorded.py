@@ -2,8 +2,8 @@
 
 `RecordedModels` asks as a scan's `ModelRouter` does, through the same client, down to the transport. There the record
 answers: bodies, errors, broken connections and time-outs, each attempt in its turn, and without a wait. What a record
-cannot tell of its own calls (the deadline, the budget, an outage of the provider) is served from how the question
-ended. A request that the record does not have is a `MissError`.
+cannot tell of its own calls (the deadline, the budget, an outage of the provider, a defect of ours) is served from how
+the question ended. A request that the record does not have is a `MissError`.
 """
 
 import json
@@ -42,8 +42,8 @@ class MissError(RecordError):
     """A request that the record does not have; the message says whose it is and what differs."""
 
 
-class _LateError(RecordError):
-    """The deadline passed here, as the record says; it ends a question whatever had been heard of it."""
+class _EndedError(RecordError):
+    """The question ended here, as the record says, whatever had been heard of it: by the deadline, or by a defect."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +97,19 @@ class _Asked:
         if self.number <= self.question.last:
             return None
         ended, fault = self.question.failure, self.fault
-        if ended is not None and ended.of_circumstance:
+        if ended is not None and (ended.of_circumstance or ended.kind is FailureKind.INTERNAL):
             if ended.detail.startswith(DEADLINE_PASSED):
-                raise _LateError(ended.detail)
+                raise _EndedError(ended.detail)
             return Fault(kind=ended.kind, detail=ended.detail, unsent=True)
         if fault is not None and fault.kind in RETRYABLE:
             return replace(fault, unsent=True)  # the original asked no more often
         why = f": {fault.detail}" if fault else ""
         raise self.miss(f"it is asked {self.number} times, and the record has {self.question.last or 'no'} calls{why}")
+
+    def broken_by_a_defect(self, attempt: RecordedAttempt) -> bool:
+        """Return whether it was no network that broke this attempt, but our own code of that day."""
+        ended = self.question.failure
+        return ended is not None and ended.kind is FailureKind.INTERNAL and attempt.error == ended.detail
 
     def miss(self, why: str) -> MissError:
         """Return the error of a request that the record does not have."""
@@ -146,8 +151,9 @@ class RecordedModels:
         client = await self._client(role, question)
         try:
             return await client.ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context)
-        except _LateError as late:
-            failed = failure(role, FailureKind.TIMEOUT, str(late))
+        except _EndedError as ended:
+            kind = question.failure.kind if question.failure is not None else FailureKind.INTERNAL
+            failed = failure(role, kind, str(ended))
             return failed.model_copy(update={"brief_hash": context.brief_hash, "prompt_hash": prompt.content_hash})
 
     async def _client(self, role: str, question: RecordedQuestion) -> ChatClient:
@@ -202,6 +208,8 @@ class _RecordedTransport(httpx2.AsyncBaseTransport):
             raise exchange.defect
         if attempt.outcome is None:
             raise asked.miss(f"the process died in attempt {asked.number}, before it ended")
+        if asked.broken_by_a_defect(attempt):
+            raise _EndedError(attempt.error)
         if attempt.outcome == "broken" or attempt.http_status is None:
             raise _broken(attempt.error or "", asked)
         return httpx2.Response(

@@ -31,11 +31,25 @@ class Answer(Frozen):
     """None if an exact replay found no such call."""
     miss: str | None = None
     """Then, what the record has not."""
+    same_version: bool = False
+    """Whether the version of the package that recorded it is this one."""
 
     @property
     def same(self) -> bool:
-        """Whether both say the same to the byte; which numbers stand in a brief is not theirs to say."""
-        return self.was is not None and self.now is not None and _text(self.was, self.was) == _text(self.now, self.was)
+        """Whether both say the same to the byte.
+
+        Which numbers stand in the brief is judged by the version that asks, so it is compared under the same one only.
+        """
+        if self.was is None or self.now is None:
+            return False
+        absent = self._not_recorded(self.was)
+        return _text(self.was, absent) == _text(self.now, absent)
+
+    def _not_recorded(self, was: Outcome) -> set[str]:
+        """Return the fields that the record of that day does not have, or not for this version to compare."""
+        absent = {"brief_hash"} if was.brief_hash is None else set[str]()
+        counted = not isinstance(was, Failure) and was.grounding is not None
+        return absent if counted and self.same_version else absent | {"grounding"}
 
     @property
     def failed(self) -> bool:
@@ -118,7 +132,5 @@ def _range(values: Iterable[float]) -> tuple[float, float, float] | None:
     return (min(known), fmean(known), max(known)) if known else None
 
 
-def _text(outcome: Outcome, recorded: Outcome) -> str:
-    """Return an outcome as text, without what the record of that day does not have."""
-    absent = {"grounding"} | ({"brief_hash"} if recorded.brief_hash is None else set())
+def _text(outcome: Outcome, absent: set[str]) -> str:
     return f"{type(outcome).__name__}{outcome.model_dump_json(exclude=absent)}"

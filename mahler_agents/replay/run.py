@@ -29,6 +29,7 @@ from mahler_agents.replay.models import models_of_replay
 from mahler_agents.replay.original import Original, OriginalCandidate, Outcome, original_of
 from mahler_agents.replay.results import Answer, ReplayResult, spreads
 from mahler_agents.replay.stages import Rehearing
+from mahler_agents.version import __version__
 
 
 async def replay(
@@ -149,7 +150,8 @@ async def _once(
         )
         nodes = plan.nodes[candidate.id]
         found = await (rehearing.onward(nodes) if plan.onward else rehearing.as_it_was(nodes))
-        return [_answer(keeping.run_id, candidate, node, outcome) for node, outcome in found.items()]
+        version = original.run["version"]
+        return [_answer(keeping.run_id, version, candidate, node, outcome) for node, outcome in found.items()]
 
     async with keeping:
         asked = [candidate for candidate in original.candidates if candidate.id in plan.nodes]
@@ -157,7 +159,7 @@ async def _once(
     return tuple(one for answers in heard for one in answers)
 
 
-def _answer(run_id: str, candidate: OriginalCandidate, node: str, now: Outcome | MissError) -> Answer:
+def _answer(run_id: str, version: str, candidate: OriginalCandidate, node: str, now: Outcome | MissError) -> Answer:
     missed = isinstance(now, MissError)
     return Answer(
         run_id=run_id,
@@ -168,6 +170,7 @@ def _answer(run_id: str, candidate: OriginalCandidate, node: str, now: Outcome |
         was=candidate.outcomes.get(node),
         now=None if missed else now,
         miss=str(now) if missed else None,
+        same_version=version == __version__,
     )
 
 

@@ -25,6 +25,7 @@ from mahler_agents.llm.failures import Failure, FailureKind
 from mahler_agents.market.sample import SampleMarket
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.replay import ReplayChoice, ReplayResult, replay, replay_exactly
+from mahler_agents.risk import RiskLimits
 from mahler_agents.testing.fault_server import FaultServer
 from mahler_agents.testing.faults import FAULTS, in_turn, parse_script
 from mahler_agents.testing.scripted import ScriptedModel, ScriptedReply, ScriptedRequest, favourable, http_error
@@ -75,7 +76,19 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await scan_over_http(database, server, seed=201, market=NoNews())
 
     asyncio.run(scans())
+    prompts = shutil.copytree(ROOT / "prompts", database.parent / "prompts")
+    with (prompts / "technical.md").open("a") as technical:  # renders its worked example, and no brief of this year
+        technical.write('\n{{ 1 // ("2025" in spread) }}\n')
+    model = ScriptedModel(a_defect_and_a_bad_request).endpoint
+    nothing = RiskLimits(max_risk_per_trade_pct=0.0001)
+    scan(database, model, prompts=prompts, limits=nothing, seed_of_ids=300, slot="test-300")
     return database
+
+
+def a_defect_and_a_bad_request(request: ScriptedRequest) -> ScriptedReply:
+    if request.role == "volatility":
+        raise RuntimeError("a defect of ours")
+    return http_error(400) if request.role == "greeks" else favourable(request)
 
 
 @pytest.fixture
@@ -93,7 +106,7 @@ def served_once(tmp_path: Path) -> Path:
 def test_every_failure_is_reproduced_to_the_byte_without_a_request(faulty: Path) -> None:
     before = content(faulty)
     kinds = {kind for (kind,) in sql(faulty, "SELECT DISTINCT kind FROM failures")}
-    assert kinds == {kind.value for kind in FailureKind} - {"bad_prompt", "internal", "bad_request"}
+    assert kinds == set(FailureKind)
 
     async def serve(server: FaultServer) -> list[ReplayResult]:
         runs = [run for (run,) in sql(faulty, "SELECT id FROM runs")]
@@ -159,6 +172,13 @@ def test_a_reply_that_was_changed_in_the_record_is_told(served_once: Path) -> No
     differing_nodes = {answer.node for answer in result.answers if not answer.same}
     assert differing_nodes == {"technical"}
     assert not result.succeeded
+
+
+def test_numbers_that_are_counted_otherwise_are_told_under_the_same_version_only(served_once: Path) -> None:
+    sql(served_once, "UPDATE opinions SET numbers = numbers + 1 WHERE analyst = 'technical'")
+    assert {answer.node for answer in exactly(served_once).answers if not answer.same} == {"technical"}
+    sql(served_once, "UPDATE runs SET version = '0.0.1'")
+    assert exactly(served_once).succeeded
 
 
 def test_what_failed_is_asked_again_and_then_the_fund_manager_hears_all(served_once: Path) -> None:

@@ -96,7 +96,7 @@ ENTRIES = {
         },
     ),
     "groundedness": Entry(
-        row="How well one model's answers to one version of one role's prompt keep to their briefs, in scans or in replays.",
+        row="How well one model's answers to one version of a prompt keep to their briefs, in scans or in replays.",
         columns={
             **_ROLE,
             **_PROMPT,
