@@ -138,6 +138,7 @@ class Desk:
             self._endpoints = self._models.open(opening, self.prompts, self._environ)
             check_priced(self._endpoints.values(), self.budget, self._prices)
             open_database(self.database, create=True)
+            redact = self._redactor()
             self._broker = opening.enter_context(
                 PaperBroker(
                     self.database,
@@ -146,9 +147,9 @@ class Desk:
                     commission=self.config.commission_per_contract_and_leg,
                 )
             )
-            self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id))
-            self._breaker = opening.enter_context(BreakerBook(self.database, self._broker.account_id))
-            self._shadows = opening.enter_context(ShadowBook(self.database, self._broker.account_id))
+            self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id, redact=redact))
+            self._breaker = opening.enter_context(BreakerBook(self.database, self._broker.account_id, redact=redact))
+            self._shadows = opening.enter_context(ShadowBook(self.database, self._broker.account_id, redact=redact))
             return opening.pop_all()
 
     async def scan(
@@ -266,8 +267,10 @@ class Desk:
                 )
 
     def _writer(self) -> Writer:
-        keys = [endpoint.api_key for endpoint in self._endpoints.values()]
-        return Writer(self.database, redact=Redactor.of(self._environ, keys=keys))
+        return Writer(self.database, redact=self._redactor())
+
+    def _redactor(self) -> Redactor:
+        return Redactor.of(self._environ, keys=[endpoint.api_key for endpoint in self._endpoints.values()])
 
     def _load_prompts(self, folder: Path | None) -> dict[str, Prompt]:
         """Read and check every role's prompt now, so that a slip in one is the user's to mend before anything runs."""

@@ -48,7 +48,12 @@ def database_errors(path: Path) -> Generator[None]:
 
 
 def connect(
-    path: Path, *, durable: bool = False, read_only: bool = False, busy_seconds: float | None = None
+    path: Path,
+    *,
+    durable: bool = False,
+    read_only: bool = False,
+    busy_seconds: float | None = None,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
 ) -> sqlite3.Connection:
     """Return a connection in autocommit mode with foreign keys on and rows by name.
 
@@ -63,6 +68,7 @@ def connect(
             timeout=BUSY_SECONDS if busy_seconds is None else busy_seconds,
             isolation_level=None,
             check_same_thread=False,
+            factory=factory,
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")

@@ -2,21 +2,26 @@
 
 import sqlite3
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from mahler_agents.record.database import connect, database_errors
+from mahler_agents.redaction import Redactor
 
 
 class DurableConnection:
-    """One connection with synchronous FULL, used by one thread at a time; its errors are `RecordError`."""
+    """One connection with synchronous FULL, used by one thread at a time; its errors are `RecordError`.
 
-    def __init__(self, path: Path) -> None:
+    No key is written: every text goes through `redact`, by default one that knows the keys of the environment. What is
+    looked up goes through it as well, so that a row is found under what was written.
+    """
+
+    def __init__(self, path: Path, *, redact: Redactor | None = None) -> None:
         self.path = path
-        self._connection = connect(path, durable=True)
+        self._connection = connect(path, durable=True, factory=_redacting(redact or Redactor.of()))
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -61,9 +66,9 @@ class DurableBook:
     cannot be read or written.
     """
 
-    def __init__(self, path: Path, account_id: str) -> None:
+    def __init__(self, path: Path, account_id: str, *, redact: Redactor | None = None) -> None:
         self.account_id = account_id
-        self._books = DurableConnection(path)
+        self._books = DurableConnection(path, redact=redact)
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +77,27 @@ class DurableBook:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._books.close()
+
+
+def _redacting(redact: Redactor) -> type[sqlite3.Connection]:
+    """Return a kind of connection whose every text goes through `redact`, whoever writes the statement."""
+
+    def kept(parameters: Any) -> Any:
+        if isinstance(parameters, Mapping):
+            return {name: _text(value) for name, value in parameters.items()}
+        return tuple(map(_text, parameters))
+
+    def _text(value: Any) -> Any:
+        return redact(value) if isinstance(value, str) else value
+
+    class Redacting(sqlite3.Connection):
+        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            return super().execute(sql, kept(parameters))
+
+        def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+            return super().executemany(sql, map(kept, parameters))
+
+    return Redacting
 
 
 def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]) -> None:

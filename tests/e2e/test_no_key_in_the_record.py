@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 from cli_scans import run_scan
-from desks import rows
+from desks import rows, scan
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from trading_builders import DECIDED_AT, a_spread_quote, a_ticket, record_candidates
 
 from mahler_agents.cli import main
 from mahler_agents.errors import RecordError
+from mahler_agents.execution import Fill, Ledger, OrderState, OrderUpdate
 from mahler_agents.record import Writer, open_database
 from mahler_agents.redaction import REDACTED
+from mahler_agents.telemetry import Telemetry
 from mahler_agents.testing.protocol import example_of
 from mahler_agents.testing.scripted import ScriptedModel, ScriptedReply, ScriptedRequest, http_body, http_error, reply
 
@@ -42,6 +48,18 @@ SERVERS: dict[str, Callable[[ScriptedRequest], ScriptedReply]] = {
     "in an opinion": _in_a_reply,
     "in an exception": _raises,
 }
+
+
+SERVER_OF = {"greeks": "in its error", "technical": "in a page", "sentiment": "in an exception"}
+READING = (
+    ["trace", "show", "latest"],
+    ["trace", "show", "latest", "--raw"],
+    ["trace", "show", "latest", "--json"],
+    ["trace", "list", "--json"],
+    ["trace", "tail", "--once", "--json"],
+    ["trace", "diff", "latest", "latest", "--json"],
+    ["replay", "--exact", "--json"],
+)
 
 
 @pytest.fixture(autouse=True)
@@ -75,11 +93,47 @@ def test_a_key_that_comes_back_is_nowhere(
         assert canaries_in(path.read_bytes()) == [], path.name
     assert canaries_in(result.model_dump_json()) == []
     assert canaries_in(caplog.text) == []
-    for arguments in (["trace", "show", "latest"], ["trace", "show", "latest", "--json"], ["trace", "list", "--json"]):
-        assert main([*arguments, "--db", str(database)]) == 0
+    for arguments in READING:
+        assert main([*arguments, "--db", str(database)]) == 0, arguments
         printed = capsys.readouterr()
-        assert canaries_in(printed.out + printed.err) == []
+        assert canaries_in(printed.out + printed.err) == [], arguments
     assert REDACTED in repr(rows(database, "failures")) + repr(rows(database, "opinions"))
+
+
+def test_a_key_is_in_nothing_that_is_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages, backups and OpenTelemetry spans, what models wrote included."""
+    monkeypatch.chdir(tmp_path)
+    kept, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    model = ScriptedModel(lambda request: SERVERS[SERVER_OF.get(request.role, "in an opinion")](request)).endpoint
+    scan(tmp_path / "desk.db", model, telemetry=Telemetry(provider, content=True))
+    assert main(["trace", "export", "latest", "--html", "--out", "run.html", "--db", "desk.db"]) == 0
+    assert main(["db", "backup", "copy.db", "--db", "desk.db"]) == 0
+    for name in ("run.html", "copy.db"):
+        content = (tmp_path / name).read_bytes()
+        assert REDACTED.encode() in content, name
+        assert canaries_in(content) == [], name
+    spans = "".join(span.to_json() for span in kept.get_finished_spans())
+    assert REDACTED in spans
+    assert canaries_in(spans) == []
+
+
+def test_a_key_that_a_broker_repeats_is_not_in_the_books_and_they_can_be_read(tmp_path: Path) -> None:
+    database, account = open_database(tmp_path / "desk.db", create=True), f"account of {ALL}"
+    record_candidates(database, "run.1")
+    ticket = a_ticket(account_id=account, slot=ALL)
+    fill = Fill(client_order_id=ticket.client_order_id, number=1, contracts=4, credit=0.9, fees=1.0, at=DECIDED_AT)
+    said = OrderUpdate(state=OrderState.FILLED, broker_order_id=ALL, fills=(fill,))
+    with Ledger(database, account) as ledger:
+        ledger.reserve(lambda _, __: (None, ticket), slot=ALL)
+        ledger.mark_sent(ticket.client_order_id, a_spread_quote((1.00, 1.10), (0.10, 0.14)))
+        [pending] = ledger.pending()
+        ledger.book(ticket, said)
+        [position] = ledger.open_positions(DECIDED_AT)
+        for path in tmp_path.iterdir():
+            assert canaries_in(path.read_bytes()) == [], path.name
+    assert pending.ticket.client_order_id == position.entry_order_id == ticket.client_order_id
+    assert REDACTED in repr(rows(database, "orders"))
 
 
 def test_a_key_in_a_row_that_cannot_be_written_is_not_in_the_exception(tmp_path: Path) -> None:
