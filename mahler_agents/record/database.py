@@ -1,5 +1,6 @@
 """Record: opening the SQLite file; every connection is made here, so that its pragmas are never forgotten."""
 
+import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -60,7 +61,7 @@ def connect(
     `durable` commits survive a loss of power (synchronous FULL): for the order ledger. `busy_seconds` is how long to
     wait for another process's transaction. Raises `RecordError`.
     """
-    mode = "?mode=ro" if read_only else ""
+    mode = _reading(path) if read_only else ""
     with database_errors(path):
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}{mode}",
@@ -80,10 +81,13 @@ def open_database(path: Path, *, create: bool = False, busy_seconds: float | Non
     """Make sure that `path` is a record of this version's schema, and return it.
 
     An older schema is migrated, in one transaction and after a copy of the file was put beside it; with `create` a
-    missing file is made. Raises `ConfigError` for a missing file or folder, a newer schema and a file that is something
-    else, `RecordError` if it cannot be used: the file is then as it was.
+    missing file is made. One that can only be read is left as it is, and must be of this version already. Raises
+    `ConfigError` for a missing file or folder, a newer schema and a file that is something else, `RecordError` if it
+    cannot be used: the file is then as it was.
     """
     check_place(path, create=create)
+    if not create and not _is_writable(path):
+        return _as_it_is(path)
     with closing(connect(path, busy_seconds=busy_seconds)) as connection, database_errors(path):
         tables, _ = contents(connection)
         applied = applied_migrations(connection, path)
@@ -100,6 +104,34 @@ def open_database(path: Path, *, create: bool = False, busy_seconds: float | Non
             if pending := _pending(applied):
                 connection.execute("PRAGMA journal_mode = WAL")
                 migrate(connection, path, MIGRATIONS, first=pending[0], keep_copy=bool(applied))
+    return path
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
+
+
+def _reading(path: Path) -> str:
+    """Return how SQLite is told to read a file only.
+
+    It wants to make a file beside one in WAL mode even then. Where it cannot, and nothing waits in a -wal file to be
+    read with it, the whole record is in the file itself.
+    """
+    whole = not os.access(path.absolute().parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return "?mode=ro&immutable=1" if whole else "?mode=ro"
+
+
+def _as_it_is(path: Path) -> Path:
+    """Return the path of a record that can only be read, if that needs no migration."""
+    with closing(connect(path, read_only=True)) as connection, database_errors(path):
+        applied = applied_migrations(connection, path)
+    if not applied:
+        raise not_a_record(path)
+    if _pending(applied):
+        raise RecordError(
+            f"{path} is of an older version, which is migrated before it is read, and it or its folder cannot be"
+            " written to: copy it to a folder of yours"
+        )
     return path
 
 

@@ -62,4 +62,4 @@ def _open(path: Path) -> int:
     try:
         return os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise RecordError(f"{path}.lock: {error.strerror}") from error
+        raise RecordError(f"{path}.lock: {error.strerror} (the record's folder must be writable)") from error

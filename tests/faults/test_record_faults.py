@@ -201,32 +201,76 @@ def test_a_migration_or_backup_on_a_full_disk_leaves_the_file_as_it_was(
     assert _files(tmp_path) == files
 
 
-@pytest.mark.parametrize("arguments", [["trace", "list"], ["deposit", "100"], ["db", "check"]], ids=" ".join)
-def test_a_folder_that_cannot_be_written_to_is_one_line(
-    arguments: list[str], recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def closed(recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
+    """Return a record in a folder in which a child of this process may read, and not write."""
     folder = tmp_path / "closed"
     folder.mkdir()
     path = copy_of(recorded, folder)
-    for name in ("-wal", "-shm", ".lock"):
-        Path(f"{path}{name}").unlink(missing_ok=True)
     for place in (folder, *folder.parents):
         if place.owner() == "root" and os.getuid() == 0 and place.is_relative_to(tmp_path.parents[1]):
             place.chmod(0o755)
     folder.chmod(0o555)
     # Imported here, since the child's user may not be let into the folder that the package lies in.
-    main([*arguments, "--db", str(copy_of(recorded, tmp_path))])
+    for arguments in (*READING, ["deposit", "100"]):
+        main([*arguments, "--db", str(copy_of(recorded, tmp_path))])
     capfd.readouterr()
+    return path
 
-    def work() -> None:
-        if os.getuid() == 0:  # the superuser may write anywhere
-            os.setuid(NOBODY)
-        assert main([*arguments, "--db", str(path)]) == 1
 
-    in_a_child(work)
+def as_nobody(arguments: list[str], path: Path) -> None:
+    """Run a verb in a child that is not the superuser, who may write anywhere; exit with its code plus 10."""
+    if os.getuid() == 0:
+        os.setuid(NOBODY)
+    os._exit(10 + main([*arguments, "--db", str(path)]))
+
+
+def code_of(arguments: list[str], path: Path) -> int:
+    child = FORK.Process(target=as_nobody, args=(arguments, path))
+    child.start()
+    child.join()
+    return (child.exitcode or 0) - 10
+
+
+def refused_to_nobody(arguments: list[str], path: Path, capfd: pytest.CaptureFixture[str]) -> str:
+    """Return the one line with which a verb refuses."""
+    assert code_of(arguments, path) == 1
     said = capfd.readouterr().err
-    assert said.count("\n") == 1
+    assert said.count("\n") == 1, said
     assert said.startswith(f"mahler: {path}")
+    return said
+
+
+@pytest.mark.parametrize("arguments", [["deposit", "100"], ["db", "check"]], ids=" ".join)
+def test_what_must_write_says_that_the_folder_cannot_be_written_to(
+    arguments: list[str], closed: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "must be writable" in refused_to_nobody(arguments, closed, capfd)
+
+
+@pytest.mark.parametrize("arguments", READING[:4], ids=" ".join)
+def test_a_record_in_a_folder_that_cannot_be_written_to_is_read(
+    arguments: list[str], closed: Path, recorded: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in closed.parent.iterdir()}
+    assert code_of([*arguments, "--json"], closed) == 0
+    read = capfd.readouterr()
+    assert main([*arguments, "--json", "--db", str(recorded)]) == 0
+    assert read.out == capfd.readouterr().out != ""
+    assert read.err == ""
+    assert {path.name: path.read_bytes() for path in closed.parent.iterdir()} == before
+
+
+def test_what_waits_beside_such_a_record_is_not_left_out(closed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    closed.with_name(f"{closed.name}-wal").write_bytes(b"committed, and not yet in the file")
+    assert "must be writable" in refused_to_nobody(["trace", "list"], closed, capfd)
+
+
+def test_such_a_record_of_an_older_version_says_what_to_do(
+    closed: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, ("m999_later", ("CREATE TABLE later (x)",))))
+    assert "is of an older version" in refused_to_nobody(["trace", "list"], closed, capfd)
 
 
 def _dump(path: Path, *tables: str) -> dict[str, list[tuple[object, ...]]]:
