@@ -23,7 +23,7 @@ _SKEWS = np.array([i.skew for i in INSTRUMENTS])
 _CURVATURES = np.array([i.curvature for i in INSTRUMENTS])
 
 _DAYS_PER_YEAR = 365.0
-_VIX_DAYS, _VIX_3_MONTH_DAYS = 30.0, 93.0
+VIX_DAYS, VIX_3_MONTH_DAYS = 30.0, 93.0
 _VIX_OVER_AT_THE_MONEY = 1.08
 """The index weighs all strikes, so that skew puts it above at-the-money volatility."""
 
@@ -65,19 +65,20 @@ def implied_volatilities(
 
 def thirty_day_volatility(factors: Floats, instrument: int) -> Floats:
     """Return the 30-day at-the-money implied volatility, annualised fraction; the last axis of `factors` is gone."""
-    return at_the_money(factors, instrument, _VIX_DAYS / _DAYS_PER_YEAR)
+    return at_the_money(factors, instrument, VIX_DAYS / _DAYS_PER_YEAR)
 
 
 def vix(factors: Floats) -> float:
     """Return the made-up VIX: SPY's 30-day volatility in points."""
-    return _index_points(factors, _VIX_DAYS)
+    return float(index_points(factors, VIX_DAYS))
 
 
 def vix_3_month(factors: Floats) -> float:
     """Return the 3-month point of the made-up VIX."""
-    return _index_points(factors, _VIX_3_MONTH_DAYS)
+    return float(index_points(factors, VIX_3_MONTH_DAYS))
 
 
-def _index_points(factors: Floats, days: float) -> float:
-    volatility = float(at_the_money(factors, INDEX["SPY"], days / _DAYS_PER_YEAR))
-    return round(100 * _VIX_OVER_AT_THE_MONEY * volatility, 2)
+def index_points(factors: Floats, days: float) -> Floats:
+    """Return SPY's volatility as an index of so many days, in points; the last axis of `factors` is gone."""
+    volatility = at_the_money(factors, INDEX["SPY"], days / _DAYS_PER_YEAR)
+    return np.round(100 * _VIX_OVER_AT_THE_MONEY * volatility, 2)

@@ -7,5 +7,6 @@ with FakeAlpaca(seed=22) as fake:
 from mahler_agents.testing.fake_alpaca.control import FakeControl
 from mahler_agents.testing.fake_alpaca.fake import FakeAlpaca
 from mahler_agents.testing.fake_alpaca.faults import FAULTS
+from mahler_agents.testing.fake_alpaca.settings import MarketDataSettings
 
-__all__ = ["FAULTS", "FakeAlpaca", "FakeControl"]
+__all__ = ["FAULTS", "FakeAlpaca", "FakeControl", "MarketDataSettings"]

@@ -13,7 +13,7 @@ from mahler_agents.testing.fake_alpaca.control import FakeControl
 from mahler_agents.testing.fake_alpaca.control_routes import add_fault
 from mahler_agents.testing.fake_alpaca.faults import Scripted
 from mahler_agents.testing.fake_alpaca.server import HOST, Server
-from mahler_agents.testing.fake_alpaca.settings import Settings
+from mahler_agents.testing.fake_alpaca.settings import MarketDataSettings, Settings
 from mahler_agents.testing.fake_alpaca.world import World
 
 
@@ -37,6 +37,7 @@ class FakeAlpaca:
         null_greeks: float = 0.0,
         requests_per_minute: int | None = None,
         flow: bool = False,
+        market_data: MarketDataSettings | None = None,
     ) -> None:
         """Choose its world (see `Settings`) and its port; 0 is any free one."""
         self.settings = Settings(
@@ -50,6 +51,7 @@ class FakeAlpaca:
             null_greeks=null_greeks,
             requests_per_minute=requests_per_minute,
             flow=flow,
+            market_data=market_data or MarketDataSettings(),
         )
         self._port = port
         self._process = os.getpid()

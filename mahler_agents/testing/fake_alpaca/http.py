@@ -58,6 +58,8 @@ class Route:
     handler: Handler
     control: bool = False
     """True for the fake's own routes: no keys, no limit of requests, no latency and no faults."""
+    keyless: bool = False
+    """True for another vendor's that everyone may ask: no keys, no limit of requests."""
 
     @property
     def name(self) -> str:

@@ -26,9 +26,10 @@ def find_route(routes: Sequence[Route], method: str, path: str) -> Found | None:
 @lru_cache(maxsize=1)
 def all_routes() -> tuple[Route, ...]:
     """Return every route of the fake."""
-    from mahler_agents.testing.fake_alpaca import calendar_routes, control_routes  # which read this table
+    from mahler_agents.testing.fake_alpaca import calendar_routes, control_routes, market_data  # which read this table
 
     return (
         *control_routes.ROUTES,
         *calendar_routes.ROUTES,
+        *market_data.ROUTES,
     )

@@ -95,7 +95,8 @@ class Connection(BaseHTTPRequestHandler):
         with server.world.lock:
             server.world.flow()
             headers = {"X-Request-ID": server.next_request_id(), "X-Synthetic": server.world.market.world}
-            response = None if found and found.route.control else self._refusal(server, headers)
+            is_free = found is not None and (found.route.control or found.route.keyless)
+            response = None if is_free else self._refusal(server, headers)
             if response is None and found is None:
                 response = failure(404, 40410000, "endpoint not found.")
             elif response is None and found is not None:

@@ -8,6 +8,21 @@ from mahler_agents.market.sample import DEFAULT_AS_OF, DEFAULT_SEED
 from mahler_agents.types import Frozen
 
 
+class MarketDataSettings(Frozen):
+    """How the fake's market data are, other than a free account's of five quiet underlyings."""
+
+    real_time_data: bool = False
+    """True if the account has the real-time subscription: OPRA, and the last 15 minutes of SIP and of option bars."""
+    chain_contracts: Annotated[int, Field(gt=0)] | None = None
+    """Every chain shows at least so many contracts, the strikes nearest to the money; None: as many as the market."""
+    page_cap: Annotated[int, Field(gt=0)] | None = None
+    """No page has more items, whatever its request asks for: the vendor promises at most as many."""
+    missing_underlyings: tuple[str, ...] = ()
+    """Of these there are no data at all."""
+    adjusted_underlying: str | None = "SPY"
+    """Its chain also has a few adjusted contracts; None: no chain has."""
+
+
 class Settings(Frozen):
     """What a fake is made with."""
 
@@ -31,3 +46,5 @@ class Settings(Frozen):
     """More in one minute of the fake's clock are answered with 429; None: no limit."""
     flow: bool = False
     """True if the clock also runs by itself, at real speed."""
+    market_data: MarketDataSettings = MarketDataSettings()
+    """What its market data host has."""
