@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from mahler_agents.alpaca import Credentials, alpaca_settings, find_credentials
 from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.analysts.base import Brief, StrictReply
@@ -32,7 +33,7 @@ from mahler_agents.llm.roles import choose_models
 from mahler_agents.llm.router import ModelRouter, check_priced
 from mahler_agents.market import calendar
 from mahler_agents.market.open import open_market
-from mahler_agents.market.snapshot import Market
+from mahler_agents.market.snapshot import Market, PresentMarket
 from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
 from mahler_agents.progress import Watcher, guarded, unwatched
 from mahler_agents.record import Writer, open_database
@@ -50,6 +51,9 @@ from mahler_agents.shadows import ShadowBook
 from mahler_agents.telemetry import Telemetry, telemetry_from
 from mahler_agents.threads import entered_in_thread
 from mahler_agents.types import Environment
+
+if TYPE_CHECKING:
+    from mahler_agents.alpaca.api import AlpacaApi
 
 BROKERS = ("paper",)
 
@@ -82,17 +86,22 @@ class Desk:
     ) -> None:
         """Choose the parts; nothing is opened yet.
 
-        `market` is `sample`, `csv:PATH` or a `Market`; `model` is what `--model` takes, or an endpoint such as that of
-        a `ScriptedModel`, and `model_for` the same for single roles, `analyst` or `fund_manager`; `prompts` is a folder
-        to read prompts from instead of the package's; `seed` is the sample market's; `call_limits` is what one LLM call
-        to a provider may cost in time and requests (the embedded model has its own), and `budget` what all of a scan
-        may take; `telemetry` gets every scan that has ended, and else what OpenTelemetry's own variables name.
-        Raises `InputError` for a choice that does not exist.
+        `market` is `sample`, `csv:PATH`, `alpaca` or a `Market`; `model` is what `--model` takes, or an endpoint such
+        as that of a `ScriptedModel`, and `model_for` the same for single roles, `analyst` or `fund_manager`; `prompts`
+        is a folder to read prompts from instead of the package's; `seed` is the sample market's; `call_limits` is what
+        one LLM call to a provider may cost in time and requests (the embedded model has its own), and `budget` what all
+        of a scan may take; `telemetry` gets every scan that has ended, and else what OpenTelemetry's own variables
+        name. Raises `InputError` for a choice that does not exist, and `ConfigError` without keys for `alpaca`.
         """
         if broker not in BROKERS:
             raise InputError(f"unknown broker `{broker}`; use one of: {', '.join(BROKERS)}")
         self.config = config or DeskConfig(environment=environment_from(environ))
-        self.market = open_market(market, seed=seed) if isinstance(market, str) else market
+        self._clock = clock or clock_from(environ)
+        self._environ = environ
+        self._credentials: Credentials | None = None
+        self._alpaca: AlpacaApi | None = None
+        opened = open_market(market, seed=seed, alpaca=self._alpaca_market) if isinstance(market, str) else market
+        self.market: Market = opened
         self._models = choose_models(model, model_for or {}, environ)
         self.model = self._models.spec
         self.database = database_path(database, self.market.name, broker, environ)
@@ -110,9 +119,7 @@ class Desk:
         self.prompts = loaded if self.model.kind != "none" else {}
         self._models.check(self._roles())
         self._telemetry = telemetry
-        self._clock = clock or clock_from(environ)
         self._ids = ids or Ids()
-        self._environ = environ
         self._graph = review.build(self.analysts, self.config.debate_rounds)
         self._monitor_graph = monitor.build()
         self._stack = AsyncExitStack()
@@ -139,6 +146,8 @@ class Desk:
             check_priced(self._endpoints.values(), self.budget, self._prices)
             open_database(self.database, create=True)
             redact = self._redactor()
+            if self._alpaca is not None:
+                opening.enter_context(self._alpaca).connect()
             self._broker = opening.enter_context(
                 PaperBroker(
                     self.database,
@@ -151,6 +160,21 @@ class Desk:
             self._breaker = opening.enter_context(BreakerBook(self.database, self._broker.account_id, redact=redact))
             self._shadows = opening.enter_context(ShadowBook(self.database, self._broker.account_id, redact=redact))
             return opening.pop_all()
+
+    def _alpaca_market(self) -> Market:
+        from mahler_agents.market.alpaca import AlpacaMarket  # alpaca-py takes half a second
+
+        return AlpacaMarket(self._alpaca_api(), self._clock)
+
+    def _alpaca_api(self) -> "AlpacaApi":
+        """Return the one way to Alpaca, which the market and the broker share: its limits are the account's."""
+        from mahler_agents.alpaca.api import AlpacaApi
+
+        if self._alpaca is None:
+            settings = alpaca_settings(self._environ, self.config.environment)
+            self._credentials = find_credentials(self._environ)
+            self._alpaca = AlpacaApi(settings, self._credentials, self._clock)
+        return self._alpaca
 
     async def scan(
         self,
@@ -224,6 +248,8 @@ class Desk:
         trading failed: after every other position has been looked after.
         """
         instant = at or self._clock.now()
+        if isinstance(self.market, PresentMarket):
+            self.market.check_now(instant)
         calendar.session(instant.astimezone(NEW_YORK).date())  # or it says which days have one: before anything is done
         await refuse_to_go_back(self._ledger, instant)
         async with AsyncExitStack() as stack:
@@ -270,7 +296,10 @@ class Desk:
         return Writer(self.database, redact=self._redactor())
 
     def _redactor(self) -> Redactor:
-        return Redactor.of(self._environ, keys=[endpoint.api_key for endpoint in self._endpoints.values()])
+        # Alpaca's may be from a file or the keyring, which the environment knows nothing of.
+        alpaca = self._credentials.keys if self._credentials is not None else ()
+        models = (endpoint.api_key for endpoint in self._endpoints.values())
+        return Redactor.of(self._environ, keys=[*models, *alpaca])
 
     def _load_prompts(self, folder: Path | None) -> dict[str, Prompt]:
         """Read and check every role's prompt now, so that a slip in one is the user's to mend before anything runs."""

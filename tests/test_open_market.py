@@ -33,9 +33,11 @@ def test_an_unknown_market_is_refused_with_those_that_exist(spec: str) -> None:
         open_market(spec)
 
 
-def test_alpaca_is_named_as_not_available_yet() -> None:
-    with pytest.raises(InputError, match=r"alpaca is not available yet: use one of sample, csv:PATH"):
+def test_alpaca_needs_a_desk_with_keys_and_takes_no_seed() -> None:
+    with pytest.raises(InputError, match="the market alpaca has only now"):
         open_market("alpaca")
+    with pytest.raises(InputError, match="a seed is for the sample market only"):
+        open_market("alpaca", seed=1, alpaca=SampleMarket)
 
 
 @pytest.mark.parametrize("spec", ["csv", "csv:"])

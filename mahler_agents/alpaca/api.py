@@ -101,6 +101,28 @@ class AlpacaApi:
         """
         return await self._once(call, what=what, for_order=True)
 
+    def connect(self) -> None:
+        """Ask for the server's clock, once and in this thread, before there is a loop.
+
+        Keys that are refused are told at the start by that, and `synthetic` is known. Raises as `send` does.
+        """
+
+        def call() -> Any:
+            return self.trading.get("/clock")
+
+        self._answer(call, "the clock")
+
+    async def get_public(self, url: str, *, what: str) -> Any:
+        """Return the JSON that a public page answers, which is asked like `get` and is shown no key."""
+
+        def call() -> Any:
+            response = self._session.request("GET", url, headers={"Accept": "application/json"}, allow_redirects=False)
+            if response.status_code != 200:
+                raise AlpacaUnsure(what, f"HTTP {response.status_code}", status=response.status_code)
+            return response.json()
+
+        return await self.get(call, what=what)
+
     async def _sleep(self, seconds: float) -> None:
         await self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds))
 

@@ -13,7 +13,7 @@ from mahler_agents.cli.risk_lines import breaker_lines
 from mahler_agents.cli.scan import AsOf, instant_of
 from mahler_agents.cli.text import cents, count, instant, per_share, plain, words
 from mahler_agents.clock import utc_text
-from mahler_agents.errors import JobError
+from mahler_agents.errors import InputError, JobError
 from mahler_agents.record.queries import Reader
 
 if TYPE_CHECKING:
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--market", default="sample", show_default=True, metavar="sample|csv:PATH", help="Where quotes are from.")
+@click.option(
+    "--market", default="sample", show_default=True, metavar="sample|csv:PATH|alpaca", help="Where quotes are from."
+)
 @seed_option
 @click.option(
     "--as-of",
     type=AsOf(),
-    required=True,
     metavar="DATE|TIME",
-    help="When; a date is 10:00 New York, or the close in a csv file.",
+    help="When; a date is 10:00 New York, or the close in a csv file. Left out with alpaca, which has now.",
 )
 @market_database_option
 @as_json_option
-def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, as_json: bool) -> int:
+def monitor(*, market: str, seed: int | None, as_of: dt.date | None, db: Path | None, as_json: bool) -> int:
     """Mark open positions, settle what expired, and close what a rule says to close.
 
     Rules: stop, then target, then time, at the thresholds of each position's entry; else the share that the circuit
@@ -41,10 +42,12 @@ def monitor(*, market: str, seed: int | None, as_of: dt.date, db: Path | None, a
     from mahler_agents.desk import Desk
 
     desk = Desk(market=market, seed=seed, model="none", database=db)
+    if as_of is None and not desk.market.live:
+        raise InputError(f"the market {market} has more than one instant: say when with --as-of")
 
     async def passed() -> "MonitorResult":
         async with desk:
-            return await desk.monitor(at=instant_of(as_of, desk.market))
+            return await desk.monitor(at=as_of and instant_of(as_of, desk.market))
 
     result = asyncio.run(passed())
     for failed in result.failed:

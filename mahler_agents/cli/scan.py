@@ -43,7 +43,9 @@ class AsOf(click.ParamType[dt.date]):
 
 
 @click.command()
-@click.option("--market", default="sample", show_default=True, metavar="sample|csv:PATH", help="Where quotes are from.")
+@click.option(
+    "--market", default="sample", show_default=True, metavar="sample|csv:PATH|alpaca", help="Where quotes are from."
+)
 @click.option("--broker", default="paper", show_default=True, metavar="paper", help="Where orders go.")
 @click.option(
     "--model",

@@ -294,6 +294,15 @@ class ReplayableMarket(Market, Protocol):
         ...
 
 
+@runtime_checkable
+class PresentMarket(Market, Protocol):
+    """A market that shows the present instant alone."""
+
+    def check_now(self, at: dt.datetime) -> None:
+        """Raise `InputError` for an instant that is not the present one."""
+        ...
+
+
 def chain_from_columns(underlying: str, spot: float, columns: Mapping[str, Any]) -> Chain:
     """Return a `Chain` from plain sequences, with NaN for every optional column that is not given.
 
