@@ -1,14 +1,14 @@
 """The fake Alpaca's server: keys, routes, clock and control, and every way in which a request may fail."""
 
 import datetime as dt
-import json
 import threading
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from fake_orders import ask
 
 from mahler_agents.errors import InputError, JobError
 from mahler_agents.market.sample import DEFAULT_AS_OF
@@ -22,33 +22,6 @@ ABSENT = "/v2/nothing-here"
 def fake() -> Iterator[FakeAlpaca]:
     with FakeAlpaca() as server:
         yield server
-
-
-def ask(
-    fake: FakeAlpaca,
-    method: str,
-    path: str,
-    body: Any = None,
-    *,
-    headers: dict[str, str] | None = None,
-    timeout: float = 5,
-) -> Any:
-    """Return status, headers and JSON of an answer."""
-    address = urlsplit(fake.url)
-    connection = HTTPConnection(address.hostname or "", address.port, timeout=timeout)
-    keys = {
-        "APCA-API-KEY-ID": fake.environ["APCA_API_KEY_ID"],
-        "APCA-API-SECRET-KEY": fake.environ["APCA_API_SECRET_KEY"],
-    }
-    try:
-        connection.request(
-            method, path, body=None if body is None else json.dumps(body), headers=keys if headers is None else headers
-        )
-        response: HTTPResponse = connection.getresponse()
-        content = response.read()
-        return response.status, dict(response.headers), json.loads(content) if content else None
-    finally:
-        connection.close()
 
 
 def test_every_answer_says_that_it_is_synthetic_and_has_an_id_of_its_own(fake: FakeAlpaca) -> None:
@@ -200,7 +173,7 @@ def test_a_server_that_stops_ends_what_hangs() -> None:
 
         thread = threading.Thread(target=hang)
         thread.start()
-        while fake.scripted:  # until the fault has met its request
+        while fake.scripted and thread.is_alive():  # until the fault has met its request
             thread.join(0.01)
     thread.join(10)
     assert len(ends) == 1

@@ -37,6 +37,10 @@ class FakeControl:
         """Forget the faults that have not met their requests yet."""
         self._ask("DELETE", "faults")
 
+    def books(self) -> dict[str, Any]:
+        """Return the server's own truth: see `truth.truth_of`."""
+        return self._ask("GET", "books")
+
     def _ask(self, method: str, what: str, body: Any = None) -> Any:
         address = urlsplit(self.url)
         connection = HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT_SECONDS)

@@ -5,6 +5,7 @@ from typing import Any
 
 from mahler_agents.errors import InputError
 from mahler_agents.testing.fake_alpaca.http import RefusedError, Request, Response, Route
+from mahler_agents.testing.fake_alpaca.truth import truth_of
 from mahler_agents.testing.fake_alpaca.world import World
 
 
@@ -48,6 +49,12 @@ def forget_faults(request: Request, world: World) -> Response:
     return faults(request, world)
 
 
+def books(request: Request, world: World) -> Response:
+    """Tell the server's own truth of orders, positions, cash and activities."""
+    del request
+    return Response(json=truth_of(world))
+
+
 def add_fault(world: World, *, route: str, fault: str, times: int = 1, skip: int = 0) -> None:
     """Script a fault at one of the vendor's routes; raises `InputError`."""
     from mahler_agents.testing.fake_alpaca.routing import all_routes
@@ -65,6 +72,7 @@ def _body(request: Request) -> dict[str, Any]:
 ROUTES = (
     Route(method="GET", path="/_fake/clock", handler=clock, control=True),
     Route(method="POST", path="/_fake/clock", handler=advance, control=True),
+    Route(method="GET", path="/_fake/books", handler=books, control=True),
     Route(method="GET", path="/_fake/faults", handler=faults, control=True),
     Route(method="POST", path="/_fake/faults", handler=fail, control=True),
     Route(method="DELETE", path="/_fake/faults", handler=forget_faults, control=True),

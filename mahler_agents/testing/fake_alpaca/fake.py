@@ -4,7 +4,7 @@ import datetime as dt
 import os
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from mahler_agents.errors import JobError
 from mahler_agents.market import calendar
@@ -14,6 +14,7 @@ from mahler_agents.testing.fake_alpaca.control_routes import add_fault
 from mahler_agents.testing.fake_alpaca.faults import Scripted
 from mahler_agents.testing.fake_alpaca.server import HOST, Server
 from mahler_agents.testing.fake_alpaca.settings import MarketDataSettings, Settings
+from mahler_agents.testing.fake_alpaca.truth import truth_of
 from mahler_agents.testing.fake_alpaca.world import World
 
 
@@ -34,6 +35,7 @@ class FakeAlpaca:
         latency_seconds: float = 0.0,
         partial_fills: bool = False,
         commission: float = 0.0,
+        fill_at: float | None = None,
         null_greeks: float = 0.0,
         requests_per_minute: int | None = None,
         flow: bool = False,
@@ -48,6 +50,7 @@ class FakeAlpaca:
             latency_seconds=latency_seconds,
             partial_fills=partial_fills,
             commission=commission,
+            fill_at=fill_at,
             null_greeks=null_greeks,
             requests_per_minute=requests_per_minute,
             flow=flow,
@@ -128,6 +131,11 @@ class FakeAlpaca:
         """Forget the faults that have not met their requests yet."""
         with self.world.lock:
             self.world.faults.clear()
+
+    def books(self) -> dict[str, Any]:
+        """Return the server's own truth: see `truth.truth_of`."""
+        with self.world.lock:
+            return truth_of(self.world)
 
     @property
     def scripted(self) -> tuple[Scripted, ...]:

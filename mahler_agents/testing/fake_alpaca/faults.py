@@ -46,6 +46,8 @@ class Fault(StrEnum):
     """The order is accepted; when it is looked at, a part has filled; then, the rest has expired."""
     CANCEL_FILL_RACE = "cancel_fill_race"
     """The cancel is accepted; when the order is next looked at, it has filled instead."""
+    SLOW_CANCEL = "slow_cancel"
+    """The cancel is accepted and carried out a second of the fake's clock later."""
 
 
 FAULTS = tuple(fault.value for fault in Fault)
@@ -55,6 +57,7 @@ OF_AN_ORDER = {
     Fault.ACCEPTED_THEN_REJECTED: "POST /v2/orders",
     Fault.PARTIAL_THEN_EXPIRED: "POST /v2/orders",
     Fault.CANCEL_FILL_RACE: "DELETE /v2/orders/{}",
+    Fault.SLOW_CANCEL: "DELETE /v2/orders/{}",
 }
 """What happens to an order and not to a request: the one route on which each makes sense."""
 

@@ -26,10 +26,20 @@ def find_route(routes: Sequence[Route], method: str, path: str) -> Found | None:
 @lru_cache(maxsize=1)
 def all_routes() -> tuple[Route, ...]:
     """Return every route of the fake."""
-    from mahler_agents.testing.fake_alpaca import calendar_routes, control_routes, market_data  # which read this table
+    from mahler_agents.testing.fake_alpaca import (  # which read this table, or what does
+        account_routes,
+        calendar_routes,
+        control_routes,
+        market_data,
+        order_routes,
+        replacing,
+    )
 
     return (
         *control_routes.ROUTES,
+        *order_routes.ROUTES,
+        *replacing.ROUTES,
+        *account_routes.ROUTES,
         *calendar_routes.ROUTES,
         *market_data.ROUTES,
     )

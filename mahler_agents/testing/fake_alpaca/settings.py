@@ -38,6 +38,8 @@ class Settings(Frozen):
     """Real seconds before an answer is sent."""
     partial_fills: bool = False
     """True if an order may fill in parts."""
+    fill_at: Annotated[float, Field(ge=0, le=1)] | None = None
+    """How far from mid to natural a limit must come to fill; None: as far as chance decides for these legs this day."""
     commission: Annotated[float, Field(ge=0)] = 0.0
     """Per contract of each leg, dollars in whole cents."""
     null_greeks: Annotated[float, Field(ge=0, le=1)] = 0.0

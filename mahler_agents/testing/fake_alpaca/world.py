@@ -2,18 +2,23 @@
 
 import datetime as dt
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from mahler_agents.clock import SystemClock
 from mahler_agents.errors import InputError
 from mahler_agents.market.sample import SampleMarket
+from mahler_agents.market.sample.world import SYMBOLS
+from mahler_agents.testing.fake_alpaca.books import Books
 from mahler_agents.testing.fake_alpaca.faults import FaultBook
 from mahler_agents.testing.fake_alpaca.limits import Keys
 from mahler_agents.testing.fake_alpaca.settings import Settings
 from mahler_agents.types import Quote
 
 T = TypeVar("T")
+
+_SHARES_HALF_WIDTH = 0.01
+"""Between the price of shares and either side of their quote, dollars."""
 
 
 class World:
@@ -26,38 +31,52 @@ class World:
         self.lock = threading.RLock()
         self.account_keys = Keys.of(settings.seed)
         self.faults = FaultBook()
-        self._now = settings.start.astimezone(dt.UTC)
+        self.now = settings.start.astimezone(dt.UTC)
+        """The simulated instant, timezone-aware UTC; only `venue.advance` sets it."""
+        cash = round(100 * settings.cash)
+        self.books = Books(seed=settings.seed, cash_cents=cash, opened_at=self.now, last_equity_cents=cash)
         self._real = SystemClock()
         self._flowed = self._real.seconds()
-
-    @property
-    def now(self) -> dt.datetime:
-        """The simulated instant, timezone-aware UTC."""
-        return self._now
 
     def flow(self) -> None:
         """Let the clock run as far as real time has passed since it last did, if it is one that runs by itself."""
         seconds = self._real.seconds()
         passed, self._flowed = seconds - self._flowed, seconds
         if self.settings.flow:
-            self.advance_to(self._now + dt.timedelta(seconds=passed))
+            self.advance_to(self.now + dt.timedelta(seconds=passed))
 
     def advance_to(self, instant: dt.datetime) -> None:
-        """Go to a later instant; an earlier one changes nothing.
+        """Go to a later instant, and let happen what happens on the way; an earlier one changes nothing.
 
         Raises `InputError` for one without a zone.
         """
+        from mahler_agents.testing.fake_alpaca.venue import advance  # which reads this module
+
         if instant.tzinfo is None:
             raise InputError(f"{instant} has no time zone: give an aware time")
-        self._now = max(self._now, instant.astimezone(dt.UTC))
+        advance(self, instant.astimezone(dt.UTC))
 
-    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Return the quotes of option contracts now; one without a market is left out, all are while it is closed."""
-        return at_once(self.market.quotes(symbols, self._now))
+    def quotes(self, symbols: Collection[str], at: dt.datetime | None = None) -> Mapping[str, Quote]:
+        """Return the quotes of contracts and shares at an instant (now); one without a market is left out."""
+        instant = self.now if at is None else at
+        shares = self.prices({symbol for symbol in symbols if symbol in SYMBOLS}, instant)
+        options = [symbol for symbol in symbols if symbol not in SYMBOLS]
+        quotes = at_once(self.market.quotes(options, instant)) if options else {}
+        return {
+            **quotes,
+            **{
+                symbol: Quote(
+                    bid=round(price - _SHARES_HALF_WIDTH, 2), ask=round(price + _SHARES_HALF_WIDTH, 2), at=instant
+                )
+                for symbol, price in shares.items()
+            },
+        }
 
-    def prices(self, underlyings: Sequence[str]) -> Mapping[str, float]:
-        """Return the underlyings' prices now, dollars per share; all are left out while the market is closed."""
-        return at_once(self.market.prices(underlyings, self._now))
+    def prices(self, underlyings: Collection[str], at: dt.datetime | None = None) -> Mapping[str, float]:
+        """Return the underlyings' prices at an instant (now), dollars per share; none while the market is closed."""
+        if not underlyings:
+            return {}
+        return at_once(self.market.prices(sorted(underlyings), self.now if at is None else at))
 
 
 def at_once(answer: Coroutine[Any, Any, T]) -> T:

@@ -1,0 +1,81 @@
+"""The fake Alpaca's replacing of orders: a PATCH makes another order for what is left, and the old one is over.
+
+Source: docs.alpaca.markets/us/docs/options-trading-overview, "Error Responses", Replace; fields of alpaca-py's
+`ReplaceOrderRequest`.
+"""
+
+from typing import Any
+
+from mahler_agents.testing.fake_alpaca.http import RefusedError, Request, Response, Route
+from mahler_agents.testing.fake_alpaca.order_fields import (
+    AskedLeg,
+    AskedOrder,
+    decimal,
+    invalid,
+    malformed,
+    price,
+    read_client_order_id,
+    whole,
+)
+from mahler_agents.testing.fake_alpaca.order_routes import looking, make_order, refuse_used_id
+from mahler_agents.testing.fake_alpaca.order_rules import check_order
+from mahler_agents.testing.fake_alpaca.orders import Order, Status
+from mahler_agents.testing.fake_alpaca.wire import order_json
+from mahler_agents.testing.fake_alpaca.world import World
+
+_FIELDS = frozenset({"qty", "time_in_force", "limit_price", "stop_price", "trail", "client_order_id"})
+_REPLACEABLE = frozenset({Status.NEW, Status.PARTIALLY_FILLED, Status.ACCEPTED})
+
+
+def replace_order(request: Request, world: World) -> Response:
+    """Replace an order; the answer is the new one."""
+    wanted = request.args["order_id"]
+    old = next((order for order in world.books.orders if order.id == wanted), None)
+    if old is None:
+        raise RefusedError(404, 40410000, f"order not found for {wanted}")
+    if old.status is Status.REPLACED:
+        raise invalid("order already replaced")
+    if old.status not in _REPLACEABLE or old.script:
+        raise invalid(f"cannot replace order in {old.status.value} status")
+    asked = _asked(request.body, old)
+    refuse_used_id(world, asked.client_order_id)
+    new = make_order(world, asked, without=old)
+    check_order(world, asked, new.legs, replaced=old)
+    new.replaces, old.replaced_by = old.id, new.id
+    old.end(Status.REPLACED, world.now)
+    world.books.orders.append(new)
+    return Response(json=order_json(world, new))
+
+
+def _asked(body: Any, old: Order) -> AskedOrder:
+    if not isinstance(body, dict):
+        raise malformed("request body must be an object")
+    if unknown := sorted(set(body) - _FIELDS):
+        raise malformed(f"unknown field {unknown[0]}")
+    if body.get("time_in_force", "day") != "day" or "stop_price" in body or "trail" in body:
+        raise invalid("only qty, limit_price and client_order_id of an option order can be changed")
+    units = whole(body["qty"], "qty") if "qty" in body else old.units
+    if units <= old.filled:
+        raise invalid("qty must be > filled_qty")
+    if "limit_price" in body and old.limit_cents is None:
+        raise invalid("limit price is only valid for limit orders")
+    asked = AskedOrder(
+        client_order_id=read_client_order_id(body),
+        is_multi_leg=old.is_multi_leg,
+        legs=tuple(AskedLeg(symbol=leg.symbol, buys=leg.buys, ratio=leg.ratio, intent=leg.intent) for leg in old.legs),
+        units=units - old.filled,
+        limit=price(body["limit_price"]) if "limit_price" in body else _limit(old),
+    )
+    if (units, asked.net_limit_cents) == (old.units, old.limit_cents):
+        raise invalid("order parameters are not changed")
+    return asked
+
+
+def _limit(old: Order) -> Any:
+    if old.limit_cents is None:
+        return None
+    cents = old.limit_cents if old.is_multi_leg else abs(old.limit_cents)
+    return decimal(cents, "limit_price") / 100
+
+
+ROUTES = (Route(method="PATCH", path="/v2/orders/{order_id}", handler=looking(replace_order)),)
