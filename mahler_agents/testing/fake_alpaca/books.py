@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.testing.fake_alpaca.chance import made_id
 from mahler_agents.testing.fake_alpaca.orders import Execution, Order, Status
+from mahler_agents.testing.fake_alpaca.stable_id import stable_id
 
 
 @dataclass(kw_only=True)
@@ -51,7 +51,7 @@ class Books:
     @property
     def account_id(self) -> str:
         """The vendor's id of the account."""
-        return made_id(self.seed, "account")
+        return stable_id(self.seed, "account")
 
     @property
     def open_orders(self) -> list[Order]:
@@ -60,7 +60,7 @@ class Books:
 
     def next_order_id(self) -> str:
         """Return the id of the order that comes next."""
-        return made_id(self.seed, "order", len(self.orders))
+        return stable_id(self.seed, "order", len(self.orders))
 
     def count(self, symbol: str) -> int:
         """Return how many of a symbol are held, below zero if short."""
@@ -104,7 +104,7 @@ class Books:
         stamp = at.astimezone(NEW_YORK).strftime("%Y%m%d%H%M%S") + f"{at.microsecond // 1000:03d}"
         self.activities.append(
             Activity(
-                id=f"{stamp}::{made_id(self.seed, 'activity', len(self.activities))}",
+                id=f"{stamp}::{stable_id(self.seed, 'activity', len(self.activities))}",
                 kind=kind,
                 at=at,
                 visible_from=midnight if next_day else at,

@@ -6,12 +6,12 @@ from typing import Any
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.market import calendar
 from mahler_agents.market.sample.world import SYMBOLS
-from mahler_agents.testing.fake_alpaca.chance import made_id
 from mahler_agents.testing.fake_alpaca.faults import Fault
 from mahler_agents.testing.fake_alpaca.http import RefusedError, Request, Response, Route
 from mahler_agents.testing.fake_alpaca.order_fields import AskedOrder, invalid, malformed, read_order
 from mahler_agents.testing.fake_alpaca.order_rules import check_order, intent_of, terms_of
 from mahler_agents.testing.fake_alpaca.orders import Leg, Order, Status, Step
+from mahler_agents.testing.fake_alpaca.stable_id import stable_id
 from mahler_agents.testing.fake_alpaca.venue import SLOW_CANCEL, is_open, look, step_scripts
 from mahler_agents.testing.fake_alpaca.wire import legs_json, order_json, parse_time
 from mahler_agents.testing.fake_alpaca.world import World
@@ -32,7 +32,7 @@ def submit(request: Request, world: World) -> Response:
     check_order(world, asked, order.legs)
     order.script = list(_SCRIPTS.get(world.faults.meeting, ())) if world.faults.meeting else []
     world.books.orders.append(order)
-    return Response(json=order_json(world, order))
+    return Response(json=order_json(order))
 
 
 def listing(request: Request, world: World) -> Response:
@@ -55,7 +55,7 @@ def listing(request: Request, world: World) -> Response:
         and (side is None or any(leg.buys is (side == "buy") for leg in order.legs))
     ]
     shown = (found[::-1] if newest_first else found)[:limit]
-    return Response(json=[one for order in shown for one in _told(world, order, nested=nested)])
+    return Response(json=[one for order in shown for one in _told(order, nested=nested)])
 
 
 def by_id(request: Request, world: World) -> Response:
@@ -95,11 +95,11 @@ def make_order(world: World, asked: AskedOrder, *, without: Order | None = None)
     for number, one in enumerate(asked.legs):
         if one.symbol not in SYMBOLS or asked.is_multi_leg:
             terms_of(world, one.symbol)
-        leg_id = made_id(world.seed, order_id, number) if asked.is_multi_leg else order_id
+        leg_id = stable_id(world.seed, order_id, number) if asked.is_multi_leg else order_id
         legs.append(
             Leg(
                 id=leg_id,
-                client_order_id=made_id(world.seed, leg_id) if asked.is_multi_leg else asked.client_order_id,
+                client_order_id=stable_id(world.seed, leg_id) if asked.is_multi_leg else asked.client_order_id,
                 symbol=one.symbol,
                 buys=one.buys,
                 ratio=one.ratio,
@@ -147,7 +147,7 @@ def _cancel(world: World, order: Order) -> None:
 def _tell(world: World, is_it: Callable[[Order], bool], name: str) -> Response:
     order = _found(world, is_it, name)
     step_scripts(world, [order])
-    return Response(json=order_json(world, order))
+    return Response(json=order_json(order))
 
 
 def _found(world: World, is_it: Callable[[Order], bool], name: str) -> Order:
@@ -157,11 +157,11 @@ def _found(world: World, is_it: Callable[[Order], bool], name: str) -> Order:
     return order
 
 
-def _told(world: World, order: Order, *, nested: bool) -> list[dict[str, Any]]:
+def _told(order: Order, *, nested: bool) -> list[dict[str, Any]]:
     """Return an order with its legs under it, or flat: itself, then its legs."""
     if nested or not order.is_multi_leg:
-        return [order_json(world, order)]
-    return [order_json(world, order, nested=False), *legs_json(world, order)]
+        return [order_json(order)]
+    return [order_json(order, nested=False), *legs_json(order)]
 
 
 def _limit(request: Request) -> int:

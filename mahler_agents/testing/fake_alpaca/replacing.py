@@ -44,7 +44,7 @@ def replace_order(request: Request, world: World) -> Response:
     new.replaces, old.replaced_by = old.id, new.id
     old.end(Status.REPLACED, world.now)
     world.books.orders.append(new)
-    return Response(json=order_json(world, new))
+    return Response(json=order_json(new))
 
 
 def _asked(body: Any, old: Order) -> AskedOrder:

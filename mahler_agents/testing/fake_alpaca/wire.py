@@ -6,20 +6,20 @@ from typing import Any
 
 from mahler_agents.market.sample.world import SYMBOLS
 from mahler_agents.testing.fake_alpaca.books import Activity, Holding, dollars, number, wire_time
-from mahler_agents.testing.fake_alpaca.chance import made_id
 from mahler_agents.testing.fake_alpaca.orders import Leg, Order, Status
+from mahler_agents.testing.fake_alpaca.stable_id import stable_id
 from mahler_agents.testing.fake_alpaca.valuation import value_cents
 from mahler_agents.testing.fake_alpaca.world import World
 
 _EXCHANGES = {"QQQ": "NASDAQ", "TLT": "NASDAQ"}
 
 
-def asset_id(world: World, symbol: str) -> str:
-    """Return the vendor's id of a symbol."""
-    return made_id(world.seed, "asset", symbol)
+def asset_id(symbol: str) -> str:
+    """Return the vendor's id of shares or of a contract: the one that the contracts' own routes tell."""
+    return stable_id("asset" if symbol in SYMBOLS else "option contract", symbol)
 
 
-def order_json(world: World, order: Order, *, nested: bool = True) -> dict[str, Any]:
+def order_json(order: Order, *, nested: bool = True) -> dict[str, Any]:
     """Return an order; a multi-leg one with its legs, unless they are told by themselves."""
     common = _common(order)
     if not order.is_multi_leg:
@@ -28,7 +28,7 @@ def order_json(world: World, order: Order, *, nested: bool = True) -> dict[str, 
             **common,
             "id": order.id,
             "client_order_id": order.client_order_id,
-            **_asset(world, leg),
+            **_asset(leg),
             "qty": str(order.units),
             "filled_qty": str(order.filled),
             "filled_avg_price": _mean(order.mean_cents(0)),
@@ -49,18 +49,18 @@ def order_json(world: World, order: Order, *, nested: bool = True) -> dict[str, 
         "filled_avg_price": _mean(order.mean_cents()),
         "order_class": "mleg",
         "side": "",
-        "legs": legs_json(world, order) if nested else None,
+        "legs": legs_json(order) if nested else None,
     }
 
 
-def legs_json(world: World, order: Order) -> list[dict[str, Any]]:
+def legs_json(order: Order) -> list[dict[str, Any]]:
     """Return the legs of a multi-leg order, each an order of its own."""
     return [
         {
             **_common(order),
             "id": leg.id,
             "client_order_id": leg.client_order_id,
-            **_asset(world, leg),
+            **_asset(leg),
             "qty": str(order.units * leg.ratio),
             "filled_qty": str(order.filled * leg.ratio),
             "filled_avg_price": _mean(order.mean_cents(place)),
@@ -83,7 +83,7 @@ def position_json(world: World, symbol: str, holding: Holding, mark: float, mark
     is_long = holding.count > 0
     intraday = worth - value_cents(holding, mark_before)
     return {
-        "asset_id": asset_id(world, symbol),
+        "asset_id": asset_id(symbol),
         "symbol": symbol,
         "exchange": "" if holding.shares > 1 else _EXCHANGES.get(symbol, "ARCA"),
         "asset_class": "us_option" if holding.shares > 1 else "us_equity",
@@ -117,7 +117,7 @@ def activity_json(world: World, activity: Activity) -> dict[str, Any]:
 def asset_json(world: World, symbol: str) -> dict[str, Any]:
     """Return one of the underlyings."""
     return {
-        "id": asset_id(world, symbol),
+        "id": asset_id(symbol),
         "class": "us_equity",
         "exchange": _EXCHANGES.get(symbol, "ARCA"),
         "symbol": symbol,
@@ -174,9 +174,9 @@ def _mean(cents: float | None) -> str | None:
     return None if cents is None else dollars(cents)
 
 
-def _asset(world: World, leg: Leg) -> Mapping[str, str]:
+def _asset(leg: Leg) -> Mapping[str, str]:
     kind = "us_equity" if leg.symbol in SYMBOLS else "us_option"
-    return {"asset_id": asset_id(world, leg.symbol), "symbol": leg.symbol, "asset_class": kind}
+    return {"asset_id": asset_id(leg.symbol), "symbol": leg.symbol, "asset_class": kind}
 
 
 def _in_orders(world: World, symbol: str) -> int:
