@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from mahler_agents.errors import InputError
 from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.sample import DEFAULT_AS_OF
 from mahler_agents.market.sample.world import SYMBOLS
@@ -308,3 +309,57 @@ def test_quotes_by_symbol_are_the_sample_s_with_their_times() -> None:
     assert {s: (one["bp"], one["ap"], instant(one["t"])) for s, one in told.items()} == {
         s: (q.bid, q.ask, q.at) for s, q in quotes.items()
     }
+
+
+EVERYTHING = {
+    CHAIN.format("IWM"): {"limit": 100},
+    NAMED: {"symbols": "SPY260417P00560000,SPY1260417P00560000"},
+    QUOTES: {"symbols": "SPY260417P00560000,TLT260320C00090000"},
+    TRADES: {"symbols": "SPY260417P00560000"},
+    "/v1beta1/options/bars": {"symbols": "SPY260417P00560000", "timeframe": "1Hour", "start": "2026-03-12"},
+    "/v2/options/contracts": {"underlying_symbols": "SPY"},
+    "/v2/options/contracts/SPY260417P00560000": {},
+    "/v2/stocks/bars": {"symbols": "SPY", "timeframe": "5Min", "start": "2026-03-12", "adjustment": "all"},
+    "/v2/stocks/quotes/latest": {"symbols": "SPY"},
+    "/v2/stocks/trades/latest": {"symbols": "SPY", "feed": "delayed_sip"},
+    "/v2/stocks/snapshots": {"symbols": "SPY,TLT"},
+    "/v1beta1/news": {"start": "2026-03-12"},
+    "/v1/corporate-actions": {"end": "2026-06-01"},
+    "/api/global/delayed_quotes/quotes/_VIX3M.json": {},
+    "/api/global/us_indices/daily_prices/VIX_History.csv": {},
+}
+
+
+@settings(max_examples=at_scale(400))
+@given(
+    now=st.integers(0, 17 * 86_400).map(lambda seconds: new_york("2026-03-12T00:00") + dt.timedelta(seconds=seconds))
+)
+def test_every_question_has_an_answer_at_any_hour_and_nothing_in_it_is_later_than_now(now: dt.datetime) -> None:
+    for market_data in (REAL_TIME, MarketDataSettings()):
+        world = world_at(now, market_data)
+        for path, params in EVERYTHING.items():
+            response = ask(world, path, **params)
+            assert response.status == 200, (path, response.json)
+            assert all(instant(text) <= now for text in times_in(response.json)), path
+
+
+def times_in(told: Any) -> list[str]:
+    """Return every time in an answer."""
+    if isinstance(told, dict):
+        own = [value for name, value in told.items() if name in {"t", "created_at", "updated_at"}]
+        return own + [text for value in told.values() for text in times_in(value)]
+    return [text for value in told for text in times_in(value)] if isinstance(told, list) else []
+
+
+@pytest.mark.parametrize("start", ["2024-01-12T10:00", "2028-12-19T10:00"])
+def test_a_fake_has_all_it_needs_from_its_earliest_to_its_latest_start(start: str) -> None:
+    world = world_at(new_york(start))
+    assert len(chain_of(world, "TLT", limit=1000)) > 100
+    assert ask(world, "/v2/options/contracts", underlying_symbols="TLT").json["option_contracts"]
+    assert ask(world, "/api/global/delayed_quotes/quotes/_VIX.json").status == 200
+
+
+@pytest.mark.parametrize("start", ["2024-01-11T10:00", "2028-12-20T10:00"])
+def test_a_start_outside_the_sample_market_is_refused_with_the_range(start: str) -> None:
+    with pytest.raises(InputError, match="from 2024-01-12 to 2028-12-19"):
+        world_at(new_york(start))

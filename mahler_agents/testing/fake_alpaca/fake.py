@@ -9,6 +9,7 @@ from typing import Any, Self
 from mahler_agents.errors import JobError
 from mahler_agents.market import calendar
 from mahler_agents.market.sample import DEFAULT_AS_OF, DEFAULT_SEED
+from mahler_agents.market.sample.paths import simulate_paths
 from mahler_agents.testing.fake_alpaca.control import FakeControl
 from mahler_agents.testing.fake_alpaca.control_routes import add_fault
 from mahler_agents.testing.fake_alpaca.faults import Scripted
@@ -62,7 +63,8 @@ class FakeAlpaca:
 
     def __enter__(self) -> Self:
         """Listen; raises `JobError` if the port is taken."""
-        calendar.load()  # a second: here, and not in somebody's first request
+        calendar.load()  # a second, and the paths half of one: here, and not in somebody's first request
+        simulate_paths(self.settings.seed)
         try:
             self._server = Server(self._world, self._port)
         except OSError as error:

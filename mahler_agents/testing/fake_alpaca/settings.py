@@ -1,11 +1,23 @@
 """The fake Alpaca's settings: how its account, its feed and its network behave."""
 
+import datetime as dt
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
+from mahler_agents.errors import InputError
 from mahler_agents.market.sample import DEFAULT_AS_OF, DEFAULT_SEED
+from mahler_agents.market.sample.world import FIRST_DATE, LAST_DATE
 from mahler_agents.types import Frozen
+
+EARLIEST, LATEST = FIRST_DATE + dt.timedelta(days=10), LAST_DATE - dt.timedelta(days=10)
+"""Between these a fake may start: before and after a few sessions of the sample market are needed."""
+
+
+def _startable(start: dt.datetime) -> dt.datetime:
+    if not EARLIEST <= start.date() <= LATEST:
+        raise InputError(f"a fake Alpaca cannot start at {start}: choose a time from {EARLIEST} to {LATEST}")
+    return start
 
 
 class MarketDataSettings(Frozen):
@@ -28,7 +40,7 @@ class Settings(Frozen):
 
     seed: Annotated[int, Field(ge=0)] = DEFAULT_SEED
     """Of the sample market, and of all that chance decides."""
-    start: AwareDatetime = DEFAULT_AS_OF
+    start: Annotated[AwareDatetime, AfterValidator(_startable)] = DEFAULT_AS_OF
     """The first instant of its clock."""
     cash: Annotated[float, Field(ge=0)] = 100_000.0
     """Of the account at the start, dollars in whole cents."""

@@ -74,7 +74,8 @@ def chain_listing(world: World, underlying: str, date: dt.date) -> Listing:
 @lru_cache(maxsize=64)
 def _chain_listing(seed: int, underlying: str, date: dt.date, least: int | None, adjusted_root: str | None) -> Listing:
     shown = board.board(seed, underlying, date, least)
-    also = np.empty(0, dtype=np.intp) if adjusted_root is None else _adjusted_rows(shown, date)
+    usual = board.board(seed, underlying, date).symbol
+    also = np.empty(0, dtype=np.intp) if adjusted_root is None else _adjusted_rows(shown, usual, date)
     renamed = [f"{adjusted_root}{symbol[len(underlying) :]}" for symbol in shown.symbol[also].tolist()]
     symbol = np.concatenate([shown.symbol, np.asarray(renamed, dtype=np.str_)])
     order = np.argsort(symbol)
@@ -84,10 +85,10 @@ def _chain_listing(seed: int, underlying: str, date: dt.date, least: int | None,
     )
 
 
-def _adjusted_rows(shown: Contracts, date: dt.date) -> NDArray[np.intp]:
+def _adjusted_rows(shown: Contracts, usual: NDArray[np.str_], date: dt.date) -> NDArray[np.intp]:
     """Return the contracts that have an adjusted sibling: evenly spaced ones of the first far expiration."""
     first = shown.expiration[shown.expiration >= np.datetime64(date + dt.timedelta(days=_ADJUSTED_DAYS))].min()
-    rows = np.flatnonzero(shown.expiration == first)
+    rows = np.flatnonzero((shown.expiration == first) & np.isin(shown.symbol, usual))
     return rows[:: max(1, len(rows) // _ADJUSTED_CONTRACTS)]
 
 
