@@ -150,7 +150,8 @@ def test_half_days_end_at_their_early_close() -> None:
     world = world_at(new_york("2026-11-27T18:00"))
     day = {"start": "2026-11-27"}
     hours = bars_of(world, STOCKS, "SPY", timeframe="1Hour", **day)["SPY"]
-    assert [dt.datetime.fromisoformat(bar["t"]).astimezone(NEW_YORK).hour for bar in hours] == [9, 10, 11, 12]
+    starts = [f"{dt.datetime.fromisoformat(bar['t']).astimezone(NEW_YORK):%H:%M}" for bar in hours]
+    assert starts == ["09:00", "10:00", "11:00", "12:00"]  # by the clock, though the session opens at 09:30
     assert hours[-1]["c"] == bars_of(world, STOCKS, "SPY", **day)["SPY"][-1]["c"]
 
 
@@ -263,3 +264,37 @@ def test_what_the_vendor_does_not_take_is_refused(path: str, params: Any, words:
     response = ask(world_at(DEFAULT_AS_OF), path, **params)
     assert response.status == 400
     assert words in response.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "dates"),
+    [
+        ("1Week", ["2026-03-02", "2026-03-09", "2026-03-16"]),
+        ("1Month", ["2026-02-01", "2026-03-01"]),
+        ("2M", ["2026-01-01", "2026-03-01"]),
+    ],
+)
+@pytest.mark.parametrize(("path", "symbol"), [(STOCKS, "SPY"), (OPTIONS, PUT)])
+def test_a_longer_bar_is_dated_by_its_first_day(path: str, symbol: str, timeframe: str, dates: list[str]) -> None:
+    told = bars_of(world_at(DEFAULT_AS_OF), path, symbol, timeframe=timeframe, start=dates[0])[symbol]
+    assert [date_of(bar).isoformat() for bar in told] == dates
+
+
+def test_an_option_s_bar_of_a_session_that_runs_ends_now() -> None:
+    now = new_york("2026-03-17T13:37")
+    world = world_at(now)
+    asked = {"symbols": f"{PUT},{CALL}", "start": "2026-03-17"}
+    quotes = world.quotes([PUT, CALL])
+    snapshots = ask(world, "/v1beta1/options/snapshots", symbols=f"{PUT},{CALL}").json["snapshots"]
+    for timeframe in ("1Day", "1Hour"):
+        for symbol, told in bars_of(world, OPTIONS, timeframe=timeframe, **asked).items():
+            assert told[-1]["c"] == pytest.approx((quotes[symbol].bid + quotes[symbol].ask) / 2, abs=0.005001)
+            assert sum(bar["v"] for bar in told) == snapshots[symbol]["dailyBar"]["v"]
+
+
+def test_a_quiet_contract_has_bars_of_the_days_on_which_it_traded_only() -> None:
+    symbol = "IWM260417P00185000"
+    told = bars_of(world_at(DEFAULT_AS_OF), OPTIONS, symbol, start="2026-02-20", end="2026-03-16T12:00:00Z")[symbol]
+    volumes = [bar["v"] for bar in told]
+    assert len(told) < len(calendar.sessions(dt.date(2026, 2, 20), dt.date(2026, 3, 16)))
+    assert min(volumes) == 1

@@ -176,3 +176,14 @@ def test_the_three_month_index_is_the_snapshot_s() -> None:
 @pytest.mark.parametrize("path", [VIX.replace("VIX", "VVIX"), VIX.replace("_VIX", "VIX"), HISTORY.format("SKEW")])
 def test_an_index_that_is_not_there_is_denied_as_by_cboe(path: str) -> None:
     assert ask(world_at(DEFAULT_AS_OF), path).status == 403
+
+
+@pytest.mark.parametrize("minutes", [16, 47, 120, 233, 390])
+def test_the_vix_s_high_and_low_are_of_what_has_been(minutes: int) -> None:
+    opened = new_york("2026-03-17T09:30")
+    then = opened + dt.timedelta(minutes=minutes)
+    world = world_at(then + dt.timedelta(minutes=15))
+    told = ask(world, VIX).json["data"]
+    seen = [at_once(world.market.vix(opened + dt.timedelta(minutes=5 * n))) for n in range(minutes // 5 + 1)]
+    seen.append(at_once(world.market.vix(then)))
+    assert (told["open"], told["high"], told["low"]) == (seen[0], max(filter(None, seen)), min(filter(None, seen)))

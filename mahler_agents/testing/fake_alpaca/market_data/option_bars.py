@@ -5,12 +5,13 @@ A bar's prices are the middles of the quotes at the ends of its interval; a cont
 
 import datetime as dt
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 
 from mahler_agents.market import calendar
 from mahler_agents.market.occ import parse_symbol
-from mahler_agents.market.sample.listing import Contracts, is_listed
+from mahler_agents.market.sample.listing import is_listed
 from mahler_agents.market.sample.world import FIRST_DATE, INDEX, LAST_DATE
 from mahler_agents.testing.fake_alpaca.http import Request, Response, Route
 from mahler_agents.testing.fake_alpaca.market_data import board
@@ -57,18 +58,37 @@ def _bars(
         listed = tuple(symbol for symbol in symbols if is_listed(parse_symbol(symbol), date))
         if not listed:
             continue
-        columns = board.some_contracts(listed)
-        wanted = (one for one in timeframe.intervals(date) if start <= one.start <= until)
-        for symbol, bar in _session_bars(world, columns, date, wanted):
+        if timeframe.is_intraday or date == session_date(last_instant(world.now)):
+            wanted = [one for one in timeframe.intervals(date) if start <= one.start <= until]
+            told = _running(world, listed, date, wanted)
+        else:
+            opening = timeframe.start_of(date)
+            told = _passed(world.seed, listed, date, opening) if start <= opening <= until else ()
+        for symbol, bar in told:
             _add(found[symbol], bar)
     return {symbol: bars for symbol, bars in found.items() if bars}
 
 
-def _session_bars(
-    world: World, listed: Contracts, date: dt.date, intervals: Iterable[Interval]
+def _passed(seed: int, listed: tuple[str, ...], date: dt.date, opening: dt.datetime) -> Iterable[tuple[str, Bar]]:
+    """Yield each contract's bar of a whole session, dated as part of a day, week or month."""
+    tape = _tape(seed, listed, date)
+    columns = zip(listed, tape.open.tolist(), tape.close.tolist(), tape.volume.tolist(), strict=True)
+    for symbol, opened, closed, count in columns:
+        if count > 0:
+            yield symbol, Bar.of(opening, (opened, closed), count, mean_size=TRADE_SIZE)
+
+
+@lru_cache(maxsize=512)
+def _tape(seed: int, listed: tuple[str, ...], date: dt.date) -> board.Tape:
+    return board.tape(seed, board.some_contracts(listed), date)
+
+
+def _running(
+    world: World, listed: tuple[str, ...], date: dt.date, intervals: Iterable[Interval]
 ) -> Iterable[tuple[str, Bar]]:
-    """Yield each contract's bars of one session, up to the last instant that may be seen."""
+    """Yield each contract's bars of parts of a session, up to the last instant that may be seen."""
     seen = last_instant(_visible(world))
+    columns = board.some_contracts(listed)
     volume = _whole_volume(world, listed, date)
     hours = calendar.session(date)
     for interval in intervals:
@@ -77,12 +97,8 @@ def _session_bars(
             return
         shares = [(at - hours.open) / (hours.close - hours.open) for at in (interval.first, last)]
         traded = np.floor(shares[1] * volume) - np.floor(shares[0] * volume)
-        prices = zip(
-            *(board.mids(world.seed, listed, at).tolist() for at in (interval.first, last)),
-            traded.tolist(),
-            strict=True,
-        )
-        for symbol, (opened, closed, count) in zip(listed.symbol.tolist(), prices, strict=True):
+        prices = (board.mids(world.seed, columns, at).tolist() for at in (interval.first, last))
+        for symbol, opened, closed, count in zip(listed, *prices, traded.tolist(), strict=True):
             if count > 0:
                 yield symbol, Bar.of(interval.start, (opened, closed), count, mean_size=TRADE_SIZE)
 
@@ -91,11 +107,11 @@ def _visible(world: World) -> dt.datetime:
     return history_until(world, None, delayed=not world.settings.market_data.real_time_data, refusal=NO_OPRA)
 
 
-def _whole_volume(world: World, listed: Contracts, date: dt.date) -> board.Floats:
+def _whole_volume(world: World, listed: tuple[str, ...], date: dt.date) -> board.Floats:
     """Return a session's volumes: as it runs those of that day, once it has passed those that are told the next."""
     if date == session_date(last_instant(world.now)):
-        return board.tape_until(world.seed, listed, calendar.session_close(date)).volume
-    return board.tape(world.seed, listed, date).volume
+        return board.tape_until(world.seed, board.some_contracts(listed), calendar.session_close(date)).volume
+    return _tape(world.seed, listed, date).volume
 
 
 def _add(bars: list[Bar], bar: Bar) -> None:

@@ -101,7 +101,7 @@ def session_bars(world: World, symbol: str, timeframe: Timeframe, date: dt.date,
     """Return one stock's bars of a session as far as it has been seen; a week's or month's is that session's part."""
     if not timeframe.is_intraday and calendar.session_close(date) <= seen:
         return [_whole_sessions(world.seed, INDEX[symbol], timeframe)[date]]
-    bars = (_bar(world.seed, INDEX[symbol], date, one, seen) for one in timeframe.intervals(date) if one.first < seen)
+    bars = (_bar(world.seed, INDEX[symbol], date, one, seen) for one in timeframe.intervals(date))
     return [bar for bar in bars if bar is not None]
 
 
