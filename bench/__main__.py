@@ -4,7 +4,7 @@ import os
 import platform
 from dataclasses import dataclass
 
-from bench import llm_call, many_calls, pricing, replays, review_graph, screen_chain, simulation, start_up
+from bench import llm_call, many_calls, pricing, recording, replays, review_graph, screen_chain, simulation, start_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +72,11 @@ def main() -> None:
         "(h) one review of a scan with instant models, recorded, and its exact replay: loaded, served, compared",
         replays.run(),
         Target(figure="replayed_to_scanned", at_most=1.25, unit="times (80 % of the rate)"),
+    )
+    _show(
+        "(i) what recording adds to one review with instant models, ten at once, in turn with no writer",
+        recording.run(),
+        Target(figure="added_ms", at_most=2, unit="ms"),
     )
 
 

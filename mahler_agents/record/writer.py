@@ -16,6 +16,9 @@ from mahler_agents.errors import RecordError
 from mahler_agents.record.database import connect, described
 from mahler_agents.redaction import Redactor
 
+LINGER_SECONDS = 0.01
+"""How long a row may wait for others to be committed with, unless somebody waits for it: a commit costs most."""
+
 
 class _Statement(NamedTuple):
     sql: str
@@ -45,6 +48,7 @@ class Writer:
         self._redact = redact or Redactor.of()
         self._queue: SimpleQueue[_Statement | Future[None] | None] = SimpleQueue()
         self._lock = threading.Lock()
+        self._awaited = threading.Event()
         self._closed = False
         self._error: Exception | None = None
         self._connection = connect(path, busy_seconds=busy_seconds)
@@ -60,6 +64,7 @@ class Writer:
         with self._lock:
             self._closed = True
             self._queue.put(None)
+        self._awaited.set()
         self._thread.join()
         if error is None:
             self._raise_if_broken()
@@ -95,6 +100,7 @@ class Writer:
         """Return once everything queued so far is committed. Raises `RecordError` if it could not be."""
         committed: Future[None] = Future()
         self._put(committed)
+        self._awaited.set()
         # Not in a thread: those who wait for one batch go on in the order in which they asked, on every machine.
         import asyncio  # 50 ms, for which verbs that only read the record do not wait
 
@@ -116,6 +122,8 @@ class Writer:
         running = True
         while running:
             batch = [self._queue.get()]
+            self._awaited.wait(LINGER_SECONDS)
+            self._awaited.clear()
             while not self._queue.empty():
                 batch.append(self._queue.get())
             running = None not in batch

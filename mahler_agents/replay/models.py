@@ -1,12 +1,15 @@
 """Replay: which model each role asks: what the user chose, else the one that it had asked."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from pathlib import Path
 
 from mahler_agents.errors import InputError
+from mahler_agents.llm.install import SMOLLM2, models_dir
 from mahler_agents.llm.models import OPENAI_URL, Endpoint
-from mahler_agents.llm.roles import RoleModels, choose_models
+from mahler_agents.llm.roles import VARIABLE, RoleModels, choose_models
 from mahler_agents.replay.original import Original
+
+_TOY = Path(SMOLLM2.filename).stem
 
 
 def models_of_replay(
@@ -41,10 +44,12 @@ def _recorded(
             continue
         name = asked[role]["model"] if role in asked else run["model"]
         where = asked[role]["base_url"] if role in asked else here
-        if where.rstrip("/") == here.rstrip("/") and not run["toy_model"]:
-            found[role] = f"openai:{name}"
-        elif run["toy_model"] and _is_local(where):
+        if run["toy_model"] and name == _TOY:
             found[role] = "local"
+        elif _was_embedded(original, role):
+            found[role] = f"local:{_model_file(name, role, run['id'], environ)}"
+        elif where.rstrip("/") == here.rstrip("/"):
+            found[role] = f"openai:{name}"
         else:
             raise InputError(
                 f"run {run['id']} asked {name} at {where} as {role}, and OPENAI_BASE_URL is {here}:"
@@ -53,5 +58,21 @@ def _recorded(
     return found
 
 
-def _is_local(url: str) -> bool:
-    return urlsplit(url).hostname in {"127.0.0.1", "localhost"}
+def _was_embedded(original: Original, role: str) -> bool:
+    """Return whether a role's calls went to a model file that the desk itself had opened."""
+    return any(one["role"] == role and '"cache_prompt"' in (one["request"] or "") for one in original.calls)
+
+
+def _model_file(name: str, role: str, run_id: str, environ: Mapping[str, str]) -> Path:
+    """Return the model file of this name, if it is where the user keeps such files; the record names no folder."""
+    file = f"{name}.gguf"
+    chosen = [environ.get("MAHLER_MODEL", ""), *environ.get(VARIABLE, "").split(",")]
+    named = [Path(text.rpartition("local:")[2]).expanduser() for text in chosen if "local:" in text]
+    places = [*(path for path in named if path.name == file), models_dir(environ) / file, Path(file)]
+    for path in places:
+        if path.is_file():
+            return path
+    raise InputError(
+        f"run {run_id} asked the model file {file} as {role}; it is neither in this folder nor in"
+        f" {models_dir(environ)}: name it with --model local:PATH/{file}, or choose another model"
+    )

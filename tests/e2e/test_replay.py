@@ -1,8 +1,10 @@
 """End to end: a recorded scan is served again to the byte, repaired at a healthy provider, and never trades again."""
 
+import ast
 import asyncio
 import datetime as dt
 import hashlib
+import inspect
 import json
 import lzma
 import re
@@ -11,20 +13,26 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from desks import scan
 from replays import LIMITS, OUTAGES, REPLAY_TABLES, content, differing, each_its_own, scan_over_http, with_server
 
+from mahler_agents.analysts import ANALYSTS
 from mahler_agents.analysts.base import Opinion
 from mahler_agents.cli import main
 from mahler_agents.config import DeskConfig
 from mahler_agents.errors import ConfigError, InputError, UnknownIdError
 from mahler_agents.llm.budget import ScanBudget
 from mahler_agents.llm.failures import Failure, FailureKind
+from mahler_agents.llm.models import ModelSpec
 from mahler_agents.market.sample import SampleMarket
 from mahler_agents.market.snapshot import Snapshot
+from mahler_agents.record.replays import read_original
 from mahler_agents.replay import ReplayChoice, ReplayResult, replay, replay_exactly
+from mahler_agents.replay.models import models_of_replay
+from mahler_agents.replay.original import original_of
 from mahler_agents.risk import RiskLimits
 from mahler_agents.testing.fault_server import FaultServer
 from mahler_agents.testing.faults import FAULTS, in_turn, parse_script
@@ -329,6 +337,59 @@ def test_a_key_goes_to_no_address_that_only_the_record_names(served_once: Path) 
         InputError, match=r"asked scripted at http://scripted.invalid/v1 .* choose a model with --model"
     ):
         asyncio.run(replay(database=served_once, environ={"OPENAI_API_KEY": "sk-1"}))
+
+
+def test_a_model_file_of_the_user_s_own_is_asked_again_where_it_is_found(served_once: Path, tmp_path: Path) -> None:
+    """The record names such a file, and not its folder."""
+    asked = json.dumps(
+        {role: {"model": "mine", "base_url": "http://127.0.0.1:4711/v1"} for role in (*PANEL, "fund_manager")}
+    )
+    sql(served_once, "UPDATE runs SET config = json_set(config, '$.models', json(?))", asked)
+    sql(served_once, "UPDATE llm_calls SET request = json_set(request, '$.cache_prompt', json('true'))")
+    folder = tmp_path / "models"
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"asked the model file mine\.gguf as \w+; .* --model local:PATH/mine\.gguf"):
+        asyncio.run(replay(database=served_once, environ={"MAHLER_MODELS": str(folder)}))
+    mine = folder / "mine.gguf"
+    mine.write_bytes(b"weights")
+    original = original_of(read_original(served_once, "latest"), ANALYSTS)
+    for environ in ({"MAHLER_MODELS": str(folder)}, {"MAHLER_MODEL": f"local:{mine}"}):
+        chosen = models_of_replay(original, None, {}, {"MAHLER_MODELS": str(tmp_path), **environ})
+        assert set(chosen.by_role) == set(original.roles)
+        assert {one.path for one in chosen.by_role.values() if isinstance(one, ModelSpec)} == {mine}
+
+
+def test_a_replay_runs_in_a_notebook_s_own_loop(served_once: Path) -> None:
+    """Cells with `await` at their top, one after another in a loop that runs, as IPython does it."""
+    cells = """
+from mahler_agents import record
+from mahler_agents.replay import ReplayChoice, replay, replay_exactly
+from mahler_agents.testing.scripted import ScriptedModel
+desk = record.open(path)
+[run] = desk
+---
+exact = await replay_exactly(run.id, database=path)
+---
+healthy = ScriptedModel.always(confidence=0.9).endpoint
+repaired = await replay(run.id, database=path, choice=ReplayChoice(failed=True), model=healthy, environ={})
+---
+again = await replay(run.id, database=path, model=healthy, repeat=2, environ={})
+frame = desk.runs_frame()
+traces = [desk.trace(one.id) for one in desk]
+"""
+    names: dict[str, Any] = {"path": served_once}
+
+    async def kernel() -> None:
+        for cell in cells.split("---"):
+            code = compile(cell, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            if inspect.iscoroutine(ran := eval(code, names)):  # noqa: S307 - our own cells
+                await ran
+
+    asyncio.run(kernel())
+    assert names["exact"].succeeded
+    assert names["repaired"].succeeded
+    assert list(names["frame"]["kind"]) == ["replay"] * 3 + ["scan"]
+    assert len(names["traces"]) == 4
 
 
 def test_a_brief_that_was_changed_is_not_replayed(served_once: Path) -> None:
