@@ -58,7 +58,8 @@ def _event(one: "Happening") -> str:
 
 def _order(one: "Happening") -> str:
     asked = f"{count(one.facts['contracts'], 'spread')} at {per_share(one.facts['limit_credit'])} or better"
-    why = "".join(f", {words(code)}" for code in (one.facts["rule"], one.facts["reason"]) if code)
+    codes = (one.facts["rule"], one.facts["reason"])
+    why = "".join(f", {words(code)}" for code in codes if code and code != one.facts["state"])
     return f"{one.facts['purpose']} order {one.facts['id']}: {one.facts['state']} ({asked}{why})"
 
 
