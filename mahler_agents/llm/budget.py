@@ -92,17 +92,17 @@ class Spending:
         """Book what a call took in place of what was held for it; nothing if it was not sent."""
         self._held.remove(bound)
         if exchange.sent:
-            self._book(bound, exchange)
+            self.book(bound, exchange.tokens, exchange.cost_dollars)
         # Everyone who waits looks again, in the order in which they came.
         self._freed.set()
         self._freed = asyncio.Event()
 
-    def _book(self, bound: Bound, exchange: Exchange) -> None:
+    def book(self, bound: Bound, used: tuple[int, int] | None, cost: float | None) -> None:
+        """Book a call that was made: the prompt and completion tokens that it used, and dollars; None is unknown."""
         self._calls += 1
-        prompt, completion = exchange.tokens or (None, None)
+        prompt, completion = used or (None, None)
         self._prompt_tokens += prompt or 0
         self._completion_tokens += completion or 0
-        cost = exchange.cost_dollars
         self._dollars = None if cost is None or self._dollars is None else self._dollars + cost
         tokens = bound.tokens if prompt is None or completion is None else prompt + completion
         dollars = bound.dollars if cost is None else cost

@@ -20,6 +20,7 @@ from mahler_agents.llm.budget import ScanBudget, Spending
 from mahler_agents.llm.connection import Connection, Request
 from mahler_agents.llm.failures import DEADLINE_PASSED, Failure, FailureKind, failure
 from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.past import RecordedQuestion
 from mahler_agents.llm.prices import Price
 from mahler_agents.llm.prompts import Message, Prompt
 from mahler_agents.llm.provider import Provider
@@ -61,6 +62,7 @@ class _Question(Generic[R]):
     context: CallContext
     request: Request
     exchanges: list[Exchange]
+    past: RecordedQuestion | None
 
 
 class ChatClient:
@@ -113,9 +115,16 @@ class ChatClient:
         self._deadline = deadline
 
     async def ask(
-        self, *, role: str, prompt: Prompt, facts: Mapping[str, Any], reply: type[R], context: CallContext
+        self,
+        *,
+        role: str,
+        prompt: Prompt,
+        facts: Mapping[str, Any],
+        reply: type[R],
+        context: CallContext,
+        past: RecordedQuestion | None = None,
     ) -> Answer[R] | Failure:
-        """Return the model's reply to a brief, or why there is none.
+        """Return the model's reply to a brief, or why there is none; attempts of `past` are not made again.
 
         Raises nothing that a model, a network or a provider can cause: only cancellation and errors of the record.
         """
@@ -125,14 +134,20 @@ class ChatClient:
         except ConfigError as error:
             result = Fault(kind=FailureKind.BAD_PROMPT, detail=str(error))
         else:
-            result = await self._in_time(role, prompt, messages, reply, context)
+            result = await self._in_time(role, prompt, messages, reply, context, past)
         if isinstance(result, Answer):
             return result
         failed = failure(role, result.kind, result.detail, raw_reply=result.raw_reply)
         return failed.model_copy(update={"brief_hash": context.brief_hash, "prompt_hash": prompt.content_hash})
 
     async def _in_time(
-        self, role: str, prompt: Prompt, messages: list[Message], reply: type[R], context: CallContext
+        self,
+        role: str,
+        prompt: Prompt,
+        messages: list[Message],
+        reply: type[R],
+        context: CallContext,
+        past: RecordedQuestion | None,
     ) -> Answer[R] | Fault:
         late = Fault(kind=FailureKind.TIMEOUT, detail=DEADLINE_PASSED)
         if self._deadline is not None and self._deadline <= asyncio.get_running_loop().time():
@@ -141,7 +156,13 @@ class ChatClient:
         try:
             request = self._connection.request(role, prompt, reply)
             question = _Question(
-                role=role, prompt=prompt, reply=reply, context=context, request=request, exchanges=exchanges
+                role=role,
+                prompt=prompt,
+                reply=reply,
+                context=context,
+                request=request,
+                exchanges=exchanges,
+                past=past,
             )
             async with asyncio.timeout_at(self._deadline):
                 return await self._converse(question, messages)
@@ -174,12 +195,14 @@ class ChatClient:
         return await self._retrying.copy()(self._attempt, question, messages)
 
     async def _attempt(self, question: _Question[R], messages: list[Message]) -> R | Fault:
+        tried, past = len(question.exchanges) + 1, question.past
         exchange = Exchange(
             context=question.context,
             role=question.role,
-            attempt=len(question.exchanges) + 1,
+            attempt=past.number_of(tried) if past else tried,
             model=self.endpoint.model,
             prompt_hash=question.prompt.content_hash,
+            served=past.answer_to(tried) if past else None,
         )
         question.exchanges.append(exchange)
         envelope = await self._connection.send(question.request, messages, exchange)

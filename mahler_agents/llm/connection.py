@@ -142,6 +142,8 @@ class Connection:
         Return the whole reply or why there is none. Raises what is neither the model's nor the network's doing, such as
         an error of the call log.
         """
+        if exchange.served is not None:  # it costs nothing again, and says nothing of how the provider is now
+            return await self._attempt(request, messages, exchange)
         provider, whose = self._provider, (self.endpoint.model, exchange.role)
         if (blocked := provider.blocked(*whose)) is not None:
             return blocked

@@ -23,10 +23,11 @@ from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.client import Answer, ChatClient
 from mahler_agents.llm.failures import DEADLINE_PASSED, RETRYABLE, Failure, FailureKind, failure
 from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.past import EndedError, RecordedQuestion
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.provider import Provider
 from mahler_agents.llm.replies import Fault
-from mahler_agents.llm.transport import CallContext, CallOutcome, Exchange, current_exchange
+from mahler_agents.llm.transport import CallContext
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -36,49 +37,6 @@ _UNWAITING = CallLimits(
 """The record says how often a question was asked, and nothing is waited for."""
 
 _NOWHERE = "http://recorded.invalid/v1"
-
-
-class MissError(RecordError):
-    """A request that the record does not have; the message says whose it is and what differs."""
-
-
-class _EndedError(RecordError):
-    """The question ended here, as the record says, whatever had been heard of it: by the deadline, or by a defect."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecordedAttempt:
-    """One HTTP attempt as the record holds it."""
-
-    model: str
-    """As asked for."""
-    prompt_hash: str
-    brief_hash: str | None
-    request: str
-    """The body."""
-    outcome: CallOutcome | None
-    """None: the process died before it ended."""
-    http_status: int | None
-    response: str | None
-    error: str | None
-    """Class and words of what broke the call."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecordedQuestion:
-    """What one role was asked about one candidate, and how that ended."""
-
-    whose: str
-    """The role and the candidate, as an error names them."""
-    attempts: Mapping[int, RecordedAttempt]
-    """By number from 1; one that timed out before its request left is not there."""
-    failure: Failure | None
-    """How it ended; None with an answer."""
-
-    @property
-    def last(self) -> int:
-        """Number of the last attempt, 0 if there was none."""
-        return max(self.attempts, default=0)
 
 
 @dataclass(kw_only=True)
@@ -99,21 +57,13 @@ class _Asked:
         ended, fault = self.question.failure, self.fault
         if ended is not None and (ended.of_circumstance or ended.kind is FailureKind.INTERNAL):
             if ended.detail.startswith(DEADLINE_PASSED):
-                raise _EndedError(ended.detail)
+                raise EndedError(ended.detail)
             return Fault(kind=ended.kind, detail=ended.detail, unsent=True)
         if fault is not None and fault.kind in RETRYABLE:
             return replace(fault, unsent=True)  # the original asked no more often
         why = f": {fault.detail}" if fault else ""
-        raise self.miss(f"it is asked {self.number} times, and the record has {self.question.last or 'no'} calls{why}")
-
-    def broken_by_a_defect(self, attempt: RecordedAttempt) -> bool:
-        """Return whether it was no network that broke this attempt, but our own code of that day."""
-        ended = self.question.failure
-        return ended is not None and ended.kind is FailureKind.INTERNAL and attempt.error == ended.detail
-
-    def miss(self, why: str) -> MissError:
-        """Return the error of a request that the record does not have."""
-        return MissError(f"{self.question.whose}: not in the record: {why}")
+        times = f"it is asked {self.number} times, and the record has {self.question.last or 'no'} calls{why}"
+        raise self.question.miss(times)
 
 
 _asked: ContextVar[_Asked] = ContextVar("_asked")
@@ -151,7 +101,7 @@ class RecordedModels:
         client = await self._client(role, question)
         try:
             return await client.ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context)
-        except _EndedError as ended:
+        except EndedError as ended:
             kind = question.failure.kind if question.failure is not None else FailureKind.INTERNAL
             failed = failure(role, kind, str(ended))
             return failed.model_copy(update={"brief_hash": context.brief_hash, "prompt_hash": prompt.content_hash})
@@ -199,51 +149,5 @@ class _RecordedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Return or raise what the attempt came to."""
-        exchange, asked = current_exchange.get(), _asked.get()
-        attempt = asked.question.attempts.get(asked.number)
-        if attempt is not None and (what := _difference(attempt, exchange, request.content)) is not None:
-            raise asked.miss(what)
-        if attempt is None or attempt.outcome == "cancelled":
-            exchange.defect = TimeoutError("recorded")  # not the network's: our own patience ended
-            raise exchange.defect
-        if attempt.outcome is None:
-            raise asked.miss(f"the process died in attempt {asked.number}, before it ended")
-        if asked.broken_by_a_defect(attempt):
-            raise _EndedError(attempt.error)
-        if attempt.outcome == "broken" or attempt.http_status is None:
-            raise _broken(attempt.error or "", asked)
-        return httpx2.Response(
-            attempt.http_status,
-            headers={"content-type": "application/json"},
-            content=(attempt.response or "").encode(),
-        )
-
-
-def _difference(attempt: RecordedAttempt, exchange: Exchange, content: bytes) -> str | None:
-    """Return in what a request is not the recorded one, None if it is; how JSON is spelled is no difference."""
-    sent = content.decode("utf-8", "replace")
-    if sent == attempt.request:
-        return None
-    new, old = json.loads(sent), json.loads(attempt.request)
-    if new == old:
-        return None
-    if exchange.prompt_hash != attempt.prompt_hash:
-        return f"the prompt differs ({attempt.prompt_hash[:8]} then, {exchange.prompt_hash[:8]} now)"
-    if exchange.context.brief_hash != attempt.brief_hash:
-        return f"the brief differs ({(attempt.brief_hash or 'none')[:8]} then, {exchange.context.brief_hash[:8]} now)"
-    fields = [name for name in {**old, **new} if new.get(name) != old.get(name)]
-    named = ", ".join("the schema of the reply" if name == "response_format" else name for name in fields)
-    return f"the request differs in {named}"
-
-
-def _broken(error: str, asked: _Asked) -> httpx2.TransportError:
-    """Return the error that broke a connection, with the cause whose words the failure quotes if it was the last."""
-    name, _, words = error.partition(": ")
-    kind = getattr(httpx2, name, None)
-    broken = kind(words) if isinstance(kind, type) and issubclass(kind, httpx2.TransportError) else None
-    broken = broken or httpx2.NetworkError(words)
-    ended = asked.question.failure
-    quoted = ended.detail if ended and ended.kind in RETRYABLE and asked.number == asked.question.last else error
-    cause, _, said = quoted.partition(":")
-    broken.__cause__ = type(cause, (Exception,), {})(said.strip())
-    return broken
+        asked = _asked.get()
+        return asked.question.serve(asked.number, request.content)

@@ -1,7 +1,8 @@
 """Stage 4, LLM calls: the models of one scan: each role asks its own, all on one budget, one gate a provider."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
@@ -16,9 +17,11 @@ from mahler_agents.llm.budget import ScanBudget, Spending, Spent
 from mahler_agents.llm.client import Answer, ChatClient, limits_of
 from mahler_agents.llm.failures import Failure
 from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.past import PastCall, RecordedQuestion
 from mahler_agents.llm.prices import FREE, Price, Prices, price_of
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.provider import Provider
+from mahler_agents.llm.recorded import RecordedModels
 from mahler_agents.llm.transport import CallContext, CallLog
 
 R = TypeVar("R", bound=BaseModel)
@@ -34,6 +37,16 @@ class Asker(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What a scan that is resumed has asked and heard before."""
+
+    questions: Mapping[str, RecordedQuestion] = field(default_factory=dict[str, RecordedQuestion])
+    """By span."""
+    calls: Sequence[PastCall] = ()
+    """All of them, those included whose process died."""
+
+
 class ModelRouter:
     """Asks the endpoint of each role; an async context manager that belongs to the event loop that entered it."""
 
@@ -46,13 +59,20 @@ class ModelRouter:
         limits: CallLimits | None = None,
         budget: ScanBudget | None = None,
         prices: Prices | None = None,
+        past: Past | None = None,
     ) -> None:
         """Put a client before each distinct endpoint of `endpoints`, which are by role.
 
-        `limits` are those of providers: the embedded model, which answers one call at a time, keeps its own.
+        `limits` are those of providers: the embedded model, which answers one call at a time, keeps its own. Of a scan
+        that is resumed, `past` is what the record has: no call of it is made again, and all of them are counted.
         """
         self.endpoints = endpoints
+        self._past = past or Past()
+        self._recorded = RecordedModels(self._past.questions, clock=clock)
         self._spending = Spending(budget or ScanBudget())
+        of_model = {one.model: endpoint_price(one, prices or {}) for one in endpoints.values()}
+        for call in self._past.calls:
+            self._spending.book(call.bound(of_model.get(call.model)), call.used, call.dollars)
         self._clients: dict[str, ChatClient] = {}
         providers: dict[tuple[str, str, httpx2.AsyncBaseTransport | None], Provider] = {}
         of_endpoint: dict[int, ChatClient] = {}
@@ -76,7 +96,7 @@ class ModelRouter:
     async def __aenter__(self) -> Self:
         """Open every connection."""
         async with AsyncExitStack() as opening:
-            for client in self._distinct:
+            for client in (*self._distinct, self._recorded):
                 await opening.enter_async_context(client)
             self._stack = opening.pop_all()
         return self
@@ -106,7 +126,11 @@ class ModelRouter:
         self, *, role: str, prompt: Prompt, facts: Mapping[str, Any], reply: type[R], context: CallContext
     ) -> Answer[R] | Failure:
         """Return the reply of the role's model to a brief, or why there is none; raises as `ChatClient.ask` does."""
-        return await self._clients[role].ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context)
+        past = self._past.questions.get(context.span_id)
+        if past is not None and past.ended:
+            return await self._recorded.ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context)
+        client = self._clients[role]
+        return await client.ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context, past=past)
 
 
 def check_priced(endpoints: Iterable[Endpoint], budget: ScanBudget, prices: Prices) -> None:

@@ -110,6 +110,8 @@ class Exchange:
     model: str
     prompt_hash: str
     price: Price | None = None
+    served: httpx2.AsyncBaseTransport | None = None
+    """What answers in the network's place, from a record that holds this attempt; None if it is really sent."""
     sent: bool = False
     """Whether the request has been written down and is on its way, or has been."""
     envelope: Envelope | None = None
@@ -178,14 +180,15 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
         """Send the request, read the whole body, write both down; the response returned holds the body."""
         exchange = current_exchange.get()
         try:
-            self._log.call_started(self._started(exchange, request))
+            log = self._log_of(exchange)
+            log.call_started(self._started(exchange, request))
             exchange.sent = True
             response = await self._send(exchange, request)
             text = self._text(exchange)
             exchange.envelope = open_envelope(response.status_code, text)
             waiting, sent_at = response.headers.get("retry-after"), response.headers.get("date")
             exchange.retry_after = retry_after_seconds(waiting, sent_at=sent_at)
-            self._log.call_finished(self._finished(exchange, error=None))
+            log.call_finished(self._finished(exchange, error=None))
         except Exception as error:
             if not isinstance(error, httpx2.HTTPError | OSError):
                 exchange.defect = error
@@ -201,7 +204,7 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
     async def _send(self, exchange: Exchange, request: httpx2.Request) -> httpx2.Response:
         body = bytearray()
         try:
-            response = await self._inner.handle_async_request(request)
+            response = await (exchange.served or self._inner).handle_async_request(request)
             try:
                 async for part in response.aiter_bytes():
                     body += part
@@ -210,9 +213,12 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
                 await response.aclose()
         except BaseException as error:
             exchange.unreached = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
-            self._log.call_finished(self._finished(exchange, error=error))
+            self._log_of(exchange).call_finished(self._finished(exchange, error=error))
             raise
         return response
+
+    def _log_of(self, exchange: Exchange) -> CallLog:
+        return self._log if exchange.served is None else NullCallLog()  # that one is on record
 
     def _started(self, exchange: Exchange, request: httpx2.Request) -> CallStarted:
         return CallStarted(

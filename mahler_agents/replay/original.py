@@ -14,8 +14,8 @@ from mahler_agents.analysts.debate import Argument, ArgumentReply, DebateBrief, 
 from mahler_agents.analysts.grounding import Grounding
 from mahler_agents.errors import InputError
 from mahler_agents.llm.failures import Failure, FailureKind
+from mahler_agents.llm.past import RecordedAttempt, RecordedQuestion
 from mahler_agents.llm.prompts import Prompt, parse_prompt
-from mahler_agents.llm.recorded import RecordedAttempt, RecordedQuestion
 from mahler_agents.llm.replies import explain
 from mahler_agents.record.replays import OriginalRows, Row
 from mahler_agents.wording import spread_label
@@ -72,29 +72,43 @@ class Original:
         return [*self.panel, *(turn.name for turn in turns(self.rounds)), manager.NAME]
 
     def questions(self) -> dict[str, RecordedQuestion]:
-        """Return every question that may be served from the record, by span."""
-        attempts: dict[str, dict[int, RecordedAttempt]] = defaultdict(dict)
+        """Return every question by span, those included that did not end."""
+        attempts: dict[str, list[Row]] = defaultdict(list)
         for row in self.calls:
-            attempts[row["span_id"]][row["attempt"]] = RecordedAttempt(
-                model=row["model"],
-                prompt_hash=row["prompt_hash"],
-                brief_hash=row["brief_hash"],
-                request=row["request"],
-                outcome=row["outcome"],
-                http_status=row["http_status"],
-                response=row["response"],
-                error=row["error"],
-            )
-        questions: dict[str, RecordedQuestion] = {}
-        for candidate in self.candidates:
-            for node, outcome in candidate.outcomes.items():
-                span = f"{candidate.id}.{node}"
-                questions[span] = RecordedQuestion(
-                    whose=f"{node} of {candidate.label}",
-                    attempts=attempts.get(span, {}),
-                    failure=outcome if isinstance(outcome, Failure) else None,
-                )
-        return questions
+            attempts[row["span_id"]].append(row)
+        return {
+            f"{candidate.id}.{node}": _question(candidate, node, attempts.get(f"{candidate.id}.{node}", ()))
+            for candidate in self.candidates
+            for node in (*candidate.outcomes, *candidate.unfinished)
+        }
+
+
+def _question(candidate: OriginalCandidate, node: str, rows: Sequence[Row]) -> RecordedQuestion:
+    """Return one question; attempts that never ended are left out, and those after them move up."""
+    attempts: dict[int, RecordedAttempt] = {}
+    abandoned = 0
+    for row in rows:
+        if row["outcome"] is None:
+            abandoned += 1
+            continue
+        attempts[row["attempt"] - abandoned] = RecordedAttempt(
+            model=row["model"],
+            prompt_hash=row["prompt_hash"],
+            brief_hash=row["brief_hash"],
+            request=row["request"],
+            outcome=row["outcome"],
+            http_status=row["http_status"],
+            response=row["response"],
+            error=row["error"],
+        )
+    outcome = candidate.outcomes.get(node)
+    return RecordedQuestion(
+        whose=f"{node} of {candidate.label}",
+        attempts=attempts,
+        abandoned=abandoned,
+        ended=outcome is not None,
+        failure=outcome if isinstance(outcome, Failure) else None,
+    )
 
 
 def role_of(node: str) -> str:

@@ -15,9 +15,10 @@ from mahler_agents.errors import InputError
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.budget import ScanBudget, Spent
 from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.past import MissError
 from mahler_agents.llm.prices import load_prices
 from mahler_agents.llm.prompts import Prompt, check_prompt, read_prompt
-from mahler_agents.llm.recorded import MissError, RecordedModels
+from mahler_agents.llm.recorded import RecordedModels
 from mahler_agents.llm.router import Asker, ModelRouter, check_priced
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.replays import read_original

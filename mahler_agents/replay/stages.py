@@ -12,8 +12,8 @@ from mahler_agents.analysts.hearing import hear_analyst, hear_debater, hear_fund
 from mahler_agents.analysts.panel import QUORUM, PanelBrief, panel_facts
 from mahler_agents.analysts.trade import TradeBrief
 from mahler_agents.llm.failures import Failure
+from mahler_agents.llm.past import MissError
 from mahler_agents.llm.prompts import Prompt
-from mahler_agents.llm.recorded import MissError
 from mahler_agents.llm.router import Asker
 from mahler_agents.replay.original import Original, OriginalCandidate, Outcome
 
