@@ -7,7 +7,7 @@ async with Desk(market="sample") as desk:
 import asyncio
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +18,11 @@ from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts import fund_manager as manager
 from mahler_agents.analysts.base import Brief, StrictReply
 from mahler_agents.analysts.debate import ArgumentReply, DebateBrief, Side
+from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import NEW_YORK, Clock, Ids, utc_text
 from mahler_agents.config import DeskConfig, environment_from
-from mahler_agents.errors import ConfigError, InputError
-from mahler_agents.execution import Ledger, PaperBroker, reconcile, wait_for
+from mahler_agents.errors import ConfigError, InputError, MahlerError
+from mahler_agents.execution import Ledger, PaperBroker, PendingOrder, is_unsent_entry_of, reconcile, wait_for
 from mahler_agents.exits import ExitPolicy
 from mahler_agents.graphs import monitor, review
 from mahler_agents.llm.attempts import CallLimits
@@ -30,20 +31,22 @@ from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.prices import load_prices
 from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
 from mahler_agents.llm.roles import choose_models
-from mahler_agents.llm.router import ModelRouter, check_priced
+from mahler_agents.llm.router import ModelRouter, Past, check_priced
+from mahler_agents.llm.transport import CallLog
 from mahler_agents.market import calendar
 from mahler_agents.market.open import open_market
 from mahler_agents.market.snapshot import Market, PresentMarket
 from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
 from mahler_agents.progress import Watcher, guarded, unwatched
 from mahler_agents.record import Writer, open_database
-from mahler_agents.record.abandoned import mark_abandoned
+from mahler_agents.record.abandoned import abandoned_scans, claim, mark_abandoned, unended_scans
 from mahler_agents.record.location import database_path
 from mahler_agents.record.presence import at_work
 from mahler_agents.recording import BookRecording, Recording
 from mahler_agents.redaction import Redactor
 from mahler_agents.regime import RegimeParams
 from mahler_agents.remote_clock import clock_from
+from mahler_agents.resume import LeftRun, left_run, read_left, refuse_another, staleness
 from mahler_agents.risk import BreakerBook, RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult, refuse_to_go_back
 from mahler_agents.screen import ScreenParams
@@ -187,58 +190,155 @@ class Desk:
         """Run one scan: `as_of` is the market's own default unless given, `slot` names the scan's place in a schedule.
 
         A scan without a slot is ad hoc and has a slot of its own. `only` names the one underlying to review: all are
-        screened, and those of the others recorded as not reviewed. Raises `InputError`, before anything is recorded, if
-        the market has no such instant or the account has traded after it. A review that failed is in the result, and
-        whatever happened is in the record.
+        screened, and those of the others recorded as not reviewed. A scan with a slot first finishes what a process
+        left that died (`resume`); if that was this slot's scan, it is returned. Raises `InputError`,
+        before anything is recorded, if the market has no such instant or the account has traded after it. A review that
+        failed is in the result, and whatever happened is in the record.
         """
         instant = as_of or self.market.default_as_of()
+        refused: list[str] = []
+        if slot is not None and (finished := await self._finish_left(instant, slot, watch, refused)) is not None:
+            return finished
         run_id = self._ids.run_id(instant)
         async with AsyncExitStack() as stack:
-            if (telemetry := self._telemetry) is not None:
-                stack.push_async_callback(asyncio.to_thread, telemetry.send, self.database, run_id)  # last of all
-            # Present until the last row is written: another process could take this run for a dead one's otherwise.
-            await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant, [])))
-            writer = await stack.enter_async_context(entered_in_thread(self._writer))
+            writer = await self._at_work(stack, run_id, lambda: self._put_right(instant, []))
+            for message in refused:
+                BookRecording(writer, self._clock).event_once("not_resumed", message, level="warning")
             recording = Recording(writer, run_id, self._clock)
-            llm = None
-            if self._endpoints:
-                router = ModelRouter(
-                    self._endpoints,
-                    clock=self._clock,
-                    log=recording,
-                    limits=self.call_limits,
-                    budget=self.budget,
-                    prices=self._prices,
-                )
-                llm = await stack.enter_async_context(router)
-            parts = ScanParts(
-                config=self.config,
-                exit_policy=self.exit_policy,
-                limits=self.limits,
-                screen_params=self.screen_params,
-                regime_params=self.regime_params,
-                market=self.market,
-                broker=self._broker,
-                ledger=self._ledger,
-                breaker=self._breaker,
-                shadows=self._shadows,
-                graph=self._graph,
-                prompts=self.prompts,
-                llm=llm,
-                model=", ".join(dict.fromkeys(one.model for one in self._endpoints.values())) or "none",
-                toy_model=self._models.has_toy,
-                clock=self._clock,
-            )
+            choices = self._choices(only)
             scan = Scan(
-                parts=parts,
+                parts=self._parts(choices, self.prompts, await self._models_of(stack, recording, self.budget)),
                 recording=recording,
                 database=self.database,
                 asked_as_of=instant,
                 slot=slot or f"adhoc-{run_id}",
-                only=only,
                 watch=guarded(watch),
+                unfinished=await asyncio.to_thread(abandoned_scans, self.database, self._broker.account_id),
             )
             return await scan.run()
+
+    async def resume(
+        self, run: str | None = None, *, at: dt.datetime | None = None, watch: Watcher = unwatched
+    ) -> ScanResult | None:
+        """Finish a scan whose process died: `run` is its id or the beginning of one; None is the last that was left.
+
+        Return None if none was. What the record has is not done again: calls that ended are served from it, orders are
+        kept. `at` is when that is: the present of a live market, and of others, where time stands still, the snapshot's
+        own instant unless given. More than 10 minutes after the snapshot, outside the session, or once the account has
+        traded since, reviews are completed and nothing is opened (`stale_snapshot`). Raises `UnknownIdError` for an
+        unknown run, `InputError` for one that was not left, that may be at work, or that another desk began.
+        """
+        run_id = await asyncio.to_thread(left_run, self.database, self._broker.account_id, run)
+        return None if run_id is None else await self._resume(run_id, at, watch)
+
+    async def _resume(self, run_id: str, at: dt.datetime | None, watch: Watcher) -> ScanResult:
+        stale = await self._staleness(await asyncio.to_thread(self._read_left, run_id), at)
+
+        def is_gone_on_with(pending: PendingOrder) -> bool:
+            return stale is None and not self.market.live and is_unsent_entry_of(pending, run_id)
+
+        async with AsyncExitStack() as stack:
+            now = at or self._clock.now()
+            writer = await self._at_work(stack, run_id, lambda: self._put_right(now, [], is_gone_on_with))
+            left = await asyncio.to_thread(self._read_left, run_id)
+            if not await asyncio.to_thread(claim, self.database, run_id):
+                raise InputError(f"run {run_id} may be at work in another process: try again when that has ended")
+            BookRecording(writer, self._clock).event("resumed", f"run {run_id} is resumed")
+            recording = Recording(writer, run_id, self._clock, resumed=True)
+            llm = await self._models_of(stack, recording, left.choices.budget, left.past)
+            scan = Scan(
+                parts=self._parts(left.choices, left.prompts, llm),
+                recording=recording,
+                database=self.database,
+                asked_as_of=left.snapshot.as_of,
+                slot=left.run["slot"],
+                watch=guarded(watch),
+                left=left,
+                resumed=left.resumption(stale=stale, desk=self._choices(None)),
+            )
+            return await scan.run()
+
+    async def _finish_left(
+        self, instant: dt.datetime, slot: str, watch: Watcher, refused: list[str]
+    ) -> ScanResult | None:
+        """Resume what was left before a scheduled scan; return the result if that is the scan of this very slot.
+
+        A run that cannot be resumed keeps no scan from its time: why is told in `refused`.
+        """
+        for run_id in await asyncio.to_thread(unended_scans, self.database, self._broker.account_id):
+            try:
+                result = await self._resume(run_id, instant, watch)
+            except MahlerError as error:
+                refused.append(str(error))
+                continue
+            if result.slot == slot and result.resumed is not None and result.resumed.stale is None:
+                return result
+        return None
+
+    def _read_left(self, run_id: str) -> LeftRun:
+        left = read_left(self.database, run_id, panel=self.analysts, prompts=self.prompts)
+        own = {"market": self.market.name, "broker": self._broker.name, "account_id": self._broker.account_id}
+        refuse_another(left, self._choices(None), own=own, endpoints=self._endpoints)
+        return left
+
+    async def _staleness(self, left: LeftRun, at: dt.datetime | None) -> str | None:
+        now = at or (self._clock.now() if self.market.live else left.snapshot.as_of)
+        return staleness(left, now=now, traded=await asyncio.to_thread(self._ledger.last_traded_as_of))
+
+    async def _at_work(self, stack: AsyncExitStack, run_id: str, put_right: Callable[[], Awaitable[None]]) -> Writer:
+        """Be present on the record for as long as `stack` is open, and return what writes to it."""
+        if (telemetry := self._telemetry) is not None:
+            stack.push_async_callback(asyncio.to_thread, telemetry.send, self.database, run_id)  # last of all
+        # Present until the last row is written: another process could take this run for a dead one's otherwise.
+        await stack.enter_async_context(at_work(self.database, put_right))
+        return await stack.enter_async_context(entered_in_thread(self._writer))
+
+    async def _models_of(
+        self, stack: AsyncExitStack, log: CallLog, budget: ScanBudget | None, past: Past | None = None
+    ) -> ModelRouter | None:
+        if not self._endpoints:
+            return None
+        router = ModelRouter(
+            self._endpoints,
+            clock=self._clock,
+            log=log,
+            limits=self.call_limits,
+            budget=budget,
+            prices=self._prices,
+            past=past,
+        )
+        return await stack.enter_async_context(router)
+
+    def _choices(self, only: str | None) -> ScanChoices:
+        """Return what a scan would begin with now."""
+        return ScanChoices.of_models(
+            self._endpoints,
+            self.prompts,
+            self.budget,
+            desk=self.config,
+            exits=self.exit_policy,
+            limits=self.limits,
+            screen=self.screen_params,
+            regime=self.regime_params,
+            panel=tuple(analyst.name for analyst in self.analysts),
+            only=only,
+        )
+
+    def _parts(self, choices: ScanChoices, prompts: Mapping[str, Prompt], llm: ModelRouter | None) -> ScanParts:
+        return ScanParts(
+            choices=choices,
+            market=self.market,
+            broker=self._broker,
+            ledger=self._ledger,
+            breaker=self._breaker,
+            shadows=self._shadows,
+            graph=self._graph,
+            prompts=prompts,
+            llm=llm,
+            model=", ".join(dict.fromkeys(one.model for one in self._endpoints.values())) or "none",
+            toy_model=self._models.has_toy,
+            clock=self._clock,
+        )
 
     async def monitor(self, *, at: dt.datetime | None = None, slot: str | None = None) -> MonitorResult:
         """Run one pass over the open positions: mark, settle, evaluate the circuit breaker, decide, close, record.
@@ -272,14 +372,16 @@ class Desk:
         state["failed"] = (*pending, *state.get("failed", ()))
         return result_of(MonitorState(**state), state["account"], state["breaker"], synthetic=self.market.synthetic)
 
-    async def _put_right(self, at: dt.datetime, pending: list[str]) -> None:
+    async def _put_right(
+        self, at: dt.datetime, pending: list[str], spared: Callable[[PendingOrder], bool] = lambda _: False
+    ) -> None:
         """Put right, and say, what earlier processes left: orders pending, whose true ends are booked, and runs.
 
-        Orders that stay pending are told in `pending` too; they go on counting as risk.
+        Orders that stay pending are told in `pending` too; they go on counting as risk. Those `spared` are left alone.
         """
         async with entered_in_thread(self._writer) as writer:
             recording = BookRecording(writer, self._clock)
-            for ended in await reconcile(self._broker, self._ledger, at=at):
+            for ended in await reconcile(self._broker, self._ledger, at=at, spared=spared):
                 left = f"order {ended.client_order_id} was left pending"
                 if ended.outcome is not None:
                     recording.event("reconciled", f"{left}: {ended.outcome.value}")

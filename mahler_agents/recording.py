@@ -34,6 +34,11 @@ class BookRecording:
         row = {"at": utc_text(self._clock.now()), "level": level, "code": code, "message": message}
         self._writer.insert("events", row)
 
+    def event_once(self, code: str, message: str, *, level: str = "info") -> None:
+        """Record such a thing unless the record has it already, whenever that was."""
+        row = {"at": utc_text(self._clock.now()), "level": level, "code": code, "message": message}
+        self._writer.insert_unless("events", row, same=("code", "message"))
+
     def mark(self, position: Position, at: dt.datetime, mark: Mark | NoMark) -> None:
         """Record what it would cost to close a position; without a mark, that there was none and why."""
         costs = (None, None) if isinstance(mark, NoMark) else (mark.mid_cost, mark.natural_cost)
@@ -82,12 +87,17 @@ class BookRecording:
 
 
 class Recording:
-    """Records one run, as it happens; also the log to which the LLM layer writes every HTTP attempt."""
+    """Records one run, as it happens; also the log to which the LLM layer writes every HTTP attempt.
 
-    def __init__(self, writer: Writer, run_id: str, clock: Clock) -> None:
+    Of a run that is `resumed`, what the process before had recorded stays as it is: a row is added where there is none.
+    """
+
+    def __init__(self, writer: Writer, run_id: str, clock: Clock, *, resumed: bool = False) -> None:
         self.run_id = run_id
         self._writer = writer
         self._clock = clock
+        self._resumed = resumed
+        self._insert = writer.insert_once if resumed else writer.insert
 
     async def flush(self) -> None:
         """Return once everything recorded so far is committed."""
@@ -98,6 +108,10 @@ class Recording:
         if snapshot is not None:
             self._writer.insert_once("snapshots", snapshot)
         self._writer.insert("runs", {"id": self.run_id, "started_at": self._now(), "status": "running", **row})
+
+    def run_resumed(self, decision_at: dt.datetime) -> None:
+        """Record that the run goes on, and when its orders are decided now."""
+        self._writer.update("runs", {"id": self.run_id}, {"decision_at": utc_text(decision_at)})
 
     def run_ended(self, status: str, error: str | None = None) -> None:
         """Record how the run ended: `done` or `failed`."""
@@ -127,8 +141,11 @@ class Recording:
         self._writer.update("runs", {"id": self.run_id}, {"portfolio_delta": as_json(both)})
 
     def equity(self, account: Account, at: dt.datetime) -> None:
-        """Record the account's equity and cash."""
-        _insert_equity(self._writer, account, at)
+        """Record the account's equity and cash, unless a later look at the same instant has."""
+        if self._resumed:
+            self._writer.insert_once("equity", _equity_row(account, at))
+        else:
+            _insert_equity(self._writer, account, at)
 
     def screened(self, report: ScreenReport) -> None:
         """Record what the screen rejected, and why."""
@@ -143,12 +160,12 @@ class Recording:
         """Record a candidate of a replay: the original's row without what was decided, which names that row."""
         undecided = dict.fromkeys(("decision", "reason", "ai_summary", "confidence"))
         own = {"id": candidate_id, "run_id": self.run_id, "replay_of": original["id"]}
-        self._writer.insert("candidates", {**original, **undecided, **own})
+        self._insert("candidates", {**original, **undecided, **own})
 
     def candidate(self, candidate_id: str, candidate: Candidate, *, reviewed: bool) -> None:
         """Record a candidate that passed the screen."""
         spread = candidate.spread
-        self._writer.insert(
+        self._insert(
             "candidates",
             {
                 "id": candidate_id,
@@ -179,37 +196,30 @@ class Recording:
         """Record an analyst's opinion."""
         row = opinion.model_dump(mode="json")
         row |= {"details": as_json(row["details"]), **_grounding(row.pop("grounding"))}
-        self._writer.insert("opinions", {"candidate_id": candidate_id, **row})
+        self._insert("opinions", {"candidate_id": candidate_id, **row})
 
     def argument(self, candidate_id: str, argument: Argument) -> None:
         """Record one turn of the debate."""
         row = argument.model_dump(mode="json")
         row |= _grounding(row.pop("grounding"))
-        self._writer.insert("arguments", {"candidate_id": candidate_id, **row})
+        self._insert("arguments", {"candidate_id": candidate_id, **row})
 
     def failure(self, candidate_id: str, failure: Failure) -> None:
         """Record that a role gave no opinion or verdict, and why."""
-        self._writer.insert("failures", {"candidate_id": candidate_id, **failure.model_dump(mode="json")})
+        self._insert("failures", {"candidate_id": candidate_id, **failure.model_dump(mode="json")})
 
     def verdict(self, candidate_id: str, verdict: Verdict) -> None:
         """Record the fund manager's verdict."""
         row = verdict.model_dump(mode="json")
         row |= _grounding(row.pop("grounding"))
-        self._writer.insert("verdicts", {"candidate_id": candidate_id, **row})
+        self._insert("verdicts", {"candidate_id": candidate_id, **row})
 
     def advice(self, candidate_id: str, advice: Advice) -> None:
         """Record what the advisory edge made of the verdict, and log it as an event."""
         row = advice.model_dump(mode="json")
-        self._writer.insert("advice", {"candidate_id": candidate_id, **row, "recorded_at": self._now()})
+        self._insert("advice", {"candidate_id": candidate_id, **row, "recorded_at": self._now()})
         level = "info" if advice.proceed else "warning"
         self.event(advice.code.value, advice.message, candidate_id=candidate_id, level=level)
-
-    def sizing(self, candidate_id: str, sizing: Sizing) -> None:
-        """Record how many contracts the limits allowed, and which one bound."""
-        row = sizing.model_dump(mode="json")
-        del row["multiplier"]  # the run's own
-        constraints = as_json(row.pop("constraints"))
-        self._writer.insert("sizings", {"candidate_id": candidate_id, **row, "constraints": constraints})
 
     def decided(
         self, candidate_id: str, *, decision: str, reason: str, ai_summary: str | None, confidence: float | None
@@ -232,7 +242,7 @@ class Recording:
         detail: str,
     ) -> None:
         """Record one node's run: when, how long and how it ended."""
-        self._writer.insert(
+        self._insert(
             "spans",
             {
                 "id": f"{candidate_id or self.run_id}.{name}",
@@ -248,17 +258,18 @@ class Recording:
 
     def event(self, code: str, message: str, *, candidate_id: str | None = None, level: str = "info") -> None:
         """Record something that a reader of the run should see."""
-        self._writer.insert(
-            "events",
-            {
-                "run_id": self.run_id,
-                "candidate_id": candidate_id,
-                "at": self._now(),
-                "level": level,
-                "code": code,
-                "message": message,
-            },
-        )
+        row = {
+            "run_id": self.run_id,
+            "candidate_id": candidate_id,
+            "at": self._now(),
+            "level": level,
+            "code": code,
+            "message": message,
+        }
+        if self._resumed:
+            self._writer.insert_unless("events", row, same=("run_id", "candidate_id", "code", "message"))
+        else:
+            self._writer.insert("events", row)
 
     def call_started(self, call: CallStarted) -> None:
         """Record an HTTP attempt before it is made, so that a crash leaves evidence."""
@@ -275,6 +286,13 @@ class Recording:
         return utc_text(self._clock.now())
 
 
+def sizing_row(candidate_id: str, sizing: Sizing) -> dict[str, Any]:
+    """Return how many contracts the limits allowed, and which one bound, as a row of `sizings`."""
+    row = sizing.model_dump(mode="json")
+    del row["multiplier"]  # the run's own
+    return {"candidate_id": candidate_id, **row, "constraints": as_json(row.pop("constraints"))}
+
+
 def _grounding(found: dict[str, Any] | None) -> dict[str, Any]:
     return (
         {"numbers": None, "ungrounded": None}
@@ -288,5 +306,10 @@ def _alert_row(code: str, position: Position, text: str, at: dt.datetime) -> dic
 
 
 def _insert_equity(writer: Writer, account: Account, at: dt.datetime) -> None:
-    row = {"account_id": account.account_id, "at": utc_text(at), "equity": account.equity, "cash": account.cash}
-    writer.replace("equity", row)  # of two looks at one instant the later one holds what the first has traded
+    writer.replace(
+        "equity", _equity_row(account, at)
+    )  # of two looks at one instant the later one holds what the first has traded
+
+
+def _equity_row(account: Account, at: dt.datetime) -> dict[str, Any]:
+    return {"account_id": account.account_id, "at": utc_text(at), "equity": account.equity, "cash": account.cash}

@@ -121,6 +121,10 @@ class ReviewContext:
     config: DeskConfig
     terms: Terms
     limits: RiskLimits
+    forbidden: Reason | None
+    """Why nothing may be opened any more, whatever the limits say; None if something may."""
+    sized: Sizing | None
+    """How the candidate had been sized already, by a process that ended before the scan did."""
     multiplier: SizeMultiplier
     """Of every size of the scan."""
     delta_facts: DeltaFacts

@@ -6,108 +6,38 @@ not depend on which reply came first.
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mahler_agents.analysts import Terms
-from mahler_agents.clock import NEW_YORK, Clock, utc_text
-from mahler_agents.config import DeskConfig
+from mahler_agents.clock import NEW_YORK, utc_text
 from mahler_agents.errors import InputError, RecordError
-from mahler_agents.execution import Broker, Ledger
-from mahler_agents.exits import ExitPolicy, resolve
-from mahler_agents.graphs.review import ReviewGraph
+from mahler_agents.execution import Ledger
+from mahler_agents.exits import resolve
 from mahler_agents.llm.budget import Spent
-from mahler_agents.llm.prompts import Prompt
-from mahler_agents.llm.router import ModelRouter
 from mahler_agents.market.archive import content_hash, pack
 from mahler_agents.market.possible import without_impossible
-from mahler_agents.market.snapshot import Account, Market, Snapshot
+from mahler_agents.market.snapshot import Account, Snapshot
 from mahler_agents.progress import Progress, Stage, Watcher, unwatched
-from mahler_agents.record.writer import as_json
 from mahler_agents.recording import Recording
-from mahler_agents.regime import Regime, RegimeParams, RegimeUnknown, market_regime
+from mahler_agents.regime import Regime, RegimeUnknown, market_regime
+from mahler_agents.resume import LeftRun, Resumption
 from mahler_agents.review import Decision, Review, ReviewContext, ReviewState, Turns, review_of
 from mahler_agents.risk import (
-    BreakerBook,
     BreakerDecision,
     DeltaFacts,
-    PortfolioDelta,
-    RiskLimits,
     SizeMultiplier,
     delta_facts,
     portfolio_delta,
     size_multiplier,
 )
-from mahler_agents.screen import Candidate, ScreenParams, ScreenReport, screen, select_for_review
-from mahler_agents.shadows import ShadowBook
-from mahler_agents.types import Environment, Frozen, Reason
+from mahler_agents.scan_parts import ScanParts, ScanResult
+from mahler_agents.screen import Candidate, ScreenReport, screen, select_for_review
+from mahler_agents.types import Reason
 from mahler_agents.version import __version__
 
-
-@dataclass(frozen=True, kw_only=True)
-class ScanParts:
-    """What a scan works with; the desk puts them together."""
-
-    config: DeskConfig
-    exit_policy: ExitPolicy
-    limits: RiskLimits
-    screen_params: ScreenParams
-    regime_params: RegimeParams
-    market: Market
-    broker: Broker
-    ledger: Ledger
-    breaker: BreakerBook
-    shadows: ShadowBook
-    graph: ReviewGraph
-    prompts: Mapping[str, Prompt]
-    llm: ModelRouter | None
-    """None: rules only."""
-    model: str
-    """Name of the model, or of all that are asked, for the record and the user."""
-    toy_model: bool
-    """True if the model's opinions are for show."""
-    clock: Clock
-
-
-class ScanResult(Frozen):
-    """What a scan found, heard, decided and did."""
-
-    run_id: str
-    slot: str
-    database: Path
-    as_of: dt.datetime
-    decision_at: dt.datetime
-    environment: Environment
-    market: str
-    source: str
-    synthetic: bool
-    """True if the market's figures are made up."""
-    missing: Mapping[str, str]
-    """Parts that the market does not have, and why."""
-    broker: str
-    model: str
-    toy_model: bool
-    account_before: Account
-    account_after: Account
-    exit_policy: ExitPolicy
-    """Under which trades are entered; what was open before keeps its own thresholds."""
-    delta_before: PortfolioDelta
-    delta_after: PortfolioDelta
-    """At the snapshot's prices, like the one before."""
-    regime: Regime | RegimeUnknown
-    """Chooses the weights of the screen's score."""
-    breaker: BreakerDecision
-    multiplier: SizeMultiplier
-    """Of every size of this scan."""
-    report: ScreenReport
-    reviews: tuple[Review, ...]
-    """In rank order."""
-    ranked_out: int
-    """Candidates that passed the screen and were not reviewed."""
-    spent: Spent
-    """What the LLM calls took."""
+__all__ = ["Scan", "ScanParts", "ScanResult", "refuse_to_go_back"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +50,12 @@ class Scan:
     asked_as_of: dt.datetime
     """The market answers with the snapshot that it has for this instant."""
     slot: str
-    only: str | None = None
-    """The one underlying whose candidates are reviewed; None: every one's."""
     watch: Watcher = unwatched
+    left: LeftRun | None = None
+    """What the process before had come to, if this scan is resumed."""
+    resumed: Resumption | None = None
+    """And how it came to be."""
+    unfinished: tuple[str, ...] = ()
 
     async def run(self) -> ScanResult:
         """Run the scan and return what came of it.
@@ -130,18 +63,14 @@ class Scan:
         A review that failed on the trading side is in the result, with its error: the others have ended as they would
         have. Raises `InputError` if the market has no such instant or the account has traded after it.
         """
-        market_view = without_impossible(await self.parts.market.snapshot(self.asked_as_of, self.parts.config.universe))
-        await refuse_to_go_back(self.parts.ledger, market_view.as_of)
-        account = await self._account(market_view.as_of)
-        snapshot = replace(market_view, account=account)
-        decision_at = snapshot.as_of + dt.timedelta(seconds=self.parts.config.decision_delay_seconds)
-        self._record_start(snapshot, decision_at)
+        snapshot, account, decision_at = await (self._begun() if self.left is None else self._again(self.left))
         self.watch(Progress(stage=Stage.SNAPSHOT, result=snapshot))
         try:
             regime = await self._regime(snapshot)
             report, candidates, reviewed = self._screen(snapshot, regime)
             breaker, multiplier = await self._risk(snapshot, account, regime)
-            facts = delta_facts(snapshot, account.exposures, [one.spread for one in reviewed], self.parts.screen_params)
+            spreads = [one.spread for one in reviewed]
+            facts = delta_facts(snapshot, account.exposures, spreads, self.parts.choices.screen)
             delta_before = portfolio_delta(account.exposures, facts, account.equity)
             self.recording.portfolio_delta(delta_before)
             reviews = await self._review_all(
@@ -171,7 +100,7 @@ class Scan:
             toy_model=self.parts.toy_model,
             account_before=account,
             account_after=account_after,
-            exit_policy=self.parts.exit_policy,
+            exit_policy=self.parts.choices.exits,
             delta_before=delta_before,
             delta_after=delta_after,
             regime=regime,
@@ -181,10 +110,43 @@ class Scan:
             reviews=reviews,
             ranked_out=len(candidates) - len(reviewed),
             spent=self.parts.llm.spent if self.parts.llm else Spent(),
+            resumed=self.resumed,
+            unfinished=self.unfinished,
         )
 
+    async def _begun(self) -> tuple[Snapshot, Account, dt.datetime]:
+        """Freeze the snapshot and record it; return it, its account and when orders will be decided."""
+        market_view = without_impossible(await self.parts.market.snapshot(self.asked_as_of, self.parts.config.universe))
+        await refuse_to_go_back(self.parts.ledger, market_view.as_of)
+        account = await self._account(market_view.as_of)
+        snapshot = replace(market_view, account=account)
+        decision_at = snapshot.as_of + self._delay
+        self._record_start(snapshot, decision_at)
+        return snapshot, account, decision_at
+
+    async def _again(self, left: LeftRun) -> tuple[Snapshot, Account, dt.datetime]:
+        """Return the same as it was recorded; a live market has no quotes of the past, so orders are decided anew."""
+        snapshot, decision_at = left.snapshot, left.decision_at
+        if snapshot.account is None:
+            raise RecordError(f"run {left.id}: its snapshot holds no account")
+        if self.parts.market.live and self._forbidden is None:
+            decision_at = self.parts.clock.now() + self._delay
+        self.recording.run_resumed(decision_at)
+        for prompt in self.parts.prompts.values():
+            self.recording.prompt(prompt)
+        return snapshot, snapshot.account, decision_at
+
+    @property
+    def _delay(self) -> dt.timedelta:
+        return dt.timedelta(seconds=self.parts.config.decision_delay_seconds)
+
+    @property
+    def _forbidden(self) -> Reason | None:
+        """Why nothing may be opened any more, whatever the limits say."""
+        return Reason.STALE_SNAPSHOT if self.resumed is not None and self.resumed.stale is not None else None
+
     async def _regime(self, snapshot: Snapshot) -> Regime | RegimeUnknown:
-        found = await asyncio.to_thread(market_regime, snapshot, self.parts.regime_params)
+        found = await asyncio.to_thread(market_regime, snapshot, self.parts.choices.regime)
         self.recording.regime(found)
         return found
 
@@ -193,10 +155,13 @@ class Scan:
     ) -> tuple[BreakerDecision, SizeMultiplier]:
         """Evaluate the circuit breaker, once for the whole scan, on the snapshot's account."""
         parts = self.parts
-        breaker = await asyncio.to_thread(
-            parts.breaker.evaluate, equity=account.equity, at=snapshot.as_of, vix=snapshot.vix
-        )
-        multiplier = size_multiplier(breaker, regime, parts.regime_params, parts.config.environment)
+        if self.left is not None and self.left.risk is not None:
+            breaker, multiplier = self.left.risk
+        else:
+            breaker = await asyncio.to_thread(
+                parts.breaker.evaluate, equity=account.equity, at=snapshot.as_of, vix=snapshot.vix
+            )
+            multiplier = size_multiplier(breaker, regime, parts.choices.regime, parts.config.environment)
         self.recording.equity(account, snapshot.as_of)
         self.recording.risk(breaker, multiplier)
         return breaker, multiplier
@@ -205,8 +170,8 @@ class Scan:
         self, snapshot: Snapshot, regime: Regime | RegimeUnknown
     ) -> tuple[ScreenReport, tuple[Candidate, ...], tuple[Candidate, ...]]:
         known = regime.regime if isinstance(regime, Regime) else None
-        candidates, report = screen(snapshot, self.parts.screen_params, regime=known)
-        reviewed, _ = select_for_review(candidates, self.parts.config.max_candidates, only=self.only)
+        candidates, report = screen(snapshot, self.parts.choices.screen, regime=known)
+        reviewed, _ = select_for_review(candidates, self.parts.config.max_candidates, only=self.parts.choices.only)
         self.recording.screened(report)
         for candidate in candidates:
             self.recording.candidate(self._candidate_id(candidate), candidate, reviewed=candidate in reviewed)
@@ -299,7 +264,9 @@ class Scan:
             decision_at=decision_at,
             config=parts.config,
             terms=self._terms(snapshot, candidate),
-            limits=parts.limits,
+            limits=parts.choices.limits,
+            forbidden=self._forbidden,
+            sized=self.left and self.left.sizing(self._candidate_id(candidate), multiplier),
             multiplier=multiplier,
             delta_facts=facts,
             prompts=parts.prompts,
@@ -317,7 +284,7 @@ class Scan:
     def _terms(self, snapshot: Snapshot, candidate: Candidate) -> Terms:
         """Resolve the exit policy for a candidate: what its briefs say is what its position will be held to."""
         config = self.parts.config
-        resolved = resolve(self.parts.exit_policy, snapshot.underlyings[candidate.spread.underlying].bars)
+        resolved = resolve(self.parts.choices.exits, snapshot.underlyings[candidate.spread.underlying].bars)
         if resolved.text is not None:
             message = f"{candidate.spread.label}: {resolved.text}"
             level = "info" if resolved.note is None else "warning"
@@ -341,17 +308,6 @@ class Scan:
     def _record_start(self, snapshot: Snapshot, decision_at: dt.datetime) -> None:
         parts = self.parts
         packed = pack(snapshot)
-        config: dict[str, Any] = {
-            "desk": parts.config.model_dump(mode="json"),
-            "exits": parts.exit_policy.model_dump(mode="json"),
-            "limits": parts.limits.model_dump(mode="json"),
-            "screen": parts.screen_params.model_dump(mode="json"),
-            "regime": parts.regime_params.model_dump(mode="json"),
-            "prompts": {name: prompt.content_hash for name, prompt in parts.prompts.items()},
-        }
-        if parts.llm is not None:
-            config["budget"] = parts.llm.budget.model_dump(mode="json")
-            config["models"] = {role: endpoint.described for role, endpoint in parts.llm.endpoints.items()}
         shared = {"as_of": utc_text(snapshot.as_of), "market": snapshot.market, "synthetic": snapshot.synthetic}
         self.recording.run_started(
             {
@@ -366,7 +322,7 @@ class Scan:
                 "toy_model": parts.toy_model,
                 "snapshot_hash": content_hash(packed),
                 "version": __version__,
-                "config": as_json(config),
+                "config": parts.choices.recorded,
                 **shared,
             },
             {"hash": content_hash(packed), "content": packed, **shared},

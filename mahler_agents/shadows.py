@@ -52,7 +52,10 @@ class ShadowBook(DurableBook):
     def enter(
         self, candidate_id: str, spread: Spread, *, entry_credit: float, at: dt.datetime, exit_params: ExitParams
     ) -> None:
-        """Begin to follow a candidate at a credit of the decision time, under the policy that its trade has."""
+        """Begin to follow a candidate at a credit of the decision time, under the policy that its trade has.
+
+        One that is followed already stays as it is.
+        """
         row: dict[str, object] = {
             "candidate_id": candidate_id,
             "account_id": self.account_id,
@@ -62,7 +65,9 @@ class ShadowBook(DurableBook):
             "exit_params": exit_params.model_dump_json(),
         }
         with self._books.transaction() as connection:
-            insert(connection, "shadows", row)
+            followed = connection.execute("SELECT 1 FROM shadows WHERE candidate_id = ?", (candidate_id,)).fetchone()
+            if followed is None:
+                insert(connection, "shadows", row)
 
     def followed(self, at: dt.datetime) -> tuple[Shadow, ...]:
         """Return the shadows entered by the instant `at` that one of the two checks has not closed, oldest first."""

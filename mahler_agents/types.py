@@ -120,6 +120,8 @@ class Reason(StrEnum):
     """The quote at the decision time was below the lowest credit that the order was sized on."""
     NO_QUOTE = "no_quote"
     """A leg had no usable quote at the decision time."""
+    STALE_SNAPSHOT = "stale_snapshot"
+    """The scan was resumed too long after its snapshot: reviews are completed, and nothing is opened."""
     UNFILLED = "unfilled"
     """The order conceded to its last step and was not filled."""
     EXPIRED = "expired"

@@ -21,7 +21,7 @@ from mahler_agents.execution.paper import PaperBroker
 from mahler_agents.execution.paper_account import settled, settles_at
 from mahler_agents.execution.positions import PendingOrder, Position
 from mahler_agents.execution.prices import lowest_credit
-from mahler_agents.execution.reconcile import reconcile
+from mahler_agents.execution.reconcile import is_unsent_entry_of, reconcile
 from mahler_agents.execution.settlement import Expiry, LegSettlement, Settlement
 from mahler_agents.execution.working import Wait, at_once, wait_for
 
@@ -47,6 +47,7 @@ __all__ = [
     "client_order_id",
     "close_position",
     "execute",
+    "is_unsent_entry_of",
     "lowest_credit",
     "reconcile",
     "settled",

@@ -32,12 +32,14 @@ from mahler_agents.types import Reason, SpreadQuote
 async def execute(
     ticket: OrderTicket, *, market: Market, broker: Broker, ledger: Ledger, concession: float, wait: Wait
 ) -> Execution:
-    """Work a ticket whose intent is committed, and book the result.
+    """Work a ticket whose intent is committed, and book the result; of an order that has ended, return that.
 
     Raises `MarketError` with the intent canceled if nothing was sent; `BrokerError`, `MarketError` or `RecordError`
     after that with the order pending: it keeps counting as risk until it is reconciled. Cancelling does not part an
     order from its booking.
     """
+    if (ended := await asyncio.to_thread(ledger.execution, ticket)) is not None:
+        return ended
     spread = ticket.spread
     try:
         quotes = await market.quotes([spread.short_symbol, spread.long_symbol], ticket.decided_at)

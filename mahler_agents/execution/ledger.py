@@ -17,9 +17,11 @@ from mahler_agents.execution.booking import (
     grow_position,
     lower_position,
 )
+from mahler_agents.execution.ended import execution_of
 from mahler_agents.execution.orders import (
     PENDING_STATES,
     ClosingTicket,
+    Execution,
     OrderState,
     OrderTicket,
     OrderUpdate,
@@ -44,17 +46,24 @@ class Ledger(DurableBook):
     """
 
     def reserve(
-        self, decide: Callable[[tuple[Exposure, ...], int], tuple[T, OrderTicket | None]], *, slot: str
+        self,
+        decide: Callable[[tuple[Exposure, ...], int], tuple[T, OrderTicket | None]],
+        *,
+        slot: str,
+        keep: Callable[[sqlite3.Connection, T], None] | None = None,
     ) -> tuple[T, OrderTicket | None]:
         """Read the risk now open, let `decide` size a ticket on it, and commit the intent, all in one transaction.
 
         `decide` gets the exposures and how many entries of `slot` are pending or filled; it returns its reasons and the
-        ticket, or None to trade nothing. No other process can add risk between the reading and the commit.
+        ticket, or None to trade nothing; `keep` writes the reasons. No other process can add risk between the reading
+        and the commit.
         """
         with self._books.transaction() as connection:
             reasons, ticket = decide(self._exposures(connection), self._entries(connection, slot))
             if ticket is not None:
                 insert(connection, "orders", ticket_row(ticket) | {"state": OrderState.INTENT.value})
+            if keep is not None:
+                keep(connection, reasons)
         return reasons, ticket
 
     def exposures(self) -> tuple[Exposure, ...]:
@@ -77,13 +86,19 @@ class Ledger(DurableBook):
         with self._books.transaction() as connection:
             self._move(connection, pending.ticket.client_order_id, pending.state, OrderState.CANCELED, Reason.ABANDONED)
 
-    def was_ordered(self, client_order_id: str) -> bool:
-        """Return whether the ledger has an order of this id, in whatever state."""
+    def entry(self, client_order_id: str) -> OrderTicket | None:
+        """Return the ticket of an entry, in whatever state; None if the ledger has none of this id."""
         with self._books.reading() as connection:
             row = connection.execute(
-                "SELECT COUNT(*) FROM orders WHERE client_order_id = ?", (client_order_id,)
+                "SELECT * FROM orders WHERE client_order_id = ? AND purpose = 'entry'", (client_order_id,)
             ).fetchone()
-        return row[0] > 0
+        ticket = None if row is None else ticket_of(row)
+        return ticket if isinstance(ticket, OrderTicket) else None
+
+    def execution(self, ticket: OrderTicket) -> Execution | None:
+        """Return how an entry ended, None if it has not."""
+        with self._books.reading() as connection:
+            return execution_of(connection, ticket)
 
     def has_filled(self, candidate_id: str) -> bool:
         """Return whether an entry for a candidate has been filled, or a part of it."""

@@ -5,11 +5,12 @@ Only for when no other process is at work on the same record: a pending order of
 
 import asyncio
 import datetime as dt
+from collections.abc import Callable
 
 from mahler_agents.errors import MahlerError
 from mahler_agents.execution.broker import Broker
 from mahler_agents.execution.ledger import Ledger
-from mahler_agents.execution.orders import OrderState, OrderUpdate
+from mahler_agents.execution.orders import OrderState, OrderTicket, OrderUpdate
 from mahler_agents.execution.positions import PendingOrder
 from mahler_agents.execution.working import book, canceled, known
 from mahler_agents.types import Frozen, Reason
@@ -25,13 +26,24 @@ class Reconciled(Frozen):
     """Why not."""
 
 
-async def reconcile(broker: Broker, ledger: Ledger, *, at: dt.datetime) -> tuple[Reconciled, ...]:
+async def reconcile(
+    broker: Broker, ledger: Ledger, *, at: dt.datetime, spared: Callable[[PendingOrder], bool] = lambda _: False
+) -> tuple[Reconciled, ...]:
     """Book the end of every pending order: what the broker says, or abandoned if it has never had the order.
 
     One that still works at the broker has nobody who concedes for it any more: it is canceled, and what had filled is
-    booked. One whose end cannot be learned or booked keeps no other from its own, and no position from its exits.
+    booked. One whose end cannot be learned or booked keeps no other from its own, and no position from its exits. Those
+    that are `spared` are gone on with.
     """
-    return tuple([await _reconciled(broker, ledger, one, at) for one in await asyncio.to_thread(ledger.pending)])
+    pending = await asyncio.to_thread(ledger.pending)
+    return tuple([await _reconciled(broker, ledger, one, at) for one in pending if not spared(one)])
+
+
+def is_unsent_entry_of(pending: PendingOrder, run_id: str) -> bool:
+    """Return whether an order is an entry of a run that was reserved and never sent."""
+    ticket = pending.ticket
+    of_run = isinstance(ticket, OrderTicket) and ticket.candidate_id.startswith(f"{run_id}.")
+    return of_run and pending.state is OrderState.INTENT
 
 
 async def _reconciled(broker: Broker, ledger: Ledger, pending: PendingOrder, at: dt.datetime) -> Reconciled:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -17,7 +17,7 @@ from mahler_agents.clock import Clock
 from mahler_agents.errors import ConfigError, MahlerError
 from mahler_agents.llm.attempts import CallLimits, retrying
 from mahler_agents.llm.budget import ScanBudget, Spending
-from mahler_agents.llm.connection import Connection, Request
+from mahler_agents.llm.connection import Connection
 from mahler_agents.llm.failures import DEADLINE_PASSED, Failure, FailureKind, failure
 from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.past import RecordedQuestion
@@ -60,9 +60,8 @@ class _Question(Generic[R]):
     prompt: Prompt
     reply: type[R]
     context: CallContext
-    request: Request
-    exchanges: list[Exchange]
     past: RecordedQuestion | None
+    exchanges: list[Exchange] = field(default_factory=list[Exchange])
 
 
 class ChatClient:
@@ -134,46 +133,28 @@ class ChatClient:
         except ConfigError as error:
             result = Fault(kind=FailureKind.BAD_PROMPT, detail=str(error))
         else:
-            result = await self._in_time(role, prompt, messages, reply, context, past)
+            question = _Question(role=role, prompt=prompt, reply=reply, context=context, past=past)
+            result = await self._in_time(question, messages)
         if isinstance(result, Answer):
             return result
         failed = failure(role, result.kind, result.detail, raw_reply=result.raw_reply)
         return failed.model_copy(update={"brief_hash": context.brief_hash, "prompt_hash": prompt.content_hash})
 
-    async def _in_time(
-        self,
-        role: str,
-        prompt: Prompt,
-        messages: list[Message],
-        reply: type[R],
-        context: CallContext,
-        past: RecordedQuestion | None,
-    ) -> Answer[R] | Fault:
+    async def _in_time(self, question: _Question[R], messages: list[Message]) -> Answer[R] | Fault:
         late = Fault(kind=FailureKind.TIMEOUT, detail=DEADLINE_PASSED)
         if self._deadline is not None and self._deadline <= asyncio.get_running_loop().time():
             return late
-        exchanges: list[Exchange] = []
         try:
-            request = self._connection.request(role, prompt, reply)
-            question = _Question(
-                role=role,
-                prompt=prompt,
-                reply=reply,
-                context=context,
-                request=request,
-                exchanges=exchanges,
-                past=past,
-            )
             async with asyncio.timeout_at(self._deadline):
                 return await self._converse(question, messages)
         except TimeoutError:
-            waited = exchanges and not exchanges[-1].sent
+            waited = question.exchanges and not question.exchanges[-1].sent
             return replace(late, detail=f"{late.detail} while this one waited for its turn") if waited else late
         except MahlerError:
             raise
         except Exception as error:  # noqa: BLE001 - the layer's one edge: a defect of ours must not stop a trade
             where = self._connection.redacted(traceback.format_exc())  # it may quote what a provider repeated
-            _LOG.error("a defect in the LLM layer, asking %s\n%s", role, where)
+            _LOG.error("a defect in the LLM layer, asking %s\n%s", question.role, where)
             words = " ".join(f"{type(error).__name__}: {error}".split())
             return Fault(kind=FailureKind.INTERNAL, detail=self._connection.redacted(words))
 
@@ -205,7 +186,8 @@ class ChatClient:
             served=past.answer_to(tried) if past else None,
         )
         question.exchanges.append(exchange)
-        envelope = await self._connection.send(question.request, messages, exchange)
+        request = self._connection.request(question.role, question.prompt, question.reply)
+        envelope = await self._connection.send(request, messages, exchange)
         return envelope if isinstance(envelope, Fault) else read_reply(envelope.content or "", question.reply)
 
     def _answer(self, question: _Question[R], reply: R, *, repaired: bool) -> Answer[R]:

@@ -90,7 +90,7 @@ class RecordedQuestion:
         return ended is not None and ended.kind is FailureKind.INTERNAL and error == ended.detail
 
     def _broken(self, error: str, number: int) -> httpx2.TransportError:
-        """Return the error that broke a connection, with the cause whose words the failure quotes if it was the last."""
+        """Return the error that broke a connection, with the cause that the failure quotes if it was the last."""
         name, _, words = error.partition(": ")
         kind = getattr(httpx2, name, None)
         broken = kind(words) if isinstance(kind, type) and issubclass(kind, httpx2.TransportError) else None

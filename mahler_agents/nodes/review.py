@@ -4,12 +4,15 @@ Size and execute see the candidate and never a word of the advice (`advisors.py`
 """
 
 import asyncio
+import sqlite3
 from typing import Literal, TypedDict
 
 from mahler_agents.execution import OrderTicket, client_order_id, execute, lowest_credit, wait_for
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.nodes.tracing import Update
 from mahler_agents.progress import Stage
+from mahler_agents.record.durable import insert
+from mahler_agents.recording import sizing_row
 from mahler_agents.review import Decision, ReviewContext, ReviewState
 from mahler_agents.risk import Sizing, size, trade_delta
 from mahler_agents.screen import Candidate
@@ -36,7 +39,10 @@ def route_after_advisory(state: ReviewState) -> Literal["size", "record"]:
 
 
 async def size_stage(state: SizeInput, context: ReviewContext) -> Update:
-    """Size the candidate on the risk open at its turn, and reserve the order in the same transaction."""
+    """Size the candidate on the risk open at its turn; the sizing and the order are committed in one transaction.
+
+    What a process had committed that ended before the scan did stays as it is.
+    """
     candidate, config, account = state["candidate"], context.config, context.account
     limit_credit = lowest_credit(candidate.credit, config.min_fill_to_screened_credit)
     order_id = client_order_id(
@@ -54,8 +60,10 @@ async def size_stage(state: SizeInput, context: ReviewContext) -> Update:
             multiplier=context.multiplier,
             delta=trade_delta(candidate.spread, exposures, context.delta_facts, account.equity),
         )
-        if already_ordered:
+        if held is not None:
             sizing = sizing.forbidden_by(Reason.ALREADY_ORDERED)
+        if context.forbidden is not None:
+            sizing = sizing.forbidden_by(context.forbidden)
         if sizing.contracts == 0:
             return sizing, None
         return sizing, OrderTicket(
@@ -70,10 +78,15 @@ async def size_stage(state: SizeInput, context: ReviewContext) -> Update:
             exit_params=context.terms.exits,
         )
 
+    def keep(connection: sqlite3.Connection, sizing: Sizing) -> None:
+        insert(connection, "sizings", sizing_row(context.candidate_id, sizing))
+
     await context.turns.wait(context.index)
-    already_ordered = await asyncio.to_thread(context.ledger.was_ordered, order_id)
-    sizing, ticket = await asyncio.to_thread(context.ledger.reserve, decide, slot=context.slot)
-    context.recording.sizing(context.candidate_id, sizing)
+    held = await asyncio.to_thread(context.ledger.entry, order_id)
+    if (sizing := context.sized) is not None:
+        ticket = held if held is not None and held.candidate_id == context.candidate_id else None
+    else:
+        sizing, ticket = await asyncio.to_thread(context.ledger.reserve, decide, slot=context.slot, keep=keep)
     context.tell(Stage.SIZE, sizing)
     return {"sizing": sizing, "ticket": ticket}
 
@@ -116,7 +129,13 @@ async def record_stage(state: ReviewState, context: ReviewContext) -> Update:
 async def _follow(state: ReviewState, context: ReviewContext) -> None:
     """Enter the candidate's shadow at the decision time's quotes: those of its order, or the same instant's."""
     spread, execution = state["candidate"].spread, state.get("execution")
-    quote = execution.quote if execution is not None else await _decision_quote(spread, context)
+    if execution is None and context.forbidden is not None and context.market.live:
+        _not_followed(context, f"{spread.label}: the quotes of the decision time are gone")
+        return
+    if execution is None or execution.reason is Reason.ABANDONED:
+        quote = await _decision_quote(spread, context)
+    else:
+        quote = execution.quote
     if quote is None:
         _not_followed(context, f"{spread.label}: a leg had no quote at the decision time")
         return

@@ -1,7 +1,10 @@
-"""Record: runs that a process left behind when it died, told apart from those at work."""
+"""Record: runs that their process left when it died: how they are marked, found, and claimed by who resumes one."""
 
+import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from mahler_agents.record.database import connect, database_errors
 
@@ -31,3 +34,47 @@ def mark_abandoned(path: Path, *, at: str) -> tuple[str, ...]:
         )
         connection.execute("COMMIT")
     return left
+
+
+def abandoned_scans(path: Path, account_id: str) -> tuple[str, ...]:
+    """Return the ids of an account's scans that are marked as abandoned, oldest first."""
+    return _ids(path, "abandoned_at IS NOT NULL", account_id)
+
+
+def unended_scans(path: Path, account_id: str) -> tuple[str, ...]:
+    """Return the ids of an account's scans that are abandoned, or at work, or will turn out to be abandoned."""
+    return _ids(path, "(abandoned_at IS NOT NULL OR status = 'running')", account_id)
+
+
+def claim(path: Path, run_id: str) -> bool:
+    """Say that an abandoned run is at work again; False if it is not abandoned: somebody else may be at it."""
+    with closing(connect(path)) as connection, database_errors(path):
+        claimed = connection.execute(
+            "UPDATE runs SET status = 'running', error = NULL, ended_at = NULL, abandoned_at = NULL"
+            " WHERE id = ? AND abandoned_at IS NOT NULL",
+            (run_id,),
+        )
+    return claimed.rowcount == 1
+
+
+def left_of(path: Path, run_id: str) -> tuple[bytes | None, tuple[Mapping[str, Any], ...]]:
+    """Return what a resumed scan needs beside the rows of a replay: the snapshot's content, and its sizings."""
+    with closing(connect(path, read_only=True)) as connection, database_errors(path):
+        connection.execute("BEGIN")
+        content = connection.execute(
+            "SELECT content FROM snapshots JOIN runs ON runs.snapshot_hash = snapshots.hash WHERE runs.id = ?",
+            (run_id,),
+        ).fetchone()
+        sizings = connection.execute(
+            "SELECT sizings.* FROM sizings JOIN candidates ON candidates.id = candidate_id WHERE run_id = ?", (run_id,)
+        ).fetchall()
+    return (content and content["content"]), tuple(map(dict[str, Any], sizings))
+
+
+def _ids(path: Path, condition: str, account_id: str) -> tuple[str, ...]:
+    with closing(connect(path, read_only=True)) as connection, database_errors(path):
+        rows: list[sqlite3.Row] = connection.execute(
+            f"SELECT id FROM runs WHERE kind = 'scan' AND account_id = ? AND {condition} ORDER BY started_at, rowid",
+            (account_id,),
+        ).fetchall()
+    return tuple(row["id"] for row in rows)

@@ -87,7 +87,7 @@ class Writer:
     def insert_unless(self, table: str, row: Mapping[str, Any], *, same: Sequence[str]) -> None:
         """Queue one row, unless the table has a row whose `same` columns are equal to its."""
         columns, places = ", ".join(row), ", ".join("?" * len(row))
-        held = " AND ".join(f"{column} = ?" for column in same)
+        held = " AND ".join(f"{column} IS ?" for column in same)
         sql = f"INSERT INTO {table} ({columns}) SELECT {places} WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE {held})"
         self._put(_Statement(sql, (*row.values(), *(row[column] for column in same))))
 

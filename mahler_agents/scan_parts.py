@@ -1,0 +1,93 @@
+"""Scan: what a scan works with, and what it returns."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mahler_agents.choices import ScanChoices
+from mahler_agents.clock import Clock
+from mahler_agents.config import DeskConfig
+from mahler_agents.execution import Broker, Ledger
+from mahler_agents.exits import ExitPolicy
+from mahler_agents.graphs.review import ReviewGraph
+from mahler_agents.llm.budget import Spent
+from mahler_agents.llm.prompts import Prompt
+from mahler_agents.llm.router import ModelRouter
+from mahler_agents.market.snapshot import Account, Market
+from mahler_agents.regime import Regime, RegimeUnknown
+from mahler_agents.resume import Resumption
+from mahler_agents.review import Review
+from mahler_agents.risk import BreakerBook, BreakerDecision, PortfolioDelta, SizeMultiplier
+from mahler_agents.screen import ScreenReport
+from mahler_agents.shadows import ShadowBook
+from mahler_agents.types import Environment, Frozen
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanParts:
+    """What a scan works with; the desk puts them together."""
+
+    choices: ScanChoices
+    market: Market
+    broker: Broker
+    ledger: Ledger
+    breaker: BreakerBook
+    shadows: ShadowBook
+    graph: ReviewGraph
+    prompts: Mapping[str, Prompt]
+    llm: ModelRouter | None
+    """None: rules only."""
+    model: str
+    """Name of the model, or of all that are asked, for the record and the user."""
+    toy_model: bool
+    """True if the model's opinions are for show."""
+    clock: Clock
+
+    @property
+    def config(self) -> DeskConfig:
+        """The settings of the desk."""
+        return self.choices.desk
+
+
+class ScanResult(Frozen):
+    """What a scan found, heard, decided and did."""
+
+    run_id: str
+    slot: str
+    database: Path
+    as_of: dt.datetime
+    decision_at: dt.datetime
+    environment: Environment
+    market: str
+    source: str
+    synthetic: bool
+    """True if the market's figures are made up."""
+    missing: Mapping[str, str]
+    """Parts that the market does not have, and why."""
+    broker: str
+    model: str
+    toy_model: bool
+    account_before: Account
+    account_after: Account
+    exit_policy: ExitPolicy
+    """Under which trades are entered; what was open before keeps its own thresholds."""
+    delta_before: PortfolioDelta
+    delta_after: PortfolioDelta
+    """At the snapshot's prices, like the one before."""
+    regime: Regime | RegimeUnknown
+    """Chooses the weights of the screen's score."""
+    breaker: BreakerDecision
+    multiplier: SizeMultiplier
+    """Of every size of this scan."""
+    report: ScreenReport
+    reviews: tuple[Review, ...]
+    """In rank order."""
+    ranked_out: int
+    """Candidates that passed the screen and were not reviewed."""
+    spent: Spent
+    """What the LLM calls took."""
+    resumed: Resumption | None = None
+    """How, if this is the end of a scan whose process had died."""
+    unfinished: tuple[str, ...] = ()
+    """Scans of this account that their process left and nobody has resumed, oldest first."""
