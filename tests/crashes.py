@@ -1,0 +1,227 @@
+"""For tests of resuming: scans that kill themselves at a numbered moment, resumed, and what the record then holds."""
+
+import os
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desks import START
+
+from mahler_agents.clock import Ids, SimulatedClock
+from mahler_agents.config import DeskConfig
+from mahler_agents.desk import Desk
+from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.transport import current_exchange
+from mahler_agents.market.sample import SampleMarket
+from mahler_agents.market.snapshot import Snapshot
+from mahler_agents.record import open_database
+from mahler_agents.scan import ScanResult
+from mahler_agents.testing import virtual_time
+from mahler_agents.testing.scripted import (
+    ScriptedModel,
+    ScriptedReply,
+    ScriptedRequest,
+    favourable,
+    http_error,
+    reply,
+)
+
+Step = Callable[[], None]
+
+FAULTS: Mapping[str, tuple[str, ...]] = {
+    "1.greeks": ("error",),
+    "2.technical": ("prose",),
+    "3.volatility": ("refusal",),
+    "4.greeks": ("error", "error", "error"),
+    "1.fund_manager": ("error", "prose"),
+    "3.fund_manager": ("prose", "prose"),
+    "4.technical": ("broken", "broken"),
+}
+"""By candidate and node: what the model does to its first requests; it answers after them."""
+
+
+class CountedModel(ScriptedModel):
+    """Behaves by how many requests of a question have ended, whoever made them, and counts those it gets."""
+
+    def __init__(self, heard: Mapping[str, int], step: Step = lambda: None) -> None:
+        super().__init__(self._behave)
+        self.asked: Counter[str] = Counter()
+        self._heard = Counter(heard)
+        self._step = step
+
+    def _behave(self, request: ScriptedRequest) -> ScriptedReply | Exception:
+        span = current_exchange.get().context.span_id
+        faults = FAULTS.get(span.partition(".")[2], ())
+        before = self._heard[span]
+        self.asked[span] += 1
+        self._heard[span] += 1
+        self._step()
+        fault = faults[before] if before < len(faults) else "ok"
+        if fault == "error":
+            return http_error(500, "scripted outage")
+        if fault == "broken":
+            return ConnectionResetError("scripted reset")
+        if fault == "prose":
+            return reply("I would rather not say it in JSON.")
+        if fault == "refusal":
+            return reply(None, refusal="I cannot advise on this.")
+        return favourable(request)
+
+
+class FrozenOut(SampleMarket):
+    """A market that has moved on: whoever asks it for a snapshot has not read the stored one."""
+
+    async def snapshot(self, as_of: Any, underlyings: Any) -> Snapshot:
+        raise AssertionError("a resumed scan asked the market for a snapshot")
+
+
+class CountedConnection(sqlite3.Connection):
+    """Tells of everything that it commits, before and after."""
+
+    step: Step = staticmethod(lambda: None)
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        writes = sql == "COMMIT" or (not self.in_transaction and sql.lstrip().startswith(("INSERT", "UPDATE")))
+        if writes:
+            type(self).step()
+        cursor = super().execute(sql, *parameters)
+        if writes:
+            type(self).step()
+        return cursor
+
+
+def desk_of(database: Path, model: str | Endpoint, *, market: SampleMarket | None = None, **choices: Any) -> Desk:
+    return Desk(
+        model=model,
+        market=market or SampleMarket(),
+        database=database,
+        config=choices.pop("config", None) or DeskConfig(),
+        clock=choices.pop("clock", None) or SimulatedClock(START),
+        ids=Ids(1),
+        environ={},
+        **choices,
+    )
+
+
+def scanned(database: Path, model: CountedModel, **choices: Any) -> ScanResult:
+    """Run one scan to its end."""
+
+    async def run() -> ScanResult:
+        async with desk_of(database, model.endpoint, **choices) as desk:
+            return await desk.scan(slot="test")
+
+    return virtual_time.run(run())
+
+
+def resumed(database: Path, model: CountedModel, run: str | None = None, **choices: Any) -> ScanResult | None:
+    """Resume what was left, on a market that has no snapshot any more."""
+    at = choices.pop("at", None)
+
+    async def run_() -> ScanResult | None:
+        async with desk_of(database, model.endpoint, market=FrozenOut(), **choices) as desk:
+            return await desk.resume(run, at=at)
+
+    return virtual_time.run(run_())
+
+
+def steps_of(work: Callable[[CountedModel], object], at: int | None = None) -> int:
+    """Do some work, count its moments, and die at the one of number `at`; heard is what the record has."""
+    moments = 0
+
+    def step() -> None:
+        nonlocal moments
+        moments += 1
+        if moments == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    connect = sqlite3.connect
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CountedConnection, "step", staticmethod(step))
+        patch.setattr(sqlite3, "connect", lambda *a, **f: connect(*a, **{**f, "factory": CountedConnection}))
+        work(CountedModel({}, step))
+    return moments
+
+
+def killed(database: Path, at: int, again: bool = False) -> bool:
+    """Scan, or resume, in a forked child that kills itself at its moment `at`; return whether it came to that."""
+    open_database(database, create=True)  # the schema is no part of a scan
+    child = os.fork()
+    if child == 0:
+        try:
+            if again:
+                heard = finished(database)
+                steps_of(lambda model: resumed(database, CountedModel(heard, model._step)), at)
+            else:
+                steps_of(lambda model: scanned(database, model), at)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    status = os.waitpid(child, 0)[1]
+    assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL, status
+    return status != 0
+
+
+def finished(database: Path) -> Counter[str]:
+    """Return how many calls of each question are recorded as ended, by span."""
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT span_id FROM llm_calls WHERE outcome IS NOT NULL").fetchall()
+    return Counter(row[0] for row in rows)
+
+
+def orders_sent(database: Path) -> int:
+    """Return how many orders were at the broker, not at their end."""
+    with closing(sqlite3.connect(database)) as connection:
+        states = "'sent', 'accepted', 'partial'"
+        return connection.execute(f"SELECT COUNT(*) FROM orders WHERE state IN ({states})").fetchone()[0]
+
+
+def runs_left(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT COUNT(*) FROM runs WHERE status = 'running'").fetchone()[0]
+
+
+TIMES = frozenset({"started_at", "ended_at", "milliseconds", "recorded_at", "abandoned_at"})
+OF_THE_CRASH = frozenset({"abandoned", "resumed", "reconciled"})
+"""Codes of events of the account: they tell of the crash itself."""
+
+
+def content(database: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all that the record holds, apart from ids, times and abandoned attempts."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.row_factory = sqlite3.Row
+        names = [
+            row["name"]
+            for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            if not row["name"].startswith(("sqlite_", "_sqlite"))
+        ]
+        tables = {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in names}
+    tables["llm_calls"] = _renumbered([row for row in tables["llm_calls"] if row["abandoned_at"] is None])
+    tables["events"] = [
+        {**row, "id": None, "at": None}
+        for row in tables["events"]
+        if row["run_id"] is not None or row["code"] not in OF_THE_CRASH
+    ]
+    return {
+        name: sorted(
+            (tuple((key, value) for key, value in row.items() if key not in TIMES) for row in rows), key=repr
+        )
+        for name, rows in tables.items()
+    }
+
+
+def _renumbered(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return calls with the numbers that they would have without the abandoned ones."""
+    numbers: Counter[str] = Counter()
+    renumbered: list[dict[str, Any]] = []
+    for row in sorted(calls, key=lambda one: (one["span_id"], one["attempt"])):
+        numbers[row["span_id"]] += 1
+        number = numbers[row["span_id"]]
+        renumbered.append({**row, "attempt": number, "id": f"{row['span_id']}.{number}"})
+    return renumbered
+
+

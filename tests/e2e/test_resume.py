@@ -1,0 +1,72 @@
+"""End to end: a scan whose process is killed at any moment is resumed to what it would have been, and asks nothing twice."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from conftest import at_scale
+from crashes import CountedModel, content, finished, killed, orders_sent, resumed, runs_left, scanned, steps_of
+
+from mahler_agents.record import open_database
+
+SEED = 5
+KILLS = at_scale(50 * 2) if at_scale(20) == 1 else 50
+
+SAID = {"llm_calls", "opinions", "failures", "verdicts", "advice", "briefs", "prompts", "snapshots"}
+
+
+class Undisturbed(NamedTuple):
+    content: dict[str, list[tuple[Any, ...]]]
+    asked: Counter[str]
+    moments: int
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    database = tmp_path_factory.mktemp("undisturbed") / "desk.db"
+    open_database(database, create=True)
+    models: list[CountedModel] = []
+
+    def work(model: CountedModel) -> None:
+        models.append(model)
+        scanned(database, model)
+
+    moments = steps_of(work)
+    return Undisturbed(content=content(database), asked=models[0].asked, moments=moments)
+
+
+def put_right(database: Path, undisturbed: Undisturbed) -> None:
+    """Resume what was left, or scan if there was no run yet, and hold the record to the undisturbed one."""
+    before = finished(database) if runs_left(database) else Counter[str]()
+    sent = orders_sent(database)
+    model = CountedModel(before)
+    if runs_left(database):
+        result = resumed(database, model)
+        assert result is not None
+        assert result.resumed is not None
+        assert result.resumed.stale is None
+        assert result.resumed.served == before.total()
+    else:
+        scanned(database, model)
+    assert model.asked == undisturbed.asked - before
+    held = content(database)
+    # An order that was at the broker is ended there, and is not worked on: what follows from that differs.
+    for table, rows in undisturbed.content.items():
+        assert held[table] == rows or (sent and table not in SAID), table
+
+
+def moments(total: int) -> list[int]:
+    return sorted(np.random.default_rng(SEED).choice(np.arange(1, total), size=KILLS, replace=False).tolist())
+
+
+def test_a_scan_killed_at_any_moment_is_resumed_to_what_it_would_have_been(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    died = 0
+    for moment in moments(undisturbed.moments):
+        database = tmp_path / f"{moment}.db"
+        died += killed(database, moment)
+        put_right(database, undisturbed)
+    assert died >= 0.9 * KILLS
