@@ -1,13 +1,14 @@
 """For tests of resuming: scans that kill themselves at a numbered moment, resumed, and what the record then holds."""
 
+import datetime as dt
 import os
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from desks import START
@@ -76,22 +77,24 @@ class CountedModel(ScriptedModel):
 class FrozenOut(SampleMarket):
     """A market that has moved on: whoever asks it for a snapshot has not read the stored one."""
 
-    async def snapshot(self, as_of: Any, underlyings: Any) -> Snapshot:
+    async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
+        del as_of, underlyings
         raise AssertionError("a resumed scan asked the market for a snapshot")
 
 
 class CountedConnection(sqlite3.Connection):
     """Tells of everything that it commits, before and after."""
 
-    step: Step = staticmethod(lambda: None)
+    steps: ClassVar[list[Step]] = []
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         writes = sql == "COMMIT" or (not self.in_transaction and sql.lstrip().startswith(("INSERT", "UPDATE")))
-        if writes:
-            type(self).step()
+        told = self.steps if writes else []
+        for step in told:
+            step()
         cursor = super().execute(sql, *parameters)
-        if writes:
-            type(self).step()
+        for step in told:
+            step()
         return cursor
 
 
@@ -129,8 +132,8 @@ def resumed(database: Path, model: CountedModel, run: str | None = None, **choic
     return virtual_time.run(run_())
 
 
-def steps_of(work: Callable[[CountedModel], object], at: int | None = None) -> int:
-    """Do some work, count its moments, and die at the one of number `at`; heard is what the record has."""
+def steps_of(work: Callable[[Step], object], at: int | None = None) -> int:
+    """Do some work, count its moments, and die at the one of number `at`: each request, each commit, on either side."""
     moments = 0
 
     def step() -> None:
@@ -139,25 +142,26 @@ def steps_of(work: Callable[[CountedModel], object], at: int | None = None) -> i
         if moments == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    connect = sqlite3.connect
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
+
+    def counted(*place: Any, **how: Any) -> sqlite3.Connection:
+        return connect(*place, **{**how, "factory": CountedConnection})
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CountedConnection, "step", staticmethod(step))
-        patch.setattr(sqlite3, "connect", lambda *a, **f: connect(*a, **{**f, "factory": CountedConnection}))
-        work(CountedModel({}, step))
+        patch.setattr(CountedConnection, "steps", [step])
+        patch.setattr(sqlite3, "connect", counted)
+        work(step)
     return moments
 
 
-def killed(database: Path, at: int, again: bool = False) -> bool:
-    """Scan, or resume, in a forked child that kills itself at its moment `at`; return whether it came to that."""
+def killed(database: Path, at: int, work: Callable[[Path, CountedModel], object]) -> bool:
+    """Do some work in a forked child that kills itself at its moment `at`; return whether it came to that."""
     open_database(database, create=True)  # the schema is no part of a scan
+    heard = finished(database)
     child = os.fork()
     if child == 0:
         try:
-            if again:
-                heard = finished(database)
-                steps_of(lambda model: resumed(database, CountedModel(heard, model._step)), at)
-            else:
-                steps_of(lambda model: scanned(database, model), at)
+            steps_of(lambda step: work(database, CountedModel(heard, step)), at)
             os._exit(0)
         finally:
             os._exit(1)
@@ -207,9 +211,7 @@ def content(database: Path) -> dict[str, list[tuple[Any, ...]]]:
         if row["run_id"] is not None or row["code"] not in OF_THE_CRASH
     ]
     return {
-        name: sorted(
-            (tuple((key, value) for key, value in row.items() if key not in TIMES) for row in rows), key=repr
-        )
+        name: sorted((tuple((key, value) for key, value in row.items() if key not in TIMES) for row in rows), key=repr)
         for name, rows in tables.items()
     }
 
@@ -223,5 +225,3 @@ def _renumbered(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
         number = numbers[row["span_id"]]
         renumbered.append({**row, "attempt": number, "id": f"{row['span_id']}.{number}"})
     return renumbered
-
-

@@ -32,6 +32,11 @@ def replay_command(run_id: str, database: Path) -> str:
     return f"{program()} replay {run_id} --failed{_where(database)}"
 
 
+def resume_command(run_id: str, database: Path) -> str:
+    """Return the command that finishes a scan whose process died; the options of that scan are for the user to add."""
+    return f"{program()} scan --resume {run_id}{_where(database)}"
+
+
 def _where(database: Path) -> str:
     from mahler_agents.errors import ConfigError
     from mahler_agents.record.location import newest_database

@@ -11,7 +11,7 @@ import click
 
 from mahler_agents.cli.advisors import Advisors, advisors_options
 from mahler_agents.cli.options import as_json_option, exits_option, market_database_option, seed_option
-from mahler_agents.cli.program import replay_command, show_command
+from mahler_agents.cli.program import replay_command, resume_command, show_command
 from mahler_agents.cli.text import plain
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import HaltedError, JobError
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from mahler_agents.desk import Desk
     from mahler_agents.market.snapshot import Market
     from mahler_agents.scan import ScanResult
+
+
+LAST_LEFT = "last"
+"""What --resume without a run stands for."""
 
 
 class AsOf(click.ParamType[dt.date]):
@@ -63,6 +67,13 @@ class AsOf(click.ParamType[dt.date]):
     metavar="DATE|TIME",
     help="When; a date is 10:00 New York, or the close in a csv file. By default the market's own date.",
 )
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=LAST_LEFT,
+    metavar="[RUN]",
+    help="Finish a scan whose process died (the last one, or RUN), with the same options as that.",
+)
 @market_database_option
 @as_json_option
 def scan(
@@ -74,6 +85,7 @@ def scan(
     exits: str,
     seed: int | None,
     as_of: dt.date | None,
+    resume: str | None,
     db: Path | None,
     as_json: bool,
 ) -> int:
@@ -81,6 +93,9 @@ def scan(
 
     The analysts advise; rules decide size and orders. MAHLER_ENVIRONMENT is paper unless it says live. A desk that its
     circuit breaker has halted opens nothing and ends with exit code 3.
+
+    With --resume, calls that had ended are served from the record and orders are kept; more than 10 minutes after the
+    snapshot, or outside the session, reviews are completed and nothing is opened. If no scan was left, it says so.
     """
     with _view(as_json=as_json) as view:
         from mahler_agents.desk import Desk  # seconds of imports: only once something shows that work has begun
@@ -96,7 +111,10 @@ def scan(
             **advisors.of_desk(),
         )
         view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])
-        result = asyncio.run(_scan(desk, as_of and instant_of(as_of, desk.market), view))
+        result = asyncio.run(_scan(desk, as_of and instant_of(as_of, desk.market), resume, view))
+    if result is None:
+        click.echo("null" if as_json else f"nothing to resume: no scan was left in {plain(str(desk.database))}")
+        return 0
     code = _exit_code(result)
     if as_json:
         click.echo(result.model_dump_json())
@@ -111,6 +129,7 @@ def scan(
         hint=desk.model.hint,
         next_command=next_command,
         replay_command=replay_command(result.run_id, desk.database),
+        resume_command=resume_command(result.unfinished[-1], desk.database) if result.unfinished else None,
     )
     return code
 
@@ -125,9 +144,13 @@ def _exit_code(result: "ScanResult") -> int:
     return HaltedError.exit_code if result.breaker.halted else 0
 
 
-async def _scan(desk: "Desk", as_of: dt.datetime | None, view: "LiveTable | PlainLines") -> "ScanResult":
+async def _scan(
+    desk: "Desk", as_of: dt.datetime | None, resume: str | None, view: "LiveTable | PlainLines"
+) -> "ScanResult | None":
     async with desk:
         try:
+            if resume is not None:
+                return await desk.resume(None if resume == LAST_LEFT else resume, at=as_of, watch=view)
             return await desk.scan(as_of=as_of, watch=view)
         except asyncio.CancelledError:
             view.stopping()  # the embedded model ends what it is writing first, which takes seconds

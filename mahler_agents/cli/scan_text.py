@@ -28,9 +28,18 @@ _Lines = Iterable[tuple[str, str | Text]]
 
 
 def print_report(
-    console: Console, result: ScanResult, *, hint: str | None, next_command: str, replay_command: str
+    console: Console,
+    result: ScanResult,
+    *,
+    hint: str | None,
+    next_command: str,
+    replay_command: str,
+    resume_command: str | None = None,
 ) -> None:
-    """Print what a scan found, heard, decided and did, and the commands that show more and ask again what failed."""
+    """Print what a scan found, heard, decided and did, and the commands that go on from there.
+
+    They show more, ask again what failed and finish the last scan that a process left, if one was.
+    """
     if result.synthetic:
         console.print(Text("SYNTHETIC MARKET: every price, quote and headline is made up", style="bold yellow"))
     _print(console, _setting(result, hint))
@@ -42,6 +51,9 @@ def print_report(
         _print(console, _reviewed(review), indent=_INDENT)
     console.print()
     _print(console, _ending(result, next_command, replay_command))
+    if resume_command is not None:
+        told = f"{count(len(result.unfinished), 'scan')} left unfinished by a process that died; `{resume_command}`"
+        _print(console, [("left", Text(plain(f"{told} finishes the last"), style="yellow"))])
 
 
 def _print(console: Console, lines: _Lines, *, indent: str = "") -> None:
@@ -51,6 +63,7 @@ def _print(console: Console, lines: _Lines, *, indent: str = "") -> None:
 
 def _setting(result: ScanResult, hint: str | None) -> _Lines:
     yield "market", f"{plain(result.market)}: {plain(result.source)}"
+    yield from _resumed(result)
     decided = instant(result.decision_at)
     yield "as of", f"{instant(result.as_of)} New York; orders decided at {decided}"
     by_reason: dict[str, list[str]] = defaultdict(list)
@@ -66,6 +79,17 @@ def _setting(result: ScanResult, hint: str | None) -> _Lines:
         "broker",
         f"{plain(result.broker)}, {result.environment} trading, account {plain(result.account_before.account_id)}",
     )
+
+
+def _resumed(result: ScanResult) -> _Lines:
+    if result.resumed is None:
+        return
+    yield "resumed", f"run {result.run_id}: {count(result.resumed.served, 'LLM call')} served from the record"
+    if result.resumed.stale is not None:
+        told = f"reviews only, nothing is opened ({Reason.STALE_SNAPSHOT}): {result.resumed.stale}"
+        yield "", Text(plain(told), style="yellow")
+    if result.resumed.kept:
+        yield "", Text(plain(f"kept as the run began: {listed(result.resumed.kept)}"), style="yellow")
 
 
 def _risk(result: ScanResult) -> _Lines:

@@ -18,7 +18,6 @@ import httpx2
 from pydantic import BaseModel
 
 from mahler_agents.clock import Clock
-from mahler_agents.errors import RecordError
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.client import Answer, ChatClient
 from mahler_agents.llm.failures import DEADLINE_PASSED, RETRYABLE, Failure, FailureKind, failure

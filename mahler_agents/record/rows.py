@@ -59,6 +59,8 @@ class RunRow:
     toy_model: bool
     version: str
     error: str | None
+    abandoned_at: str | None
+    """When it was found that its process had died; None again once it is resumed."""
     screen: Mapping[str, Any] | None
     regime: Mapping[str, Any] | None
     breaker: Mapping[str, Any] | None

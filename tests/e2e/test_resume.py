@@ -1,4 +1,4 @@
-"""End to end: a scan whose process is killed at any moment is resumed to what it would have been, and asks nothing twice."""
+"""End to end: a scan that is killed at any moment is resumed to what it would have been, and asks nothing twice."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from conftest import at_scale
-from crashes import CountedModel, content, finished, killed, orders_sent, resumed, runs_left, scanned, steps_of
+from crashes import CountedModel, Step, content, finished, killed, orders_sent, resumed, runs_left, scanned, steps_of
 
 from mahler_agents.record import open_database
 
@@ -27,14 +27,15 @@ class Undisturbed(NamedTuple):
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     database = tmp_path_factory.mktemp("undisturbed") / "desk.db"
     open_database(database, create=True)
-    models: list[CountedModel] = []
+    asked: list[Counter[str]] = []
 
-    def work(model: CountedModel) -> None:
-        models.append(model)
+    def work(step: Step) -> None:
+        model = CountedModel({}, step)
         scanned(database, model)
+        asked.append(model.asked)
 
     moments = steps_of(work)
-    return Undisturbed(content=content(database), asked=models[0].asked, moments=moments)
+    return Undisturbed(content=content(database), asked=asked[0], moments=moments)
 
 
 def put_right(database: Path, undisturbed: Undisturbed) -> None:
@@ -67,6 +68,6 @@ def test_a_scan_killed_at_any_moment_is_resumed_to_what_it_would_have_been(
     died = 0
     for moment in moments(undisturbed.moments):
         database = tmp_path / f"{moment}.db"
-        died += killed(database, moment)
+        died += killed(database, moment, scanned)
         put_right(database, undisturbed)
     assert died >= 0.9 * KILLS

@@ -50,6 +50,11 @@ def show(
 
     click.echo(f"record: {plain(str(reader.path))}")
     make_console(sys.stdout).print(run_tree(recorded))
+    if recorded.run.abandoned_at is not None and recorded.run.kind == "scan":
+        from mahler_agents.cli.program import resume_command
+
+        told = resume_command(recorded.run.id, reader.path)
+        click.echo(f"its process died: `{plain(told)}`, with the options of that scan, finishes it")
 
 
 def _print(shown: list[dict[str, Any]], lines: Any, path: Path, *, as_json: bool) -> None:
