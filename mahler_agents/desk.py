@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Self
 
 from mahler_agents.alpaca import Credentials, alpaca_settings, find_credentials
 from mahler_agents.analysts import ANALYSTS, Analyst
-from mahler_agents.analysts import fund_manager as manager
-from mahler_agents.analysts.base import Brief, StrictReply
-from mahler_agents.analysts.debate import ArgumentReply, DebateBrief, Side
+from mahler_agents.analysts.roles import load_prompts, roles_of
 from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import NEW_YORK, Clock, Ids, utc_text
 from mahler_agents.config import DeskConfig, environment_from
-from mahler_agents.errors import ConfigError, InputError, MahlerError
+from mahler_agents.errors import InputError, MahlerError
 from mahler_agents.execution import Ledger, PaperBroker, PendingOrder, is_unsent_entry_of, reconcile, wait_for
 from mahler_agents.exits import ExitPolicy
 from mahler_agents.graphs import monitor, review
@@ -29,7 +27,7 @@ from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.budget import ScanBudget
 from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.prices import load_prices
-from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
+from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.roles import choose_models
 from mahler_agents.llm.router import ModelRouter, Past, check_priced
 from mahler_agents.llm.transport import CallLog
@@ -46,7 +44,7 @@ from mahler_agents.recording import BookRecording, Recording
 from mahler_agents.redaction import Redactor
 from mahler_agents.regime import RegimeParams
 from mahler_agents.remote_clock import clock_from
-from mahler_agents.resume import LeftRun, left_run, read_left, refuse_another, staleness
+from mahler_agents.resume import AtWorkError, LeftRun, left_run, read_left, refuse_another, staleness
 from mahler_agents.risk import BreakerBook, RiskLimits
 from mahler_agents.scan import Scan, ScanParts, ScanResult, refuse_to_go_back
 from mahler_agents.screen import ScreenParams
@@ -118,9 +116,10 @@ class Desk:
         self._prices = load_prices(environ)
         self.analysts = tuple(analysts)
         # A folder that was named is checked even if no model is asked: what is wrong in it is told now.
-        loaded = self._load_prompts(prompts) if prompts or self.model.kind != "none" else {}
+        roles, debate = roles_of(self.analysts, self.config.debate_rounds), self.config.debate_rounds > 0
+        loaded = load_prompts(roles, prompts, debate=debate) if prompts or self.model.kind != "none" else {}
         self.prompts = loaded if self.model.kind != "none" else {}
-        self._models.check(self._roles())
+        self._models.check(roles)
         self._telemetry = telemetry
         self._ids = ids or Ids()
         self._graph = review.build(self.analysts, self.config.debate_rounds)
@@ -242,7 +241,7 @@ class Desk:
             writer = await self._at_work(stack, run_id, lambda: self._put_right(now, [], is_gone_on_with))
             left = await asyncio.to_thread(self._read_left, run_id)
             if not await asyncio.to_thread(claim, self.database, run_id):
-                raise InputError(f"run {run_id} may be at work in another process: try again when that has ended")
+                raise AtWorkError(f"run {run_id} may be at work in another process: try again when that has ended")
             BookRecording(writer, self._clock).event("resumed", f"run {run_id} is resumed")
             recording = Recording(writer, run_id, self._clock, resumed=True)
             llm = await self._models_of(stack, recording, left.choices.budget, left.past)
@@ -268,6 +267,8 @@ class Desk:
         for run_id in await asyncio.to_thread(unended_scans, self.database, self._broker.account_id):
             try:
                 result = await self._resume(run_id, instant, watch)
+            except AtWorkError:
+                continue
             except MahlerError as error:
                 refused.append(str(error))
                 continue
@@ -402,23 +403,6 @@ class Desk:
         alpaca = self._credentials.keys if self._credentials is not None else ()
         models = (endpoint.api_key for endpoint in self._endpoints.values())
         return Redactor.of(self._environ, keys=[*models, *alpaca])
-
-    def _load_prompts(self, folder: Path | None) -> dict[str, Prompt]:
-        """Read and check every role's prompt now, so that a slip in one is the user's to mend before anything runs."""
-        prompts: dict[str, Prompt] = {}
-        for name, (facts, reply) in self._roles().items():
-            prompts[name] = load_prompt(name, folder)
-            check_prompt(prompts[name], tuple(facts.model_fields), reply)
-        verdict = prompts[manager.NAME]
-        if self.config.debate_rounds and "arguments" not in verdict.used_variables:
-            raise ConfigError(f"{verdict.path}: show `arguments`, or the fund manager does not hear the debate")
-        return prompts
-
-    def _roles(self) -> dict[str, tuple[type[Brief], type[StrictReply]]]:
-        """Return what each role that a model plays reads and must write."""
-        panel = {analyst.name: (analyst.facts, analyst.reply) for analyst in self.analysts}
-        sides = {side.value: (DebateBrief, ArgumentReply) for side in Side if self.config.debate_rounds}
-        return {**panel, **sides, manager.NAME: (manager.FundManagerBrief, manager.VerdictReply)}
 
 
 def _on_feed(params: ScreenParams, market: Market) -> ScreenParams:

@@ -113,6 +113,11 @@ class Recording:
         """Record that the run goes on, and when its orders are decided now."""
         self._writer.update("runs", {"id": self.run_id}, {"decision_at": utc_text(decision_at)})
 
+    def run_left(self, error: str) -> None:
+        """Record that the run could not be resumed as it was, and is left as its process had left it."""
+        values = {"status": "failed", "error": error, "abandoned_at": self._now()}
+        self._writer.update("runs", {"id": self.run_id}, values)
+
     def run_ended(self, status: str, error: str | None = None) -> None:
         """Record how the run ended: `done` or `failed`."""
         self._writer.update("runs", {"id": self.run_id}, {"status": status, "ended_at": self._now(), "error": error})

@@ -34,6 +34,10 @@ FRESH_FOR = dt.timedelta(minutes=10)
 """How long after its snapshot a run may still trade on it."""
 
 
+class AtWorkError(InputError):
+    """The run may be at work in another process."""
+
+
 class Resumption(Frozen):
     """How a scan came to be resumed."""
 

@@ -16,6 +16,7 @@ from mahler_agents.errors import InputError, RecordError
 from mahler_agents.execution import Ledger
 from mahler_agents.exits import resolve
 from mahler_agents.llm.budget import Spent
+from mahler_agents.llm.past import MissError
 from mahler_agents.market.archive import content_hash, pack
 from mahler_agents.market.possible import without_impossible
 from mahler_agents.market.snapshot import Account, Snapshot
@@ -79,6 +80,9 @@ class Scan:
             account_after = await self._account(decision_at)
             delta_after = portfolio_delta(account_after.exposures, facts, account_after.equity)
             self.recording.portfolio_delta(delta_before, delta_after)
+        except MissError as error:
+            self.recording.run_left(str(error))
+            raise
         except BaseException as error:
             self.recording.run_ended("failed", f"{type(error).__name__}: {error}")
             raise

@@ -33,7 +33,7 @@ def scan(
     model: str | Endpoint,
     *,
     config: DeskConfig | None = None,
-    slot: str = "test",
+    slot: str | None = "test",
     seed_of_ids: int = 1,
     as_of: dt.datetime | None = None,
     **choices: Any,

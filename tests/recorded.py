@@ -13,7 +13,7 @@ FAULTS = ("greeks=server_error,ok", "technical=85,ok", "sentiment=auth")
 """One role is heard at the second attempt, one repairs its reply, one is never heard."""
 
 
-def record_scan(database: Path, *faults: str, seed_of_ids: int = 1, slot: str = "test") -> str:
+def record_scan(database: Path, *faults: str, seed_of_ids: int = 1, slot: str | None = "test") -> str:
     """Record a scan whose model fails as `faults` say, and return the run's id."""
     model = ScriptedModel(parse_script(faults)).endpoint
     return scan(database, model, seed_of_ids=seed_of_ids, slot=slot).run_id

@@ -156,14 +156,14 @@ def test_a_run_in_progress_is_no_problem_while_its_process_is_at_work(database: 
 # --- What dead processes left -----------------------------------------------------------------------------------------
 
 
-def test_the_next_scan_marks_the_run_of_a_dead_process_and_its_calls_and_nothing_else(
+def test_the_next_ad_hoc_scan_marks_the_run_of_a_dead_process_and_its_calls_and_nothing_else(
     database: Path,
 ) -> None:
     left = value(database, "SELECT id FROM runs")
     change(database, "UPDATE runs SET status = 'running', ended_at = NULL")
     change(database, "UPDATE llm_calls SET ended_at = NULL, outcome = NULL WHERE role = 'volatility'")
     unended = value(database, "SELECT COUNT(*) FROM llm_calls WHERE ended_at IS NULL")
-    new = record_scan(database, seed_of_ids=2, slot="second")
+    new = record_scan(database, seed_of_ids=2, slot=None)
     with closing(connect(database, read_only=True)) as connection:
         runs = {row["id"]: dict(row) for row in connection.execute("SELECT * FROM runs")}
     assert (runs[left]["status"], runs[left]["error"], runs[left]["ended_at"]) == ("failed", ERROR, None)

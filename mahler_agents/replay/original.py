@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from mahler_agents.analysts import fund_manager as manager
-from mahler_agents.analysts.base import Analyst, Brief, Opinion, StrictReply
-from mahler_agents.analysts.debate import Argument, ArgumentReply, DebateBrief, Side, is_turn, turns
+from mahler_agents.analysts.base import Analyst, Brief, Opinion
+from mahler_agents.analysts.debate import Argument, is_turn, turns
 from mahler_agents.analysts.grounding import Grounding
+from mahler_agents.analysts.roles import Roles, roles_of
 from mahler_agents.errors import InputError
 from mahler_agents.llm.failures import Failure, FailureKind
 from mahler_agents.llm.past import RecordedAttempt, RecordedQuestion
@@ -60,11 +61,9 @@ class Original:
     calls: tuple[Row, ...]
 
     @property
-    def roles(self) -> dict[str, tuple[type[Brief], type[StrictReply]]]:
+    def roles(self) -> Roles:
         """What each role that a model played reads and must write."""
-        analysts = {one.name: (one.facts, one.reply) for one in self.panel.values()}
-        sides = {side.value: (DebateBrief, ArgumentReply) for side in Side if self.rounds}
-        return {**analysts, **sides, manager.NAME: (manager.FundManagerBrief, manager.VerdictReply)}
+        return roles_of(self.panel.values(), self.rounds)
 
     @property
     def nodes(self) -> list[str]:
@@ -162,7 +161,7 @@ class _Found:
 class _Candidates:
     """Reads the candidates of a run."""
 
-    def __init__(self, rows: OriginalRows, roles: Mapping[str, tuple[type[Brief], type[StrictReply]]]) -> None:
+    def __init__(self, rows: OriginalRows, roles: Roles) -> None:
         self._rows = rows
         self._roles = roles
         self._found: dict[str, _Found] = defaultdict(_Found)
