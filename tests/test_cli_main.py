@@ -44,7 +44,8 @@ def test_help_shows_every_verb_with_its_line_and_the_exit_codes(capsys: pytest.C
 def test_the_verbs_in_the_help_are_those_that_exist() -> None:
     found: list[str] = []
     for name in dict.fromkeys(verb.split()[0] for verb in VERBS):
-        command = getattr(import_module(f"mahler_agents.cli.{name}"), name)
+        module = name.replace("-", "_")
+        command = getattr(import_module(f"mahler_agents.cli.{module}"), module)
         commands = command.commands if isinstance(command, click.Group) else {"": command}
         found += [f"{name} {sub}".strip() for sub in commands]
     assert sorted(found) == sorted(VERBS)

@@ -2,7 +2,10 @@
 
 import datetime as dt
 import json
+import os
+import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -482,3 +485,61 @@ def test_a_spread_is_closed_and_leaves_nothing_but_cash() -> None:
         assert books["positions"] == {}
         assert books["cash_cents"] == books["equity_cents"] == 10_000_000 + 2 * 3300 - round(200 * 100 * debit)
         assert float(held["equity"]) > books["equity_cents"] / 100  # natural costs more than mid
+
+
+# --- Processes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_is_told_to_use_the_control_and_its_death_changes_nothing() -> None:
+    with FakeAlpaca() as fake:
+        child = os.fork()
+        if child == 0:
+            with suppress(RuntimeError):
+                fake.books()
+                os._exit(1)
+            place(fake, entry(-0.01, client_order_id="the child's"))
+            fake.control.advance_to(fake.control.now + dt.timedelta(minutes=1))
+            os.kill(os.getpid(), signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        assert fake.books()["positions"] == {LONG: 1, SHORT: -1}
+        assert fake.now == at("2026-03-17T10:01")
+        assert order(fake, place(fake, entry(-0.01)))["status"] == "filled"
+
+
+@pytest.mark.parametrize("sent", [1, 40, 200, 10_000])
+def test_a_client_that_dies_in_the_middle_of_a_request_leaves_all_of_it_or_nothing(sent: int) -> None:
+    with FakeAlpaca() as fake:
+        body = json.dumps(entry(-4.0))
+        keys = fake.environ["APCA_API_KEY_ID"], fake.environ["APCA_API_SECRET_KEY"]
+        head = f"POST /v2/orders HTTP/1.1\r\nAPCA-API-KEY-ID: {keys[0]}\r\nAPCA-API-SECRET-KEY: {keys[1]}\r\n"
+        request_ = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        with socket.create_connection(("127.0.0.1", int(fake.url.rpartition(":")[2]))) as client:
+            client.sendall(request_[:sent])
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(4096):
+                pass
+        assert len(fake.books()["orders"]) == (sent >= len(request_))
+
+
+def test_orders_of_many_threads_are_each_taken_once() -> None:
+    with FakeAlpaca(cash=10_000_000) as fake:
+        bodies = [entry(-0.01, client_order_id=f"thread-{number % 20}") for number in range(60)]
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda body: ask(fake, "POST", "/v2/orders", body).status, bodies))
+        assert (answers.count(200), answers.count(422)) == (20, 40)
+        ask(fake, "GET", "/v2/orders")
+        assert fake.books()["positions"] == {LONG: 20, SHORT: -20}
+
+
+def test_two_runs_of_one_world_are_the_same_to_the_byte() -> None:
+    def run() -> str:
+        with FakeAlpaca(partial_fills=True, seed=4) as fake:
+            for number in range(5):
+                place(fake, entry(-0.01, units=7, client_order_id=f"run-{number}"))
+                pass_(fake, minutes=3)
+            fake.advance_to(at("2026-03-18T12:00"))
+            return json.dumps(fake.books())
+
+    assert run() == run()

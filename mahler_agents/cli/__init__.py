@@ -38,6 +38,7 @@ VERBS = {
     "db prune": "Drop the bulk of old runs: requests, replies, snapshots.",
     "model install": "Put the embedded model where a scan finds it.",
     "model path": "Print the embedded model's file.",
+    "fake-alpaca": "Serve an Alpaca on this machine over the synthetic market.",
 }
 """Verb to the line that `mahler --help` shows; its first word is a module here and the command in it."""
 
@@ -54,7 +55,8 @@ class LazyGroup(click.Group):
         """Import a command's module and return it, None if there is no such command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        return getattr(import_module(f"mahler_agents.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        return getattr(import_module(f"mahler_agents.cli.{name}"), name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write every verb with its line, without importing one."""
