@@ -68,6 +68,7 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         "MAHLER_DB",
         "MAHLER_ENVIRONMENT",
         "MAHLER_EXITS",
+        "MAHLER_CLOCK_URL",
         "ENVIRONMENT",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",

@@ -64,3 +64,22 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
         port = lines[2].rpartition(":")[2].strip()
         assert main(["fake-alpaca", "--port", port]) == 1
     assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--start", "2035-01-02"], "cannot start at"),
+        (["--start", "soon"], "not a time"),
+        (["--cash=-5"], "no less than nothing"),
+        (["--cash", "lots"], "not an amount"),
+        (["--seed", "-1"], "--seed"),
+        (["--port", "70000"], "--port"),
+    ],
+)
+def test_what_it_cannot_serve_is_one_line(
+    capsys: pytest.CaptureFixture[str], options: Sequence[str], said: str
+) -> None:
+    assert main(["fake-alpaca", *options]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line

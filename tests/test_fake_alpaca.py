@@ -1,6 +1,7 @@
 """The fake Alpaca's server: keys, routes, clock and control, and every way in which a request may fail."""
 
 import datetime as dt
+import socket
 import threading
 from collections.abc import Iterator
 from http.client import HTTPException
@@ -187,3 +188,21 @@ def test_faults_meet_the_requests_that_they_were_scripted_for(fake: FakeAlpaca) 
     fake.fail("*", "500")
     fake.control.forget_faults()
     assert ask(fake, "GET", CLOCK)[0] == 200
+
+
+def test_a_length_that_is_no_number_is_no_request(fake: FakeAlpaca) -> None:
+    assert ask_raw(fake, b"POST /v2/orders HTTP/1.1\r\nContent-Length: many\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+def test_the_clock_ends_where_the_sample_market_does(fake: FakeAlpaca) -> None:
+    with pytest.raises(InputError, match="outside the sample market"):
+        fake.control.advance_to(DEFAULT_AS_OF + dt.timedelta(days=2000))
+    assert fake.now == DEFAULT_AS_OF
+
+
+def ask_raw(fake: FakeAlpaca, content: bytes) -> bytes:
+    """Return what is answered to some bytes."""
+    with socket.create_connection(("127.0.0.1", int(fake.url.rpartition(":")[2]))) as client:
+        client.sendall(content)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(4096), b""))

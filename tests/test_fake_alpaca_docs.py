@@ -1,4 +1,4 @@
-"""docs/fake-alpaca.md, its market data: the example runs, every path in it answers, and every setting is named."""
+"""docs/fake-alpaca.md: it begins with a command, its examples run, and it names all routes, faults, options, settings."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,38 @@ from pathlib import Path
 import pytest
 from fake_alpaca_clients import ask, world_at
 
+from mahler_agents.cli.fake_alpaca import fake_alpaca
 from mahler_agents.market.sample import DEFAULT_AS_OF
-from mahler_agents.testing.fake_alpaca import MarketDataSettings, market_data
+from mahler_agents.testing.fake_alpaca import FAULTS, MarketDataSettings, market_data
+from mahler_agents.testing.fake_alpaca.routing import all_routes
 
 PAGE = (Path(__file__).parent.parent / "docs/fake-alpaca.md").read_text(encoding="utf-8")
+NAMES = set(re.findall(r"`([^`\n]+)`", PAGE))
+
+
+def test_it_begins_with_a_command() -> None:
+    assert re.match(r"# .*\n\n    mahler fake-alpaca\n", PAGE)
+
+
+def test_the_first_example_trades_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    example, _ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(example, "docs/fake-alpaca.md", "exec"), {})  # noqa: S102 - our own example
+    assert capsys.readouterr().out == "50000\n5000000\n"
+
+
+def test_every_route_of_trading_and_control_is_named() -> None:
+    routes = {route.name for route in all_routes() if route not in market_data.ROUTES}
+    assert {name for name in NAMES if re.match(r"(GET|POST|PATCH|DELETE) /", name)} == routes
+
+
+def test_every_fault_and_every_option_is_named() -> None:
+    assert [fault for fault in FAULTS if fault not in NAMES] == []
+    options = [option for parameter in fake_alpaca.params for option in parameter.opts]
+    assert [option for option in options if not re.search(rf"`{option}\b", PAGE)] == []
 
 
 def test_the_example_shows_a_chain_of_10_000(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    _, example = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(example, "docs/fake-alpaca.md", "exec"), {})  # noqa: S102 - our own example
     count, _, quote = capsys.readouterr().out.partition(" ")
     assert int(count) > 10_000

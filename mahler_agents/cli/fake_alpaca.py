@@ -14,6 +14,7 @@ import click
 from mahler_agents.cli.deposit import Dollars, Time
 from mahler_agents.cli.program import program
 from mahler_agents.cli.text import instant
+from mahler_agents.errors import InputError
 
 
 @click.command(name="fake-alpaca")
@@ -45,6 +46,8 @@ def fake_alpaca(
     from mahler_agents.market.sample import DEFAULT_AS_OF, DEFAULT_SEED
     from mahler_agents.testing.fake_alpaca import FakeAlpaca
 
+    if cash < 0:
+        raise InputError(f"--cash {cash / 100:g}: an account starts with no less than nothing")
     with (
         _until_told() as told,
         FakeAlpaca(

@@ -83,7 +83,11 @@ class Connection(BaseHTTPRequestHandler):
     wbufsize = -1  # head and body in one packet
 
     def _serve(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
+        sent = self.headers.get("Content-Length") or "0"
+        if not sent.isdigit():
+            self.send_error(400)
+            return
+        length = int(sent)
         content = self.rfile.read(length)
         if len(content) < length:  # a client that died in the middle of it asked for nothing
             self.close_connection = True

@@ -6,8 +6,8 @@ from collections.abc import Collection, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from mahler_agents.clock import SystemClock
-from mahler_agents.errors import InputError
 from mahler_agents.market.sample import SampleMarket
+from mahler_agents.market.sample.moment import new_york_date
 from mahler_agents.market.sample.world import SYMBOLS
 from mahler_agents.testing.fake_alpaca.books import Books
 from mahler_agents.testing.fake_alpaca.faults import FaultBook
@@ -48,12 +48,11 @@ class World:
     def advance_to(self, instant: dt.datetime) -> None:
         """Go to a later instant, and let happen what happens on the way; an earlier one changes nothing.
 
-        Raises `InputError` for one without a zone.
+        Raises `InputError` for one without a zone, or outside the sample market's dates.
         """
         from mahler_agents.testing.fake_alpaca.venue import advance  # which reads this module
 
-        if instant.tzinfo is None:
-            raise InputError(f"{instant} has no time zone: give an aware time")
+        new_york_date(instant)
         advance(self, instant.astimezone(dt.UTC))
 
     def quotes(self, symbols: Collection[str], at: dt.datetime | None = None) -> Mapping[str, Quote]:
