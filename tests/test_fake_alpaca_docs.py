@@ -1,4 +1,4 @@
-"""docs/fake-alpaca.md: it begins with a command, its examples run, and it names all routes, faults, options, settings."""
+"""docs/fake-alpaca.md: it begins with a command, its examples run, and it names all routes, faults and options."""
 
 import re
 from pathlib import Path
