@@ -52,6 +52,7 @@ from mahler_agents.shadows import ShadowBook
 from mahler_agents.telemetry import Telemetry, telemetry_from
 from mahler_agents.threads import entered_in_thread
 from mahler_agents.types import Environment
+from mahler_agents.volatility_history import Backfilled, backfill
 
 if TYPE_CHECKING:
     from mahler_agents.alpaca.api import AlpacaApi
@@ -340,6 +341,12 @@ class Desk:
             toy_model=self._models.has_toy,
             clock=self._clock,
         )
+
+    async def backfill(self, first: dt.date | None = None, last: dt.date | None = None) -> tuple[Backfilled, ...]:
+        """Solve implied volatilities of past sessions that the record lacks: see `volatility_history.backfill`."""
+        today = self._clock.now().astimezone(NEW_YORK).date()
+        span = first or today - dt.timedelta(days=365), min(last or today, today - dt.timedelta(days=1))
+        return await backfill(self.market, self.database, self.config.universe, *span)
 
     async def monitor(self, *, at: dt.datetime | None = None, slot: str | None = None) -> MonitorResult:
         """Run one pass over the open positions: mark, settle, evaluate the circuit breaker, decide, close, record.

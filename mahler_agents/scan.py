@@ -37,6 +37,7 @@ from mahler_agents.scan_parts import ScanParts, ScanResult
 from mahler_agents.screen import Candidate, ScreenReport, screen, select_for_review
 from mahler_agents.types import Reason
 from mahler_agents.version import __version__
+from mahler_agents.volatility_history import with_history
 
 __all__ = ["Scan", "ScanParts", "ScanResult", "refuse_to_go_back"]
 
@@ -121,6 +122,8 @@ class Scan:
     async def _begun(self) -> tuple[Snapshot, Account, dt.datetime]:
         """Freeze the snapshot and record it; return it, its account and when orders will be decided."""
         market_view = without_impossible(await self.parts.market.snapshot(self.asked_as_of, self.parts.config.universe))
+        if self.parts.market.live:  # it has only now: what its volatility was is in our own record
+            market_view = await asyncio.to_thread(with_history, market_view, self.database, self.parts.market.world)
         await refuse_to_go_back(self.parts.ledger, market_view.as_of)
         account = await self._account(market_view.as_of)
         snapshot = replace(market_view, account=account)

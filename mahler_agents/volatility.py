@@ -14,8 +14,8 @@ from mahler_agents.clock import NEW_YORK
 from mahler_agents.market.dividends import dividend_yields
 from mahler_agents.market.snapshot import Chain, Dividend, Floats, VolatilityHistory
 
-MIN_HISTORY_DAYS = 200
-"""Observations that a year of history must hold: a rank on fewer speaks of a season."""
+MIN_HISTORY_DAYS = 60
+"""Observations that the year before must hold: a rank on fewer speaks of a few weeks."""
 
 MIN_IMPLIED_VOLATILITY = 0.001
 """0.1 %: what is below is what feeds send for "unknown"."""

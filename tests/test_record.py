@@ -69,7 +69,7 @@ def in_threads(work: Callable[[], Any], *, count: int = 8) -> list[Any]:
 
 def test_a_new_record_has_the_tables_and_names_its_migrations(path: Path) -> None:
     assert {"runs", "snapshots", "candidates", "orders", "fills", "positions", "events"} <= tables(path)
-    assert rows(path, "SELECT name FROM _sqlite_migrations") == [name for name, _ in MIGRATIONS]
+    assert rows(path, "SELECT name FROM _sqlite_migrations ORDER BY rowid") == [name for name, _ in MIGRATIONS]
     assert rows(path, "PRAGMA journal_mode") == ["wal"]
 
 
@@ -91,7 +91,7 @@ def test_an_up_to_date_record_opens_without_importing_sqlite_utils(path: Path) -
 def test_threads_that_open_a_new_record_at_once_migrate_it_once(tmp_path: Path) -> None:
     path = tmp_path / "mahler.db"
     assert in_threads(lambda: open_database(path, create=True)) == [path] * 8
-    assert rows(path, "SELECT name FROM _sqlite_migrations") == [name for name, _ in MIGRATIONS]
+    assert rows(path, "SELECT name FROM _sqlite_migrations ORDER BY rowid") == [name for name, _ in MIGRATIONS]
 
 
 def test_processes_that_open_a_new_record_at_once_migrate_it_once(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_processes_that_open_a_new_record_at_once_migrate_it_once(tmp_path: Path
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 6
-    assert rows(path, "SELECT name FROM _sqlite_migrations") == [name for name, _ in MIGRATIONS]
+    assert rows(path, "SELECT name FROM _sqlite_migrations ORDER BY rowid") == [name for name, _ in MIGRATIONS]
 
 
 @pytest.mark.parametrize("create", [False, True])
@@ -121,7 +121,7 @@ def test_an_older_schema_is_migrated_and_the_file_as_it_was_is_kept_beside_it(
     monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, SECOND_MIGRATION))
     open_database(path, create=create)
     assert "later" in tables(path)
-    assert rows(path, "SELECT name FROM _sqlite_migrations")[-1] == "m999_test"
+    assert rows(path, "SELECT name FROM _sqlite_migrations ORDER BY rowid")[-1] == "m999_test"
     copy = path.with_name("mahler.before-m999.db")
     assert [record.getMessage() for record in caplog.records] == [
         f"{path} was of an older version and has been migrated; as it was, it is kept as {copy}"

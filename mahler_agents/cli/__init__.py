@@ -32,6 +32,7 @@ VERBS = {
     "trace export": "Write one run as a page for a browser.",
     "prompts": "Show by prompt version how replies keep to their briefs.",
     "replay": "Ask a recorded run's advisors again, or check their replies.",
+    "data backfill": "Solve past implied volatilities from bars of options.",
     "db path": "Print the record's file.",
     "db backup": "Copy the record, also while a scan writes to it.",
     "db check": "Look for damage in the record.",

@@ -4,9 +4,9 @@ What a market does not know is absent: NaN in a column, None in a field, never a
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -300,6 +300,25 @@ class PresentMarket(Market, Protocol):
 
     def check_now(self, at: dt.datetime) -> None:
         """Raise `InputError` for an instant that is not the present one."""
+        ...
+
+
+class PastChain(NamedTuple):
+    """The options around the money of one session that is over, at their last trades."""
+
+    at: dt.datetime
+    """The session's close."""
+    chain: Chain
+    dividends: tuple[Dividend, ...]
+    """With ex-dates after it."""
+
+
+@runtime_checkable
+class PastMarket(Market, Protocol):
+    """A market that tells what options traded at on days that are over."""
+
+    def past_chains(self, underlying: str, dates: tuple[dt.date, ...]) -> AsyncIterator[PastChain]:
+        """Yield the days in order; one without trades is left out. Raises `MarketError`."""
         ...
 
 

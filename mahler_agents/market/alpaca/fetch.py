@@ -17,7 +17,7 @@ from mahler_agents.clock import NEW_YORK, Clock
 from mahler_agents.market.alpaca.chain import RawChain, raw_chain
 from mahler_agents.market.alpaca.figures import items, part
 from mahler_agents.market.alpaca.pages import one_page, pages
-from mahler_agents.market.alpaca.parts import bars_of, dividends_of, headlines_of, price_of, quote_of
+from mahler_agents.market.alpaca.parts import bars_of, closes_of, dividends_of, headlines_of, price_of, quote_of
 from mahler_agents.market.alpaca.vix import IndexQuote, index_quote
 from mahler_agents.market.calendar import previous_session, session_close
 from mahler_agents.market.snapshot import Bars, Dividend, Headline
@@ -30,6 +30,7 @@ _NEWS_DAYS, _NEWS = 10, 50
 _PAID_WITHIN_DAYS = 60
 """A dividend is paid at most this long after its ex-date: Alpaca is asked by the date of payment."""
 _MOST_SYMBOLS = 100
+_NAMED = 10
 _HISTORY_DELAY = dt.timedelta(minutes=16)
 """What all exchanges traded later than this is only for those who pay for it."""
 
@@ -136,13 +137,16 @@ class Fetch:
                 break
         return found[:_NEWS]
 
-    async def dividends(self, underlying: str, today: dt.date) -> tuple[Dividend, ...]:
-        """Return an underlying's announced cash dividends that are paid from today on, in order of their ex-dates."""
+    async def dividends(self, underlying: str, first: dt.date, last: dt.date | None = None) -> tuple[Dividend, ...]:
+        """Return an underlying's announced cash dividends that are paid from a date on, in order of their ex-dates.
+
+        Until `REACH_DAYS` after `last`, or after the date itself.
+        """
         params = {
             "symbols": underlying,
             "types": "cash_dividend",
-            "start": today.isoformat(),
-            "end": (today + dt.timedelta(days=REACH_DAYS + _PAID_WITHIN_DAYS)).isoformat(),
+            "start": first.isoformat(),
+            "end": ((last or first) + dt.timedelta(days=REACH_DAYS + _PAID_WITHIN_DAYS)).isoformat(),
             "limit": 1000,
         }
         what = f"the dividends of {underlying}"
@@ -150,6 +154,46 @@ class Fetch:
         async for page in pages(self._api, self._api.corporate_actions, "/corporate-actions", params, what=what):
             found += dividends_of(page, underlying)
         return tuple(sorted(found, key=lambda one: one.ex_date))
+
+    async def past_closes(self, underlying: str, first: dt.date, last: dt.date) -> Mapping[dt.date, float]:
+        """Return the official closes of sessions that are over, as they were, both dates included."""
+        after = last + dt.timedelta(days=1)
+        told = await self._daily(self._api.stocks, "/stocks/bars", [underlying], first, after, adjustment="raw")
+        return {date: close for (_, date), close in closes_of(underlying, told.get(underlying, ())).items()}
+
+    async def listed(
+        self, underlying: str, *, first: dt.date, last: dt.date, strikes: tuple[float, float]
+    ) -> Sequence[str]:
+        """Return the symbols of options that expire between two dates, whether they have expired or not."""
+        params = {
+            "underlying_symbols": underlying,
+            "limit": 10_000,
+            "expiration_date_gte": first.isoformat(),
+            "expiration_date_lte": last.isoformat(),
+            "strike_price_gte": f"{strikes[0]:.2f}",
+            "strike_price_lte": f"{strikes[1]:.2f}",
+        }
+        what = f"the past option contracts of {underlying}"
+        return [
+            str(contract.get("symbol"))
+            for status in ("inactive", "active")
+            async for page in pages(
+                self._api, self._api.trading, "/options/contracts", {**params, "status": status}, what=what
+            )
+            for contract in items(page.get("option_contracts"))
+        ]
+
+    async def option_closes(
+        self, symbols: Sequence[str], first: dt.date, last: dt.date
+    ) -> Mapping[tuple[str, dt.date], float]:
+        """Return the last trades of options on sessions that are over, by symbol and date, both dates included."""
+        found: dict[tuple[str, dt.date], float] = {}
+        for start in range(0, len(symbols), _MOST_SYMBOLS):
+            batch, after = symbols[start : start + _MOST_SYMBOLS], last + dt.timedelta(days=1)
+            told = await self._daily(self._api.options, "/options/bars", batch, first, after)
+            for symbol, bars in told.items():
+                found |= closes_of(symbol, bars)
+        return found
 
     async def index(self, name: str) -> IndexQuote | str:
         """Return Cboe's delayed quote of an index, `VIX` or `VIX3M`, or why there is none."""
@@ -159,20 +203,29 @@ class Fetch:
         return answer if isinstance(answer, str) else index_quote(answer, name, now=self._clock.now())
 
     async def _daily(
-        self, client: RESTClient, path: str, symbols: Sequence[str], first: dt.date, before: dt.date, *, adjustment: str
+        self,
+        client: RESTClient,
+        path: str,
+        symbols: Sequence[str],
+        first: dt.date,
+        before: dt.date,
+        *,
+        adjustment: str | None = None,
     ) -> Mapping[str, list[Mapping[str, Any]]]:
-        """Return the raw daily bars of all exchanges by symbol, from a date to the day before another."""
+        """Return the raw daily bars of all exchanges by symbol, from a date to the day before another.
+
+        `adjustment` is of shares' bars; options have none.
+        """
         params = {
             "symbols": ",".join(symbols),
             "timeframe": "1Day",
             "start": _midnight(first).isoformat(),
             "end": min(_midnight(before) - dt.timedelta(seconds=1), self._clock.now() - _HISTORY_DELAY).isoformat(),
-            "adjustment": adjustment,
-            "feed": "sip",
             "limit": 10_000,
+            **({"adjustment": adjustment, "feed": "sip"} if adjustment else {}),
         }
         found: dict[str, list[Mapping[str, Any]]] = {}
-        async for page in pages(self._api, client, path, params, what=f"the daily bars of {', '.join(symbols)}"):
+        async for page in pages(self._api, client, path, params, what=f"the daily bars of {_named(symbols)}"):
             for symbol, bars in part(page, "bars").items():
                 found.setdefault(symbol, []).extend(items(bars))
         return found
@@ -198,6 +251,10 @@ async def every(asked: Iterable[Awaitable[T]]) -> list[T]:
 def _expirations(today: dt.date) -> Mapping[str, str]:
     last = today + dt.timedelta(days=REACH_DAYS)
     return {"expiration_date_gte": today.isoformat(), "expiration_date_lte": last.isoformat()}
+
+
+def _named(symbols: Sequence[str]) -> str:
+    return ", ".join(symbols) if len(symbols) <= _NAMED else f"{len(symbols)} options"
 
 
 def _midnight(date: dt.date) -> dt.datetime:

@@ -6,7 +6,7 @@ each is as old as it is when the screen looks at it.
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 from mahler_agents.alpaca import AlpacaRefused, AlpacaUnsure
@@ -17,9 +17,10 @@ from mahler_agents.errors import InputError, MarketError
 from mahler_agents.market import calendar
 from mahler_agents.market.alpaca.fetch import Fetch, every
 from mahler_agents.market.alpaca.figures import instant
+from mahler_agents.market.alpaca.past import past_days
 from mahler_agents.market.alpaca.underlying import fetch_underlying
 from mahler_agents.market.alpaca.vix import IndexQuote
-from mahler_agents.market.snapshot import Dividend, MarketData, Snapshot
+from mahler_agents.market.snapshot import Dividend, MarketData, PastChain, Snapshot
 from mahler_agents.types import Quote
 
 T = TypeVar("T")
@@ -156,6 +157,21 @@ class AlpacaMarket:
         """Return Cboe's latest VIX, points, for an `at` that is now; None if it is not known."""
         found = await self._fetch.index("VIX") if self._is_now(at) else None
         return found.level if isinstance(found, IndexQuote) else None
+
+    async def past_chains(self, underlying: str, dates: tuple[dt.date, ...]) -> AsyncIterator[PastChain]:
+        """Yield the options around the money on sessions that are over, at their last trades, in order.
+
+        Raises `MarketError` if they cannot be had.
+        """
+        if not dates:
+            return
+        try:
+            paid = await self._fetch.dividends(underlying, dates[0], dates[-1])
+            async for at, chain in past_days(self._fetch, underlying, dates):
+                date = at.astimezone(NEW_YORK).date()
+                yield PastChain(at, chain, tuple(one for one in paid if one.ex_date > date))
+        except (AlpacaRefused, AlpacaUnsure) as error:
+            raise MarketError(str(error)) from error
 
     def _is_now(self, at: dt.datetime) -> bool:
         return abs(self._clock.now() - at) <= NOW

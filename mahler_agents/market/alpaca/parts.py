@@ -31,6 +31,12 @@ def bars_of(told: Iterable[Mapping[str, Any]], *, before: dt.date, newest: int) 
     return Bars(date=np.asarray(days, dtype="datetime64[D]"), **columns)
 
 
+def closes_of(symbol: str, bars: Iterable[Mapping[str, Any]]) -> dict[tuple[str, dt.date], float]:
+    """Return the closes of raw daily bars by symbol and date."""
+    dated = ((instant(bar.get("t")), number(bar.get("c"))) for bar in bars)
+    return {(symbol, at.astimezone(NEW_YORK).date()): close for at, close in dated if at is not None and close > 0}
+
+
 def price_of(snapshot: Mapping[str, Any], *, at: dt.datetime, max_age: dt.timedelta) -> float | str:
     """Return a stock's price, dollars per share: the middle of its quote, else its last trade; or why there is none."""
     quote, trade = part(snapshot, "latestQuote"), part(snapshot, "latestTrade")

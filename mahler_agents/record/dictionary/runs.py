@@ -92,4 +92,15 @@ ENTRIES = {
             "message": "the line itself",
         },
     ),
+    "implied_volatilities": Entry(
+        row="The implied volatility of one underlying on one day, of a market that has only now.",
+        columns={
+            "world": "whose prices it is from",
+            "underlying": "symbol",
+            "date": "New York date",
+            "implied_volatility": "of 30 days at the money, annualised fraction",
+            "source": "`scan`, from quotes, or `option_bars`, from the last trades of a day that is over",
+            "at": "the instant that it is of",
+        },
+    ),
 }

@@ -16,6 +16,7 @@ from mahler_agents.record.migrations import (
     m010_trace_indices,
     m012_inspection,
     m013_replays,
+    m016_implied_volatility,
     m018_retrospective_views,
 )
 
@@ -37,6 +38,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m012_inspection,
         m013_replays,
         m018_retrospective_views,
+        m016_implied_volatility,
     )
 )
 """Name and statements of every migration, oldest first."""
