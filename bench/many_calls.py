@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from bench.reviews import InstantBroker, NoLedger, Recorded, context, ground
+from bench.reviews import InstantBroker, NoLedger, Recorded, context, ground, reviewed
 from mahler_agents.clock import SystemClock
 from mahler_agents.graphs.review import build
 from mahler_agents.llm.attempts import CallLimits
@@ -45,7 +45,7 @@ async def _run() -> dict[str, float]:
                 candidate_id=recorded.candidate(candidate, number),
                 index=number,
             )
-            return await graph.ainvoke({"candidate": candidate}, context=full)
+            return await reviewed(full, graph.ainvoke({"candidate": candidate}, context=full))
 
         async with client:
             await review(CANDIDATES)  # the client's first call builds what later ones share

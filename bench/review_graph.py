@@ -11,7 +11,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from bench.reviews import Ground, InstantBroker, NoLedger, NoRecording, Recorded, context, ground
+from bench.reviews import Ground, InstantBroker, NoLedger, NoRecording, Recorded, context, ground, reviewed
 from mahler_agents.analysts import ANALYSTS
 from mahler_agents.clock import SystemClock
 from mahler_agents.graphs.review import build
@@ -40,7 +40,6 @@ async def _run() -> dict[str, float]:
         for prompt in on.prompts.values():
             recorded.recording.prompt(prompt)
         async with logged, silent:
-            unrecorded = _unrecorded(on, silent)
             shadows = recorded.shadows("bench")
             books = [recorded.books(f"bench-{number}") for number in range(ROUNDS)]
 
@@ -57,13 +56,15 @@ async def _run() -> dict[str, float]:
                     candidate_id=candidate_id,
                     index=number,
                 )
-                return await graph.ainvoke({"candidate": candidate}, context=full)
+                return await reviewed(full, graph.ainvoke({"candidate": candidate}, context=full))
 
             async def plain(number: int, candidate: Candidate) -> object:  # noqa: ARG001 - as the others
-                return await graph.ainvoke({"candidate": candidate}, context=unrecorded)
+                unrecorded = _unrecorded(on, silent)
+                return await reviewed(unrecorded, graph.ainvoke({"candidate": candidate}, context=unrecorded))
 
             async def bare(number: int, candidate: Candidate) -> object:  # noqa: ARG001 - as the others
-                return await _by_hand(candidate, unrecorded)
+                unrecorded = _unrecorded(on, silent)
+                return await reviewed(unrecorded, _by_hand(candidate, unrecorded))
 
             return await _in_turn({"recorded": ours, "plain": plain, "gather": bare}, on.candidates[0])
 

@@ -1,7 +1,8 @@
 """Reviews for measuring: contexts on the sample market's snapshot, with or without a record behind them."""
 
+import asyncio
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,19 @@ from mahler_agents.analysts import Terms
 from mahler_agents.clock import SystemClock
 from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
-from mahler_agents.execution import Fill, Ledger, OrderState, OrderTicket, OrderUpdate, PaperBroker
+from mahler_agents.execution import (
+    Attempt,
+    Ledger,
+    OrderState,
+    OrderStatus,
+    OrderUpdate,
+    OrderWorker,
+    PaperBroker,
+    Ticket,
+    Traded,
+    Trading,
+    at_once,
+)
 from mahler_agents.exits import ExitParams
 from mahler_agents.llm.client import ChatClient
 from mahler_agents.llm.prompts import Prompt
@@ -25,6 +38,7 @@ from mahler_agents.review import ReviewContext, Turns
 from mahler_agents.risk import DeltaFacts, RiskLimits, SizeMultiplier, delta_facts
 from mahler_agents.screen import Candidate, ScreenParams, screen, select_for_review
 from mahler_agents.shadows import ShadowBook
+from mahler_agents.types import Reason
 
 RUN_ID = "bench"
 
@@ -50,6 +64,14 @@ class NoLedger:
         empty: tuple[Exposure, ...] = ()
         return decide(empty, 0)
 
+    def attempt(self, ticket: Ticket, *, limit_credit: float, at: dt.datetime, quote: object) -> Attempt:  # noqa: ARG002
+        """Return the first attempt of a ticket."""
+        return Attempt(ticket=ticket, number=1, contracts=ticket.contracts, limit_credit=limit_credit, at=at)
+
+    def status(self, client_order_id: str) -> OrderStatus:  # noqa: ARG002 - as the real one
+        """Return that the order is filled."""
+        return OrderStatus(state=OrderState.FILLED, reason=Reason.FILLED)
+
     def __getattr__(self, name: str) -> Callable[..., None]:
         """Return a method that does nothing."""
         return _nothing
@@ -61,17 +83,18 @@ class InstantBroker:
     name = "instant"
     account_id = "bench"
 
-    async def submit(self, ticket: OrderTicket, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
+    async def submit(
+        self,
+        ticket: Ticket,  # noqa: ARG002 - as the real one
+        *,
+        number: int,  # noqa: ARG002 - as the real one
+        contracts: int,
+        limit_credit: float,
+        at: dt.datetime,
+    ) -> OrderUpdate:
         """Return a fill."""
-        fill = Fill(
-            client_order_id=ticket.client_order_id,
-            number=1,
-            contracts=ticket.contracts,
-            credit=limit_credit,
-            fees=0.0,
-            at=at,
-        )
-        return OrderUpdate(state=OrderState.FILLED, broker_order_id="bench", fills=(fill,))
+        traded = Traded(contracts=contracts, credit=limit_credit, fees=0.0, at=at)
+        return OrderUpdate(state=OrderState.FILLED, broker_order_id="bench", traded=traded)
 
 
 def _nothing(*_: object, **__: object) -> None:
@@ -165,6 +188,9 @@ def context(
     index: int = 0,
 ) -> ReviewContext:
     """Return the context of one review."""
+    trading = Trading(
+        market=on.market, broker=broker, ledger=ledger, wait=at_once, concession=0.66, grace=dt.timedelta(seconds=10)
+    )
     return ReviewContext(
         run_id=RUN_ID,
         slot=f"bench-{index}",
@@ -181,11 +207,17 @@ def context(
         prompts=on.prompts,
         llm=llm,
         market=on.market,
-        broker=broker,
         ledger=ledger,
+        orders=OrderWorker(trading),
         shadows=shadows,
         recording=recording,
         turns=Turns(1),
         clock=SystemClock(),
         watch=unwatched,
     )
+
+
+async def reviewed(review: ReviewContext, stages: Awaitable[object]) -> object:
+    """Return what the stages of a review return, its order worked beside them as in a scan."""
+    _, state = await asyncio.gather(review.orders.work(review.turns.all_ended), stages)
+    return state

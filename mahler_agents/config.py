@@ -88,6 +88,8 @@ class DeskConfig(Frozen):
     """An entry order concedes up to this share of the way from mid to the natural side."""
     min_fill_to_screened_credit: Annotated[float, Field(gt=0, le=1)] = 0.75
     """The lowest credit that an entry may concede to, as a share of the credit that the screen saw; sized on."""
+    lost_answer_grace_seconds: Annotated[float, Field(ge=1, le=15)] = 10.0
+    """A broker that gave no certain answer about an order is asked for it this long before it is sent once more."""
     max_mark_age_seconds: Annotated[float, Field(gt=0)] | None = None
     """A leg's quote that is older makes no mark: nothing is closed on it. None: what the market says of its feed."""
     live_requires_verdict: bool = True

@@ -20,7 +20,7 @@ from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import NEW_YORK, Clock, Ids, utc_text
 from mahler_agents.config import DeskConfig, environment_from
 from mahler_agents.errors import InputError, MahlerError
-from mahler_agents.execution import Ledger, PaperBroker, PendingOrder, is_unsent_entry_of, reconcile, wait_for
+from mahler_agents.execution import Ledger, PaperBroker, PendingOrder, Trading, is_unsent_entry_of, reconcile, wait_for
 from mahler_agents.exits import ExitPolicy
 from mahler_agents.graphs import monitor, review
 from mahler_agents.llm.attempts import CallLimits
@@ -160,6 +160,14 @@ class Desk:
                 )
             )
             self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id, redact=redact))
+            self._trading = Trading(
+                market=self.market,
+                broker=self._broker,
+                ledger=self._ledger,
+                wait=wait_for(self.market, self._clock),
+                concession=self.config.entry_concession,
+                grace=dt.timedelta(seconds=self.config.lost_answer_grace_seconds),
+            )
             self._breaker = opening.enter_context(BreakerBook(self.database, self._broker.account_id, redact=redact))
             self._shadows = opening.enter_context(ShadowBook(self.database, self._broker.account_id, redact=redact))
             return opening.pop_all()
@@ -329,9 +337,7 @@ class Desk:
     def _parts(self, choices: ScanChoices, prompts: Mapping[str, Prompt], llm: ModelRouter | None) -> ScanParts:
         return ScanParts(
             choices=choices,
-            market=self.market,
-            broker=self._broker,
-            ledger=self._ledger,
+            trading=self._trading,
             breaker=self._breaker,
             shadows=self._shadows,
             graph=self._graph,
@@ -366,14 +372,11 @@ class Desk:
             recording = BookRecording(await stack.enter_async_context(entered_in_thread(self._writer)), self._clock)
             context = MonitorContext(
                 slot=slot or f"monitor-{utc_text(instant)}",
-                market=self.market,
-                broker=self._broker,
-                ledger=self._ledger,
+                trading=self._trading,
                 breaker=self._breaker,
                 shadows=self._shadows,
                 commission=self.config.commission_per_contract_and_leg,
                 max_mark_age_seconds=self.config.max_mark_age_seconds or self.market.max_quote_age_seconds,
-                wait=wait_for(self.market, self._clock),
                 recording=recording,
             )
             state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
@@ -389,7 +392,7 @@ class Desk:
         """
         async with entered_in_thread(self._writer) as writer:
             recording = BookRecording(writer, self._clock)
-            for ended in await reconcile(self._broker, self._ledger, at=at, spared=spared):
+            for ended in await reconcile(self._trading, at=at, spared=spared):
                 left = f"order {ended.client_order_id} was left pending"
                 if ended.outcome is not None:
                     recording.event("reconciled", f"{left}: {ended.outcome.value}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import add
 from typing import Annotated, TypedDict
 
-from mahler_agents.execution import Broker, Ledger, OrderUpdate, Position, Settlement, Wait
+from mahler_agents.execution import Broker, Ledger, OrderStatus, Position, Settlement, Trading
 from mahler_agents.exits import ExitDecision, ExitRule, Mark
 from mahler_agents.market.snapshot import Account, Market
 from mahler_agents.recording import BookRecording
@@ -39,7 +39,7 @@ class Closing(Frozen):
     position: Position
     """Before the pass."""
     due: Due
-    order: OrderUpdate | None
+    order: OrderStatus | None
     """None if it could not be sent: a leg lost its quote, or it failed."""
 
     @property
@@ -129,18 +129,29 @@ class MonitorContext:
     """What the nodes of one pass use; the graph's run-time context."""
 
     slot: str
-    market: Market
-    broker: Broker
-    ledger: Ledger
+    trading: Trading
     breaker: BreakerBook
     shadows: ShadowBook
     commission: float
     """Dollars per contract and leg."""
     max_mark_age_seconds: float
     """A leg's quote that is older makes no mark."""
-    wait: Wait
-    """How to wait for an instant of the market."""
     recording: BookRecording
+
+    @property
+    def market(self) -> Market:
+        """Where quotes come from."""
+        return self.trading.market
+
+    @property
+    def broker(self) -> Broker:
+        """Where orders go."""
+        return self.trading.broker
+
+    @property
+    def ledger(self) -> Ledger:
+        """Our own book of them."""
+        return self.trading.ledger
 
 
 def result_of(state: MonitorState, account: Account, breaker: BreakerDecision, *, synthetic: bool) -> MonitorResult:

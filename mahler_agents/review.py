@@ -13,7 +13,7 @@ from mahler_agents.analysts.debate import Argument
 from mahler_agents.analysts.fund_manager import Verdict
 from mahler_agents.clock import Clock
 from mahler_agents.config import DeskConfig
-from mahler_agents.execution import Broker, Execution, Ledger, OrderTicket
+from mahler_agents.execution import Execution, Ledger, OrderTicket, OrderWorker
 from mahler_agents.llm.failures import Failure
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.router import Asker
@@ -90,18 +90,22 @@ def review_of(state: ReviewState, terms: Terms) -> Review:
 
 
 class Turns:
-    """Lets the reviews of a scan size and execute one after another, in rank order, whichever is ready first."""
+    """Lets the reviews of a scan size and reserve one after another, in rank order, whichever is ready first."""
 
     def __init__(self, count: int) -> None:
         self._ended = [asyncio.Event() for _ in range(count)]
 
     async def wait(self, index: int) -> None:
-        """Return once every review before `index` has ended."""
+        """Return once every turn before `index` has ended."""
         for earlier in self._ended[:index]:
             await earlier.wait()
 
+    async def all_ended(self) -> None:
+        """Return once every turn has ended."""
+        await self.wait(len(self._ended))
+
     def end(self, index: int) -> None:
-        """Say that review `index` has ended, however it ended."""
+        """Say that turn `index` has ended, however it ended; it may be said again."""
         self._ended[index].set()
 
 
@@ -134,8 +138,9 @@ class ReviewContext:
     llm: Asker | None
     """None: rules only."""
     market: Market
-    broker: Broker
     ledger: Ledger
+    orders: OrderWorker
+    """Works what is reserved, once every review has had its turn."""
     shadows: ShadowBook
     recording: Recording
     turns: Turns

@@ -1,7 +1,7 @@
 """Scan: freezes the snapshot, screens it, reviews the candidates at once, and gives each its turn to trade.
 
-Only the reviews' advisors run at the same time; sizing and execution take turns in rank order, so that the outcome does
-not depend on which reply came first.
+Only the reviews' advisors run at the same time; sizing takes turns in rank order, and what was reserved is worked
+together after the last turn, so that the outcome does not depend on which reply came first.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 from mahler_agents.analysts import Terms
 from mahler_agents.clock import NEW_YORK, utc_text
 from mahler_agents.errors import InputError, RecordError
-from mahler_agents.execution import Ledger
+from mahler_agents.execution import Ledger, OrderWorker
 from mahler_agents.exits import resolve
 from mahler_agents.llm.budget import Spent
 from mahler_agents.llm.past import MissError
@@ -200,13 +200,14 @@ class Scan:
         if self.parts.llm is not None:
             now = asyncio.get_running_loop().time()
             self.parts.llm.set_deadline(now + self.parts.config.decision_delay_seconds)
-        turns = Turns(len(reviewed))
+        turns, orders = Turns(len(reviewed)), OrderWorker(self.parts.trading)
         contexts = [
             self._context(
                 snapshot=snapshot,
                 account=account,
                 decision_at=decision_at,
                 turns=turns,
+                orders=orders,
                 index=index,
                 candidate=candidate,
                 multiplier=multiplier,
@@ -215,6 +216,7 @@ class Scan:
             for index, candidate in enumerate(reviewed)
         ]
         ended = await asyncio.gather(
+            orders.work(turns.all_ended),
             *(self._review(context, candidate) for context, candidate in zip(contexts, reviewed, strict=True)),
             return_exceptions=True,
         )
@@ -230,6 +232,8 @@ class Scan:
         except RecordError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge of one review: recorded, shown, and the job fails by it
+            context.turns.end(context.index)
+            await context.orders.done()  # what it had reserved is worked all the same
             review = await self._failed_review(context, candidate, error)
         finally:
             context.turns.end(context.index)
@@ -255,6 +259,7 @@ class Scan:
         account: Account,
         decision_at: dt.datetime,
         turns: Turns,
+        orders: OrderWorker,
         index: int,
         candidate: Candidate,
         multiplier: SizeMultiplier,
@@ -279,8 +284,8 @@ class Scan:
             prompts=parts.prompts,
             llm=parts.llm,
             market=parts.market,
-            broker=parts.broker,
             ledger=parts.ledger,
+            orders=orders,
             shadows=parts.shadows,
             recording=self.recording,
             turns=turns,

@@ -8,7 +8,7 @@ from pathlib import Path
 from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import Clock
 from mahler_agents.config import DeskConfig
-from mahler_agents.execution import Broker, Ledger
+from mahler_agents.execution import Broker, Ledger, Trading
 from mahler_agents.exits import ExitPolicy
 from mahler_agents.graphs.review import ReviewGraph
 from mahler_agents.llm.budget import Spent
@@ -29,9 +29,7 @@ class ScanParts:
     """What a scan works with; the desk puts them together."""
 
     choices: ScanChoices
-    market: Market
-    broker: Broker
-    ledger: Ledger
+    trading: Trading
     breaker: BreakerBook
     shadows: ShadowBook
     graph: ReviewGraph
@@ -48,6 +46,21 @@ class ScanParts:
     def config(self) -> DeskConfig:
         """The settings of the desk."""
         return self.choices.desk
+
+    @property
+    def market(self) -> Market:
+        """Where quotes come from."""
+        return self.trading.market
+
+    @property
+    def broker(self) -> Broker:
+        """Where orders go."""
+        return self.trading.broker
+
+    @property
+    def ledger(self) -> Ledger:
+        """Our own book of them."""
+        return self.trading.ledger
 
 
 class ScanResult(Frozen):

@@ -180,7 +180,7 @@ def finished(database: Path) -> Counter[str]:
 def orders_sent(database: Path) -> int:
     """Return how many orders were at the broker, not at their end."""
     with closing(sqlite3.connect(database)) as connection:
-        states = "'sent', 'accepted', 'partial'"
+        states = "'sent', 'unknown', 'accepted', 'partial'"
         return connection.execute(f"SELECT COUNT(*) FROM orders WHERE state IN ({states})").fetchone()[0]
 
 

@@ -16,7 +16,7 @@ START = dt.datetime(2026, 3, 16, 14, 0, tzinfo=dt.UTC)
 
 TRADE_TABLES = (
     "orders",
-    "order_prices",
+    "order_attempts",
     "fills",
     "positions",
     "sizings",

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from trading_builders import LATER, QuotedMarket, a_ticket, record_candidates
+from trading_builders import LATER, QuotedMarket, a_ticket, executed, record_candidates, trading_on
 
 from mahler_agents.cli import main
 from mahler_agents.clock import Ids, SimulatedClock, utc_text
 from mahler_agents.desk import Desk
 from mahler_agents.errors import InputError
-from mahler_agents.execution import Ledger, PaperBroker, at_once, execute
+from mahler_agents.execution import Ledger, PaperBroker
 from mahler_agents.execution.deposits import deposit
 from mahler_agents.monitor import MonitorResult
 from mahler_agents.record import open_database
@@ -38,9 +38,7 @@ class Funded:
             Ledger(self.path, broker.account_id) as ledger,
         ):
             ledger.reserve(lambda *_: (None, ticket), slot=ticket.slot)
-            done = asyncio.run(
-                execute(ticket, market=self.market, broker=broker, ledger=ledger, concession=0.66, wait=at_once)
-            )
+            done = asyncio.run(executed(ticket, trading_on(self.market, broker, ledger)))
         assert done.traded is not None
         self.look(LATER)
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import multiprocessing
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,15 +27,19 @@ from trading_builders import (
 
 from mahler_agents.errors import RecordError
 from mahler_agents.execution import (
+    Attempt,
     ClosingTicket,
     Expiry,
-    Fill,
     Ledger,
     OrderState,
+    OrderStatus,
     OrderTicket,
     OrderUpdate,
     Position,
     Settlement,
+    Ticket,
+    Traded,
+    attempt_id,
     client_order_id,
 )
 from mahler_agents.exits import ExitParams
@@ -69,33 +74,41 @@ def reserved(ledger: Ledger, ticket: OrderTicket) -> OrderTicket:
 
 def sent(ledger: Ledger, ticket: OrderTicket | None = None) -> OrderTicket:
     ticket = reserved(ledger, ticket or a_ticket())
-    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    attempt(ledger, ticket)
     return ticket
 
 
-def told(ticket: OrderTicket | ClosingTicket, state: OrderState, *parts: tuple[int, float]) -> OrderUpdate:
-    """Return what a broker says of an order of which so many have filled at these credits, for 2 dollars each."""
-    fills = tuple(
-        Fill(
-            client_order_id=ticket.client_order_id,
-            number=number,
+def attempt(ledger: Ledger, ticket: Ticket, price: float = 0.95) -> Attempt:
+    return ledger.attempt(ticket, limit_credit=price, at=ticket.decided_at, quote=QUOTE)
+
+
+def book(ledger: Ledger, ticket: Ticket, update: OrderUpdate, *, over: bool = True) -> OrderStatus:
+    """Book what a broker says of an order's first attempt."""
+    first = Attempt(ticket=ticket, number=1, contracts=ticket.contracts, limit_credit=0.95, at=ticket.decided_at)
+    return ledger.book(first, update, over=over)
+
+
+def told(ticket: Ticket, state: OrderState, *parts: tuple[int, float]) -> OrderUpdate:
+    """Return what a broker says of an attempt of which so many have filled at these credits, for 2 dollars each."""
+    traded = [
+        Traded(
             contracts=contracts,
             credit=credit,
             fees=2.0 * contracts,
-            at=ticket.decided_at + (number - 1) * dt.timedelta(seconds=30),
+            at=ticket.decided_at + place * dt.timedelta(seconds=30),
         )
-        for number, (contracts, credit) in enumerate(parts, 1)
-    )
-    return OrderUpdate(state=state, broker_order_id="b-1", fills=fills)
+        for place, (contracts, credit) in enumerate(parts)
+    ]
+    return OrderUpdate(state=state, broker_order_id="b-1", traded=Traded.of(traded))
 
 
-def filled(ticket: OrderTicket | ClosingTicket, *, credit: float = 0.88) -> OrderUpdate:
+def filled(ticket: Ticket, *, credit: float = 0.88) -> OrderUpdate:
     return told(ticket, OrderState.FILLED, (ticket.contracts, credit))
 
 
 def opened(ledger: Ledger, ticket: OrderTicket | None = None, *, credit: float = 0.88) -> Position:
     ticket = sent(ledger, ticket)
-    ledger.book(ticket, filled(ticket, credit=credit))
+    book(ledger, ticket, filled(ticket, credit=credit))
     return next(one for one in ledger.open_positions(LATER) if one.entry_order_id == ticket.client_order_id)
 
 
@@ -137,7 +150,6 @@ def test_an_intent_is_on_disk_with_all_that_it_says_before_anything_is_sent(path
         "contracts": 4,
         "limit_credit": 0.80,
         "decided_at": "2026-03-16T14:03:00.000Z",
-        "broker_order_id": None,
         "short_bid": None,
     }
 
@@ -147,13 +159,16 @@ def test_an_order_goes_from_intent_to_sent_to_filled_and_keeps_the_quotes_it_was
 ) -> None:
     ticket = reserved(ledger, a_ticket())
     assert order_state(path) == ("intent", None)
-    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    attempt(ledger, ticket)
     assert order_state(path) == ("sent", None)
-    ledger.book(ticket, filled(ticket))
+    book(ledger, ticket, filled(ticket))
     assert order_state(path) == ("filled", "filled")
     row = one_row(path, "SELECT * FROM orders")
     assert [row[name] for name in ("short_bid", "short_ask", "long_bid", "long_ask")] == [1.00, 1.10, 0.10, 0.14]
-    assert row["broker_order_id"] == "b-1"
+    assert one_row(path, "SELECT order_id, broker_order_id FROM order_attempts") == {
+        "order_id": f"{ticket.client_order_id}.1",
+        "broker_order_id": "b-1",
+    }
 
 
 def test_an_intent_that_is_not_sent_is_canceled_with_its_reason(path: Path, ledger: Ledger) -> None:
@@ -176,15 +191,14 @@ def test_an_intent_that_is_not_sent_is_canceled_with_its_reason(path: Path, ledg
 def test_an_order_that_ends_without_a_fill_opens_nothing_and_frees_its_risk(
     path: Path, ledger: Ledger, update: OrderUpdate, reason: str
 ) -> None:
-    ledger.book(sent(ledger), update)
+    book(ledger, sent(ledger), update)
     assert order_state(path) == (update.state.value, reason)
-    assert update.outcome == reason
     assert (ledger.exposures(), ledger.open_positions(LATER), count(path, "fills")) == ((), (), 0)
 
 
 def test_a_fill_opens_the_position_once_with_what_was_filled(path: Path, ledger: Ledger) -> None:
     ticket = sent(ledger)
-    ledger.book(ticket, filled(ticket, credit=0.88))
+    book(ledger, ticket, filled(ticket, credit=0.88))
     assert ledger.open_positions(LATER) == (
         Position(
             entry_order_id=ticket.client_order_id,
@@ -208,10 +222,10 @@ def test_a_fill_opens_the_position_once_with_what_was_filled(path: Path, ledger:
 def test_booking_what_is_booked_again_changes_nothing_and_another_end_is_refused(path: Path, ledger: Ledger) -> None:
     ticket = sent(ledger)
     for _ in range(3):
-        ledger.book(ticket, filled(ticket))
+        book(ledger, ticket, filled(ticket))
     for other in (told(ticket, OrderState.CANCELED), filled(ticket, credit=0.89), told(ticket, OrderState.ACCEPTED)):
         with pytest.raises(RecordError, match=ticket.client_order_id):
-            ledger.book(ticket, other)
+            book(ledger, ticket, other)
     assert (count(path, "fills"), count(path, "positions"), order_state(path)) == (1, 1, ("filled", "filled"))
 
 
@@ -220,7 +234,7 @@ def test_contracts_that_traded_before_the_rest_ended_are_a_position(
     path: Path, ledger: Ledger, state: OrderState
 ) -> None:
     ticket = sent(ledger)
-    ledger.book(ticket, told(ticket, state, (3, 0.88)))
+    book(ledger, ticket, told(ticket, state, (3, 0.88)))
     assert order_state(path) == (state.value, "filled")
     assert [position.contracts for position in ledger.open_positions(LATER)] == [3]
     assert ledger.has_filled("run.1")
@@ -229,56 +243,132 @@ def test_contracts_that_traded_before_the_rest_ended_are_a_position(
 
 def test_an_entry_that_fills_in_parts_grows_its_position_and_the_rest_stays_at_risk(path: Path, ledger: Ledger) -> None:
     ticket = sent(ledger, a_ticket(contracts=10, limit_credit=0.80))
-    ledger.book(ticket, told(ticket, OrderState.ACCEPTED))
+    book(ledger, ticket, told(ticket, OrderState.ACCEPTED))
     assert order_state(path) == ("accepted", None)
     assert [(one.contracts, one.pending) for one in ledger.exposures()] == [(10, True)]
-    ledger.book(ticket, told(ticket, OrderState.PARTIAL, (1, 0.90)))
+    book(ledger, ticket, told(ticket, OrderState.PARTIAL, (1, 0.90)))
     assert order_state(path) == ("partial", None)
     assert [(one.contracts, one.pending) for one in ledger.exposures()] == [(1, False), (9, True)]
-    ledger.book(ticket, told(ticket, OrderState.PARTIAL, (1, 0.90), (2, 0.87)))
+    book(ledger, ticket, told(ticket, OrderState.PARTIAL, (1, 0.90), (2, 0.87)))
     [position] = ledger.open_positions(LATER)
     assert (position.contracts, position.entry_credit, position.fees) == (3, pytest.approx(0.88), 6.0)
     assert position.opened_at == DECIDED_AT
-    ledger.book(ticket, told(ticket, OrderState.CANCELED, (1, 0.90), (2, 0.87)))
+    book(ledger, ticket, told(ticket, OrderState.CANCELED, (1, 0.90), (2, 0.87)))
     assert [(one.contracts, one.pending) for one in ledger.exposures()] == [(3, False)]
     assert order_state(path) == ("canceled", "filled")
 
 
 def test_a_fill_wins_over_a_cancel_that_was_booked(path: Path, ledger: Ledger) -> None:
     ticket = sent(ledger)
-    ledger.book(ticket, told(ticket, OrderState.CANCELED, (1, 0.88)))
-    ledger.book(ticket, told(ticket, OrderState.FILLED, (1, 0.88), (3, 0.88)))
+    book(ledger, ticket, told(ticket, OrderState.CANCELED, (1, 0.88)))
+    book(ledger, ticket, told(ticket, OrderState.FILLED, (1, 0.88), (3, 0.88)))
     assert order_state(path) == ("filled", "filled")
     assert [position.contracts for position in ledger.open_positions(LATER)] == [4]
 
 
 def test_a_broker_that_forgets_a_fill_is_not_believed(path: Path, ledger: Ledger) -> None:
     ticket = sent(ledger)
-    ledger.book(ticket, told(ticket, OrderState.PARTIAL, (1, 0.88)))
-    with pytest.raises(RecordError, match=f"the fills of order {ticket.client_order_id} are booked otherwise"):
-        ledger.book(ticket, told(ticket, OrderState.CANCELED))
+    book(ledger, ticket, told(ticket, OrderState.PARTIAL, (1, 0.88)))
+    with pytest.raises(
+        RecordError,
+        match=rf"order {ticket.client_order_id}\.1 is told to have filled 0 contracts, which is not what was booked",
+    ):
+        book(ledger, ticket, told(ticket, OrderState.CANCELED))
     assert order_state(path) == ("partial", None)
 
 
-def test_every_price_of_an_order_is_kept_in_order(path: Path, ledger: Ledger) -> None:
+def test_every_price_of_an_order_is_an_attempt_for_what_is_left_and_the_last_cancel_ends_it(
+    path: Path, ledger: Ledger
+) -> None:
     ticket = reserved(ledger, a_ticket())
-    for number, price in enumerate((0.95, 0.93, 0.95)):
-        ledger.note_price(ticket.client_order_id, price, DECIDED_AT + number * dt.timedelta(seconds=30))
+    for place, (price, parts) in enumerate(((0.95, ()), (0.93, ((1, 0.93),)), (0.91, ()))):
+        at = DECIDED_AT + place * dt.timedelta(seconds=30)
+        made = ledger.attempt(ticket, limit_credit=price, at=at, quote=QUOTE)
+        ledger.book(made, told(ticket, OrderState.CANCELED, *parts), over=place == 2)
+        pending = "accepted" if place == 0 else "partial"
+        assert order_state(path) == (("canceled", "filled") if place == 2 else (pending, None))
     with closing(connect(path)) as connection:
-        rows = connection.execute("SELECT number, at, limit_credit FROM order_prices ORDER BY number").fetchall()
+        rows = connection.execute("SELECT number, at, contracts, limit_credit, state FROM order_attempts").fetchall()
     assert [tuple(row) for row in rows] == [
-        (1, "2026-03-16T14:03:00.000Z", 0.95),
-        (2, "2026-03-16T14:03:30.000Z", 0.93),
-        (3, "2026-03-16T14:04:00.000Z", 0.95),
+        (1, "2026-03-16T14:03:00.000Z", 4, 0.95, "canceled"),
+        (2, "2026-03-16T14:03:30.000Z", 4, 0.93, "canceled"),
+        (3, "2026-03-16T14:04:00.000Z", 3, 0.91, "canceled"),
     ]
+    assert one_row(path, "SELECT number, attempt, contracts FROM fills") == {"number": 1, "attempt": 2, "contracts": 1}
+
+
+def test_no_attempt_is_made_while_another_may_fill_even_by_hand(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger)
+    for update in (None, told(ticket, OrderState.ACCEPTED), told(ticket, OrderState.PARTIAL, (1, 0.88))):
+        if update is not None:
+            book(ledger, ticket, update)
+        with pytest.raises(RecordError, match="it has not ended"):
+            attempt(ledger, ticket)
+    with closing(connect(path)) as connection, pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+        connection.execute(
+            "INSERT INTO order_attempts (client_order_id, number, order_id, at, contracts, limit_credit, state)"
+            " SELECT client_order_id, 2, 'another', at, 1, 0.5, 'sent' FROM order_attempts"
+        )
+
+
+def test_attempts_can_never_fill_more_than_the_order_is_of(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger)
+    book(ledger, ticket, told(ticket, OrderState.CANCELED, (3, 0.88)), over=False)
+    second = attempt(ledger, ticket)
+    assert (second.number, second.contracts) == (2, 1)
+    with pytest.raises(RecordError, match="is of 1 contracts, but told to be filled with 2"):
+        ledger.book(second, told(ticket, OrderState.FILLED, (2, 0.88)), over=True)
+    with pytest.raises(RecordError, match="is of 4 contracts, but 5 are told to have filled"):
+        ledger.book(second, told(ticket, OrderState.CANCELED, (2, 0.88)), over=True)
+    assert one_row(path, "SELECT SUM(contracts) AS filled FROM fills") == {"filled": 3}
+
+
+def test_the_price_of_what_is_new_is_what_makes_the_whole_of_it(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger)
+    book(ledger, ticket, told(ticket, OrderState.PARTIAL, (1, 0.90)))
+    book(ledger, ticket, told(ticket, OrderState.FILLED, (1, 0.90), (1, 0.88), (2, 0.87)))
+    with closing(connect(path)) as connection:
+        fills = [tuple(row) for row in connection.execute("SELECT contracts, credit, fees FROM fills ORDER BY number")]
+    assert fills == [(1, 0.90, 2.0), (3, pytest.approx((0.88 + 2 * 0.87) / 3), 6.0)]
+
+
+def test_an_order_without_a_certain_answer_is_unknown_pending_and_at_risk(path: Path, ledger: Ledger) -> None:
+    ticket = reserved(ledger, a_ticket())
+    made = attempt(ledger, ticket)
+    ledger.mark_unknown(made)
+    assert order_state(path) == ("unknown", None)
+    assert [(one.contracts, one.pending) for one in ledger.exposures()] == [(4, True)]
+    [pending] = ledger.pending()
+    assert (pending.state, pending.attempt) == (OrderState.UNKNOWN, made)
+    book(ledger, ticket, told(ticket, OrderState.ACCEPTED))
+    ledger.mark_unknown(made)  # too late: the broker has told of it
+    assert order_state(path) == ("accepted", None)
+
+
+def test_what_is_abandoned_holds_what_it_had_filled(path: Path, ledger: Ledger) -> None:
+    ticket = sent(ledger)
+    book(ledger, ticket, told(ticket, OrderState.CANCELED, (1, 0.88)), over=False)
+    ledger.abandon(ticket.client_order_id)
+    assert order_state(path) == ("canceled", "filled")
+    other = sent(ledger, a_ticket(slot="scan-2"))
+    ledger.abandon(other.client_order_id)
+    assert ledger.status(other.client_order_id).reason is Reason.ABANDONED
+    assert [(one.contracts, one.pending) for one in ledger.exposures()] == [(1, False)]
+
+
+def test_a_refusal_is_kept_in_the_brokers_own_words(path: Path, ledger: Ledger) -> None:
+    words = "insufficient options buying power"
+    update = OrderUpdate(state=OrderState.REJECTED, broker_order_id="b", detail=words)
+    status = book(ledger, sent(ledger), update)
+    assert (status.state, status.reason, status.detail) == (OrderState.REJECTED, Reason.REJECTED, words)
+    assert one_row(path, "SELECT detail FROM orders") == {"detail": words}
 
 
 def test_a_filled_order_without_a_fill_cannot_be_said() -> None:
     with pytest.raises(ValidationError, match="is filled, but has no fill"):
         OrderUpdate(state=OrderState.FILLED, broker_order_id="b")
-    told_twice = filled(a_ticket()).fills * 2
-    with pytest.raises(ValidationError, match="not numbered from 1"):
-        OrderUpdate(state=OrderState.FILLED, broker_order_id="b", fills=told_twice)
+    with pytest.raises(ValidationError, match="which no broker can say"):
+        OrderUpdate(state=OrderState.UNKNOWN, broker_order_id="b")
 
 
 @pytest.mark.parametrize("state", ["unknown", "intent", "sent", "filled", "canceled"])
@@ -287,17 +377,19 @@ def test_every_step_out_of_order_is_refused(path: Path, ledger: Ledger, state: s
     if state != "unknown":
         reserved(ledger, ticket)
     if state in {"sent", "filled"}:
-        ledger.mark_sent(ticket.client_order_id, QUOTE)
+        attempt(ledger, ticket)
     if state == "filled":
-        ledger.book(ticket, filled(ticket))
+        book(ledger, ticket, filled(ticket))
     if state == "canceled":
         ledger.cancel(ticket.client_order_id, Reason.NO_QUOTE, None)
     steps = {
-        "mark_sent": lambda: ledger.mark_sent(ticket.client_order_id, QUOTE),
+        "attempt": lambda: attempt(ledger, ticket),
         "cancel": lambda: ledger.cancel(ticket.client_order_id, Reason.NO_QUOTE, None),
-        "book": lambda: ledger.book(ticket, told(ticket, OrderState.ACCEPTED) if state != "filled" else filled(ticket)),
+        "book": lambda: book(
+            ledger, ticket, told(ticket, OrderState.ACCEPTED) if state != "filled" else filled(ticket)
+        ),
     }
-    allowed = {"intent": {"mark_sent", "cancel"}, "sent": {"book"}, "filled": {"book"}, "canceled": set()}
+    allowed = {"intent": {"attempt", "cancel"}, "sent": {"book"}, "filled": {"book"}, "canceled": set()}
     for name in steps.keys() - allowed.get(state, set()):
         with pytest.raises(RecordError, match=ticket.client_order_id):
             steps[name]()
@@ -337,9 +429,9 @@ def test_a_pending_order_counts_at_its_worst_limit_and_a_position_at_its_filled_
     )
     assert pending.risk_dollars == pytest.approx(1_680)
     assert ledger.exposures() == (pending,)
-    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    attempt(ledger, ticket)
     assert ledger.exposures() == (pending,)
-    ledger.book(ticket, filled(ticket, credit=0.88))
+    book(ledger, ticket, filled(ticket, credit=0.88))
     held = {"max_loss_dollars": ticket.spread.max_loss_dollars(0.88), "pending": False}
     assert ledger.exposures() == (pending.model_copy(update=held),)
 
@@ -472,7 +564,7 @@ def intended(ledger: Ledger, position: Position, **choices: Any) -> ClosingTicke
 
 def closing_sent(ledger: Ledger, position: Position, **choices: Any) -> ClosingTicket:
     ticket = intended(ledger, position, **choices)
-    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    attempt(ledger, ticket)
     return ticket
 
 
@@ -489,9 +581,9 @@ def test_a_filled_exit_closes_the_position_and_makes_its_outcome_from_fills_and_
     position = opened(ledger, credit=0.88)
     ticket = intended(ledger, position)
     assert len(ledger.exposures()) == 1  # it is at risk until it is closed
-    ledger.mark_sent(ticket.client_order_id, QUOTE)
+    attempt(ledger, ticket)
     for _ in range(2):
-        ledger.book_close(ticket, filled(ticket, credit=-0.31))
+        book(ledger, ticket, filled(ticket, credit=-0.31))
     assert (ledger.open_positions(LATER), ledger.exposures()) == ((), ())
     assert ledger.position(position.entry_order_id).contracts == 0
     assert one_row(path, "SELECT * FROM outcomes") == {
@@ -513,10 +605,10 @@ def test_a_position_is_closed_by_one_order_at_a_time_and_only_once(path: Path, l
     first = closing_sent(ledger, position)
     with pytest.raises(RecordError, match="cannot be closed now: an order to close it is pending"):
         intended(ledger, position, slot="monitor-2")
-    ledger.book_close(first, told(first, OrderState.CANCELED))
+    book(ledger, first, told(first, OrderState.CANCELED))
     assert len(ledger.open_positions(LATER)) == 1
     second = closing_sent(ledger, position, slot="monitor-2")
-    ledger.book_close(second, filled(second, credit=-0.50))
+    book(ledger, second, filled(second, credit=-0.50))
     with pytest.raises(RecordError, match="has 0 contracts open now, not 4"):
         intended(ledger, position, slot="monitor-3")
     assert count(path, "outcomes") == 1
@@ -525,7 +617,7 @@ def test_a_position_is_closed_by_one_order_at_a_time_and_only_once(path: Path, l
 def test_what_was_decided_on_contracts_that_another_process_has_closed_is_not_ordered(ledger: Ledger) -> None:
     as_read = opened(ledger)
     first = closing_sent(ledger, as_read, contracts=2)
-    ledger.book_close(first, filled(first, credit=-0.31))
+    book(ledger, first, filled(first, credit=-0.31))
     with pytest.raises(RecordError, match="has 2 contracts open now, not 4: another process has closed some"):
         intended(ledger, as_read, slot="monitor-2", contracts=2)
     assert [one.contracts for one in ledger.open_positions(LATER)] == [2]
@@ -553,20 +645,17 @@ def test_more_contracts_than_are_open_cannot_be_closed(path: Path, ledger: Ledge
 
 def test_ten_contracts_closed_by_fives_are_two_outcomes_whose_fees_add_up(path: Path, ledger: Ledger) -> None:
     ticket = sent(ledger, a_ticket(contracts=10))
-    entry = told(ticket, OrderState.FILLED, (3, 0.88), (7, 0.90))
-    entry = entry.model_copy(
-        update={
-            "fills": tuple(
-                one.model_copy(update={"fees": fees}) for one, fees in zip(entry.fills, (6.01, 14.02), strict=True)
-            )
-        }
-    )
-    ledger.book(ticket, entry)
+    parts = [
+        Traded(contracts=contracts, credit=credit, fees=fees, at=DECIDED_AT)
+        for contracts, credit, fees in ((3, 0.88, 6.01), (7, 0.90, 14.02))
+    ]
+    for state, traded in ((OrderState.PARTIAL, parts[:1]), (OrderState.FILLED, parts)):
+        book(ledger, ticket, OrderUpdate(state=state, broker_order_id="b", traded=Traded.of(traded)))
     open_contracts = []
     for slot, debit in (("monitor-1", 0.30), ("monitor-2", 0.10)):
         [position] = ledger.open_positions(LATER)
         closing_ticket = closing_sent(ledger, position, slot=slot, contracts=5)
-        ledger.book_close(closing_ticket, filled(closing_ticket, credit=-debit))
+        book(ledger, closing_ticket, filled(closing_ticket, credit=-debit))
         open_contracts.append(ledger.position(ticket.client_order_id).contracts)
     assert open_contracts == [5, 0]
     (_, _, _, _, fees_1, pnl_1), (_, _, _, _, fees_2, pnl_2) = outcomes(path)
@@ -580,10 +669,10 @@ def test_a_part_that_was_closed_before_the_order_was_canceled_is_booked_and_the_
 ) -> None:
     position = opened(ledger)
     ticket = closing_sent(ledger, position)
-    ledger.book_close(ticket, told(ticket, OrderState.PARTIAL, (1, -0.31)))
+    book(ledger, ticket, told(ticket, OrderState.PARTIAL, (1, -0.31)))
     assert outcomes(path) == []  # it is not over
     assert [one.contracts for one in ledger.exposures()] == [3]
-    ledger.book_close(ticket, told(ticket, OrderState.CANCELED, (1, -0.31)))
+    book(ledger, ticket, told(ticket, OrderState.CANCELED, (1, -0.31)))
     assert outcomes(path) == [(1, "profit_target", 1, 0.31, 4.0, 53.0)]
     [left] = ledger.open_positions(LATER)
     assert (left.contracts, left.opened_contracts, left.fees) == (3, 4, 8.0)
@@ -593,17 +682,17 @@ def test_a_fill_told_after_the_exit_was_booked_as_canceled_has_an_outcome_of_its
     path: Path, ledger: Ledger
 ) -> None:
     ticket = closing_sent(ledger, opened(ledger))
-    ledger.book_close(ticket, told(ticket, OrderState.CANCELED, (1, -0.31)))
+    book(ledger, ticket, told(ticket, OrderState.CANCELED, (1, -0.31)))
     for _ in range(2):
-        ledger.book_close(ticket, told(ticket, OrderState.FILLED, (1, -0.31), (3, -0.30)))
+        book(ledger, ticket, told(ticket, OrderState.FILLED, (1, -0.31), (3, -0.30)))
     assert outcomes(path) == [(1, "profit_target", 1, 0.31, 4.0, 53.0), (2, "profit_target", 3, 0.30, 12.0, 162.0)]
     assert ledger.open_positions(LATER) == ()
 
 
 def test_more_fills_of_an_exit_than_the_position_has_open_are_refused(path: Path, ledger: Ledger) -> None:
     ticket = closing_sent(ledger, opened(ledger))
-    with pytest.raises(RecordError, match="has not 5 contracts open that could be closed"):
-        ledger.book_close(ticket, told(ticket, OrderState.FILLED, (5, -0.31)))
+    with pytest.raises(RecordError, match="is of 4 contracts, but told to be filled with 5"):
+        book(ledger, ticket, told(ticket, OrderState.FILLED, (5, -0.31)))
     assert (count(path, "fills"), outcomes(path)) == (1, [])
 
 
@@ -617,7 +706,7 @@ def test_expiry_closes_what_is_open_once_without_a_fee(path: Path, ledger: Ledge
     ticket = closing_sent(ledger, position, contracts=1)
     with pytest.raises(RecordError, match="an order to close it is pending"):
         ledger.book_settlement(position, SETTLED)
-    ledger.book_close(ticket, filled(ticket, credit=-0.31))
+    book(ledger, ticket, filled(ticket, credit=-0.31))
     for _ in range(2):
         ledger.book_settlement(position, SETTLED)
     assert outcomes(path) == [
@@ -643,7 +732,8 @@ def test_an_order_id_is_the_same_for_the_same_order_fits_the_broker_and_differs_
     order = {"account_id": account_id, "slot": slot, "spread": a_spread(short=short), "purpose": "entry"}
     first = client_order_id(**order, attempt=attempt)
     assert first == client_order_id(**order, attempt=attempt)
-    assert len(first) <= 48
+    assert len(first) <= 45
+    assert len(attempt_id(first, 99)) <= 48
     assert first.startswith("SPY-20260417-P-")
     others = [
         client_order_id(**order, attempt=attempt + 1),

@@ -84,13 +84,13 @@ def test_the_embedded_broker_knows_its_orders_and_can_close_what_it_held(path: P
         PaperBroker(path, market, concession=0.66, commission=1.0) as broker,
         Ledger(path, "paper-quoted-test") as ledger,
     ):
-        known = asyncio.run(broker.find("open", at=LATER))
+        known = asyncio.run(broker.find("open.1", at=LATER))
         assert known is not None
         assert (known.state, known.contracts) == (OrderState.FILLED, 3)
         again = a_ticket(OPEN).model_copy(update={"client_order_id": "open"})
-        assert asyncio.run(broker.submit(again, limit_credit=0.9, at=DECIDED_AT)) == known
+        assert asyncio.run(broker.submit(again, number=1, contracts=3, limit_credit=0.9, at=DECIDED_AT)) == known
         [position] = ledger.open_positions(LATER)
         ticket = a_closing_ticket(position, limit_debit=0.40)
-        update = asyncio.run(broker.submit(ticket, limit_credit=-0.40, at=LATER))
+        update = asyncio.run(broker.submit(ticket, number=1, contracts=3, limit_credit=-0.40, at=LATER))
         assert update.contracts == 3
         assert asyncio.run(broker.account(LATER)).cash == 100_265 - 3 * 34 - 6

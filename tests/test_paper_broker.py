@@ -23,9 +23,9 @@ from trading_builders import (
 
 from mahler_agents.errors import BrokerError
 from mahler_agents.execution import (
+    BrokerOrder,
     ClosingTicket,
     Expiry,
-    Fill,
     OrderState,
     OrderTicket,
     OrderUpdate,
@@ -33,6 +33,8 @@ from mahler_agents.execution import (
     Position,
     Settlement,
     Ticket,
+    Traded,
+    attempt_id,
     settled,
 )
 from mahler_agents.execution.paper_account import worst_payout_dollars
@@ -86,15 +88,21 @@ def account(broker: PaperBroker, at: dt.datetime = DECIDED_AT) -> Account:
 
 
 def submitted(broker: PaperBroker, ticket: Ticket, limit_credit: float = 0.89) -> OrderUpdate:
-    return asyncio.run(broker.submit(ticket, limit_credit=limit_credit, at=ticket.decided_at))
+    return asyncio.run(
+        broker.submit(ticket, number=1, contracts=ticket.contracts, limit_credit=limit_credit, at=ticket.decided_at)
+    )
 
 
 def closed(broker: PaperBroker, ticket: ClosingTicket) -> OrderUpdate:
     return submitted(broker, ticket, ticket.worst_credit)
 
 
+def first_attempt(ticket: Ticket) -> str:
+    return attempt_id(ticket.client_order_id, 1)
+
+
 def found(broker: PaperBroker, ticket: Ticket, at: dt.datetime) -> OrderUpdate:
-    update = asyncio.run(broker.find(ticket.client_order_id, at=at))
+    update = asyncio.run(broker.find(first_attempt(ticket), at=at))
     assert update is not None
     return update
 
@@ -165,10 +173,8 @@ def test_an_entry_fills_at_its_limit_for_a_dollar_a_contract_and_leg(broker: Pap
     ticket = a_ticket(contracts=4)
     assert submitted(broker, ticket, 0.89) == OrderUpdate(
         state=OrderState.FILLED,
-        broker_order_id=f"paper-{ticket.client_order_id}",
-        fills=(
-            Fill(client_order_id=ticket.client_order_id, number=1, contracts=4, credit=0.89, fees=8.0, at=DECIDED_AT),
-        ),
+        broker_order_id=f"paper-{ticket.client_order_id}.1",
+        traded=Traded(contracts=4, credit=0.89, fees=8.0, at=DECIDED_AT),
     )
     assert account(broker) == Account(
         account_id="paper-quoted-test",
@@ -189,10 +195,11 @@ def test_an_entry_works_until_it_asks_for_no_more_than_66_percent_of_the_way_giv
     update = submitted(broker, ticket, limit)
     assert update.state is state
     if state is OrderState.FILLED:
-        assert [fill.credit for fill in update.fills] == [limit]  # at its limit, and not better
+        assert update.traded is not None
+        assert update.traded.credit == limit  # at its limit, and not better
         return
-    ended = asyncio.run(broker.cancel(ticket.client_order_id, at=LATER))
-    assert (ended.state, ended.fills, ended.outcome) == (OrderState.CANCELED, (), Reason.UNFILLED)
+    ended = asyncio.run(broker.cancel(first_attempt(ticket), at=LATER))
+    assert (ended.state, ended.traded) == (OrderState.CANCELED, None)
     assert account(broker).equity == 100_000
 
 
@@ -204,7 +211,9 @@ def test_an_entry_whose_leg_has_no_quote_is_not_filled_until_it_has_one(
     assert submitted(broker, ticket).state is OrderState.ACCEPTED
     assert account(broker).cash == 100_000
     market.quote(ticket.spread, short=(1.00, 1.10), long=(0.06, 0.14))
-    assert [fill.at for fill in found(broker, ticket, LATER).fills] == [LATER]
+    traded = found(broker, ticket, LATER).traded
+    assert traded is not None
+    assert traded.at == LATER
 
 
 def test_quotes_are_those_of_the_instant_asked(broker: PaperBroker, market: QuotedMarket) -> None:
@@ -213,14 +222,39 @@ def test_quotes_are_those_of_the_instant_asked(broker: PaperBroker, market: Quot
     assert market.asked[-1] == ((ticket.spread.short_symbol, ticket.spread.long_symbol), DECIDED_AT)
 
 
-def test_a_replaced_order_fills_at_its_new_price(broker: PaperBroker) -> None:
+def test_every_attempt_of_an_order_is_an_order_of_its_own_for_the_contracts_that_it_names(
+    broker: PaperBroker,
+) -> None:
     ticket = a_ticket()
     assert submitted(broker, ticket, 0.95).state is OrderState.ACCEPTED
     at = DECIDED_AT + dt.timedelta(seconds=30)
-    update = asyncio.run(broker.replace(ticket.client_order_id, limit_credit=0.89, at=at))
-    assert [(fill.credit, fill.at) for fill in update.fills] == [(0.89, at)]
-    again = asyncio.run(broker.replace(ticket.client_order_id, limit_credit=0.50, at=LATER))
-    assert again == update == asyncio.run(broker.cancel(ticket.client_order_id, at=LATER))
+    asyncio.run(broker.cancel(first_attempt(ticket), at=at))
+    update = asyncio.run(broker.submit(ticket, number=2, contracts=3, limit_credit=0.89, at=at))
+    assert update.traded == Traded(contracts=3, credit=0.89, fees=6.0, at=at)
+    assert found(broker, ticket, LATER).state is OrderState.CANCELED
+    assert update == asyncio.run(broker.cancel(attempt_id(ticket.client_order_id, 2), at=LATER))
+
+
+def test_positions_are_the_legs_held_and_working_orders_those_whose_day_has_not_ended(broker: PaperBroker) -> None:
+    ticket, other = a_ticket(), a_ticket(slot="scan-2")
+    submitted(broker, ticket)
+    submitted(broker, other, 0.95)
+    spread = ticket.spread
+    assert asyncio.run(broker.positions(LATER)) == {spread.short_symbol: -4, spread.long_symbol: 4}
+    assert asyncio.run(broker.working(LATER)) == (
+        BrokerOrder(
+            order_id=first_attempt(other),
+            broker_order_id=f"paper-{other.client_order_id}.1",
+            symbols=(spread.short_symbol, spread.long_symbol),
+        ),
+    )
+    assert asyncio.run(broker.working(LATER + dt.timedelta(days=1))) == ()
+
+
+def test_legs_that_have_expired_are_no_positions_any_more(broker: PaperBroker, market: QuotedMarket) -> None:
+    submitted(broker, a_ticket())
+    market.underlyings["SPY"] = 545.0
+    assert asyncio.run(broker.positions(CLOSE)) == {}
 
 
 def test_an_order_that_was_never_sent_is_not_found_and_cannot_be_canceled(broker: PaperBroker) -> None:
@@ -258,18 +292,18 @@ def test_the_market_takes_no_more_than_it_can_at_one_instant(path: Path, market:
         assert account(broker).cash == 100_000 + 3 * 89 - 6
         assert found(broker, ticket, DECIDED_AT + dt.timedelta(seconds=30)).contracts == 6
         update = found(broker, ticket, LATER)
-    assert (update.state, [fill.contracts for fill in update.fills]) == (OrderState.FILLED, [3, 3, 1])
-    assert [fill.fees for fill in update.fills] == [6.0, 6.0, 2.0]
+    assert update.state is OrderState.FILLED
+    assert update.traded == Traded(contracts=7, credit=0.89, fees=14.0, at=LATER)
 
 
 def test_what_had_filled_when_an_order_is_canceled_is_held(path: Path, market: QuotedMarket) -> None:
     ticket = a_ticket(contracts=7)
     with a_broker(path, market, largest_fill=3) as broker:
         submitted(broker, ticket)
-        update = asyncio.run(broker.cancel(ticket.client_order_id, at=LATER))
+        update = asyncio.run(broker.cancel(first_attempt(ticket), at=LATER))
         assert found(broker, ticket, LATER) == update
         assert account(broker).cash == 100_000 + 3 * 89 - 6
-    assert (update.state, update.contracts, update.outcome) == (OrderState.CANCELED, 3, Reason.FILLED)
+    assert (update.state, update.contracts) == (OrderState.CANCELED, 3)
 
 
 # --- The day's end ----------------------------------------------------------------------------------------------------
@@ -289,16 +323,16 @@ def test_an_order_works_to_the_sessions_close_and_then_expires(
     assert found(broker, ticket, close).state is OrderState.ACCEPTED
     market.quote(ticket.spread, short=(2.00, 2.10), long=(0.06, 0.14))  # after the close it would be too late
     expired = found(broker, ticket, close + dt.timedelta(seconds=1))
-    assert (expired.state, expired.outcome, expired.fills) == (OrderState.EXPIRED, Reason.EXPIRED, ())
-    assert asyncio.run(broker.cancel(ticket.client_order_id, at=close + dt.timedelta(days=1))) == expired
+    assert (expired.state, expired.traded) == (OrderState.EXPIRED, None)
+    assert asyncio.run(broker.cancel(first_attempt(ticket), at=close + dt.timedelta(days=1))) == expired
 
 
 def test_what_had_filled_when_the_day_ends_is_held(path: Path, market: QuotedMarket) -> None:
     ticket = a_ticket(contracts=7)
     with a_broker(path, market, largest_fill=3) as broker:
         submitted(broker, ticket)
-        update = asyncio.run(broker.cancel(ticket.client_order_id, at=LATER + dt.timedelta(days=1)))
-    assert (update.state, update.contracts, update.outcome) == (OrderState.EXPIRED, 3, Reason.FILLED)
+        update = asyncio.run(broker.cancel(first_attempt(ticket), at=LATER + dt.timedelta(days=1)))
+    assert (update.state, update.contracts) == (OrderState.EXPIRED, 3)
 
 
 def test_an_order_sent_after_the_close_works_on_the_days_last_quotes(broker: PaperBroker) -> None:
@@ -330,9 +364,9 @@ def test_an_exit_needs_contracts_that_are_held_and_not_being_closed_already(
     assert closed(broker, working).state is OrderState.ACCEPTED
     for number, contracts in enumerate((5, 4, 2)):
         refused = closed(broker, a_closing_ticket(position, limit_debit=2.0, contracts=contracts, slot=f"{number}"))
-        assert (refused.state, refused.outcome) == (OrderState.REJECTED, Reason.NOT_HELD)
+        assert (refused.state, refused.reason) == (OrderState.REJECTED, Reason.NOT_HELD)
     assert closed(broker, a_closing_ticket(position, limit_debit=2.0, contracts=1, slot="one")).contracts == 1
-    asyncio.run(broker.cancel(working.client_order_id, at=LATER))
+    asyncio.run(broker.cancel(first_attempt(working), at=LATER))
     assert closed(broker, a_closing_ticket(position, limit_debit=2.0, contracts=3, slot="rest")).contracts == 3
     assert account(broker).equity == account(broker).buying_power
 
@@ -346,9 +380,7 @@ def test_an_exit_buys_back_at_the_natural_side(broker: PaperBroker, market: Quot
     market.quote(ticket.spread, short=(0.30, 0.36), long=(0.02, 0.05))
     closing_ticket = a_closing_ticket(position, limit_debit=0.40)
     update = closed(broker, closing_ticket)
-    assert update.fills == (
-        Fill(client_order_id=closing_ticket.client_order_id, number=1, contracts=4, credit=-0.34, fees=8.0, at=LATER),
-    )
+    assert update.traded == Traded(contracts=4, credit=-0.34, fees=8.0, at=LATER)
     assert account(broker, LATER) == Account(
         account_id="paper-quoted-test",
         cash=100_204,  # 4 x (89 - 34) - 16
@@ -376,9 +408,10 @@ def test_an_exit_costs_natural_at_most_the_width_or_goes_on_working(
     market.quote(ticket.spread, short=sides_of_legs[0], long=sides_of_legs[1])
     update = closed(broker, a_closing_ticket(position, limit_debit=limit))
     if paid is None:
-        assert (update.state, update.fills) == (OrderState.ACCEPTED, ())
+        assert (update.state, update.traded) == (OrderState.ACCEPTED, None)
     else:
-        assert [fill.credit for fill in update.fills] == [pytest.approx(-paid)]
+        assert update.traded is not None
+        assert update.traded.credit == pytest.approx(-paid)
 
 
 # --- Expiry -----------------------------------------------------------------------------------------------------------
@@ -526,7 +559,7 @@ def test_cash_is_start_plus_credits_less_debits_and_fees_and_equity_adds_the_mar
             ticket = a_ticket(spread, contracts=contracts, slot=f"{number}", account_id=account_id)
             credit = round_cents(a_spread_quote(short, long).credit_at(CONCESSION))
             update = submitted(broker, ticket, credit / 100)
-            if update.outcome is Reason.BUYING_POWER:
+            if update.reason is Reason.BUYING_POWER:
                 continue
             assert update.traded is not None
             assert update.traded.fees == pytest.approx(commission_cents * 2 * contracts / 100)

@@ -72,7 +72,7 @@ KEPT = {
     "advice": "*",
     "sizings": "*",
     "orders": "client_order_id, state, contracts, limit_credit",
-    "fills": "*",
+    "fills": "client_order_id, number, at, contracts, credit, fees",
     "positions": "entry_order_id, state, contracts, entry_credit, fees",
     "outcomes": "entry_order_id, exit_order_id, rule, closed_at, exit_debit, fees, pnl_dollars",
     "marks": "*",

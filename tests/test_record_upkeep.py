@@ -276,7 +276,7 @@ def test_the_same_snapshot_can_be_recorded_again_after_it_was_pruned(tmp_path: P
     change(database, "UPDATE positions SET state = 'closed'")
     change(database, "UPDATE shadows SET exit_at = entered_at, daily_exit_at = entered_at")
     pruned(database)
-    for table in ("outcomes", "fills", "order_prices", "positions", "orders", "paper_fills", "paper_orders"):
+    for table in ("outcomes", "fills", "order_attempts", "positions", "orders", "paper_fills", "paper_orders"):
         change(database, f"DELETE FROM {table}")
     for table in ("paper_positions", "paper_spreads", "paper_accounts"):
         change(database, f"DELETE FROM {table}")

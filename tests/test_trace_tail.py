@@ -96,10 +96,12 @@ def test_a_run_is_followed_as_it_is_written(tmp_path: Path) -> None:
             " VALUES (?, 'a', 's', ?, ?, 'intent', 'SPY', 'bull_put', '2026-04-17', 2, 1, 'S', 'L', 1, 0.2, ?)"
         )
         assert write(order, "o", "r.1", "entry", now) == [("order", 1)]
-        assert write("UPDATE orders SET broker_order_id = 'b'") == []
+        assert write("UPDATE orders SET detail = 'words'") == []
         for state in ("sent", "accepted", "partial"):
             assert write("UPDATE orders SET state = ?", state) == [("order", 1)]
-        assert write("INSERT INTO fills VALUES ('o', 1, ?, 1, 0.2, 0)", now) == [("fill", 1)]
+        attempt = "INSERT INTO order_attempts VALUES ('o', 1, 'o.1', ?, 1, 0.2, 'sent', NULL)"
+        assert write(attempt, now) == []
+        assert write("INSERT INTO fills VALUES ('o', 1, 1, ?, 1, 0.2, 0)", now) == [("fill", 1)]
         assert write("UPDATE orders SET state = 'filled'") == [("order", 1)]
         assert write(order, "x", None, "exit", now) == [("order", None)]
         assert write("UPDATE candidates SET decision = 'skipped', reason = 'low'") == [("decision", 1)]

@@ -8,7 +8,18 @@ from builders import AS_OF, EXPIRATION, make_snapshot, occ_symbol
 
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import MarketError
-from mahler_agents.execution import ClosingTicket, OrderTicket, Position, client_order_id
+from mahler_agents.execution import (
+    Broker,
+    ClosingTicket,
+    Execution,
+    Ledger,
+    OrderTicket,
+    Position,
+    Trading,
+    at_once,
+    client_order_id,
+    execute,
+)
 from mahler_agents.exits import ExitParams
 from mahler_agents.market.snapshot import Dividend, Snapshot
 from mahler_agents.record import connect
@@ -162,6 +173,25 @@ def a_closing_ticket(
         rule="profit_target",
         decided_at=decided_at,
     )
+
+
+def trading_on(market: QuotedMarket, broker: Broker, ledger: Ledger) -> Trading:
+    return Trading(
+        market=market,
+        broker=broker,
+        ledger=ledger,
+        wait=at_once,
+        concession=0.66,
+        grace=dt.timedelta(seconds=10),
+    )
+
+
+async def executed(ticket: OrderTicket, trading: Trading) -> Execution:
+    """Work one ticket whose intent is committed; raises what kept it from its end."""
+    [ended] = [ended async for _, ended in execute([ticket], trading)]
+    if not isinstance(ended, Execution):
+        raise ended
+    return ended
 
 
 def record_candidates(database: Path, *candidate_ids: str, run_id: str = "run", as_of: str = "2026-03-16") -> None:

@@ -70,10 +70,20 @@ def sizing(sized: "Sizing | SizingRow") -> str:
 
 
 def order(
-    *, state: str, reason: str | None, contracts: int, limit_credit: float, lowest_asked: float | None = None
+    *,
+    state: str,
+    reason: str | None,
+    contracts: int,
+    limit_credit: float,
+    lowest_asked: float | None = None,
+    detail: str | None = None,
 ) -> str:
-    """Return what an order asked for and how it stands; of one that was worked in vain, the least that it asked for."""
-    why = f" ({plain(reason)})" if reason and reason != state else ""
+    """Return what an order asked for and how it stands; of one that was worked in vain, the least that it asked for.
+
+    `detail` are the broker's words, where it refused.
+    """
+    words = [plain(reason) if reason and reason != state else "", plain(detail or "")]
+    why = f" ({': '.join(filter(None, words))})" if any(words) else ""
     sell = f"{plain(state)}{why}: sell {count(contracts, 'spread')} at"
     if lowest_asked is None or reason != "unfilled":
         return f"{sell} {per_share(limit_credit)} or more"

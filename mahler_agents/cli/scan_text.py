@@ -164,6 +164,7 @@ def _order(review: Review) -> Text:
         contracts=execution.ticket.contracts,
         limit_credit=execution.ticket.limit_credit,
         lowest_asked=execution.lowest_asked,
+        detail=execution.detail,
     )
     quote = execution.quote
     offered = (

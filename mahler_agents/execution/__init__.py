@@ -4,29 +4,37 @@ Nothing here imports the LLM side: no number that a model wrote can reach an ord
 """
 
 from mahler_agents.execution.broker import Broker
-from mahler_agents.execution.execute import close_position, execute
+from mahler_agents.execution.execute import Close, Trading, close_positions, execute
 from mahler_agents.execution.ledger import Ledger
 from mahler_agents.execution.orders import (
+    Attempt,
+    BrokerOrder,
     ClosingTicket,
     Execution,
     Fill,
     OrderState,
+    OrderStatus,
     OrderTicket,
     OrderUpdate,
     Ticket,
     Traded,
+    attempt_id,
     client_order_id,
 )
 from mahler_agents.execution.paper import PaperBroker
 from mahler_agents.execution.paper_account import settled, settles_at
 from mahler_agents.execution.positions import PendingOrder, Position
 from mahler_agents.execution.prices import lowest_credit
-from mahler_agents.execution.reconcile import is_unsent_entry_of, reconcile
+from mahler_agents.execution.reconcile import Reconciled, is_unsent_entry_of, reconcile
 from mahler_agents.execution.settlement import Expiry, LegSettlement, Settlement
+from mahler_agents.execution.worker import OrderWorker
 from mahler_agents.execution.working import Wait, at_once, wait_for
 
 __all__ = [
+    "Attempt",
     "Broker",
+    "BrokerOrder",
+    "Close",
     "ClosingTicket",
     "Execution",
     "Expiry",
@@ -34,18 +42,23 @@ __all__ = [
     "Ledger",
     "LegSettlement",
     "OrderState",
+    "OrderStatus",
     "OrderTicket",
     "OrderUpdate",
+    "OrderWorker",
     "PaperBroker",
     "PendingOrder",
     "Position",
+    "Reconciled",
     "Settlement",
     "Ticket",
     "Traded",
+    "Trading",
     "Wait",
     "at_once",
+    "attempt_id",
     "client_order_id",
-    "close_position",
+    "close_positions",
     "execute",
     "is_unsent_entry_of",
     "lowest_credit",

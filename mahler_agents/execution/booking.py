@@ -1,28 +1,46 @@
 """Stage 8, execute: what fills, closes and settlements do to the ledger's tables, inside one of its transactions."""
 
 import sqlite3
-from collections.abc import Sequence
 
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import RecordError
-from mahler_agents.execution.orders import ClosingTicket, Fill, OrderTicket, Traded
+from mahler_agents.execution.orders import ClosingTicket, Fill, OrderTicket, Traded, attempt_id
 from mahler_agents.execution.profit import Cents, part_of, part_result, received_cents
 from mahler_agents.execution.rows import fill_of, fill_row, spread_row
 from mahler_agents.execution.settlement import Settlement
 from mahler_agents.record.durable import insert
 
 
-def book_fills(connection: sqlite3.Connection, ticket_id: str, fills: Sequence[Fill]) -> tuple[Fill, ...]:
-    """Enter the fills of an order, all that it has, where they are not in the books yet, and return the new ones.
+def book_traded(
+    connection: sqlite3.Connection, client_order_id: str, number: int, traded: Traded | None
+) -> Fill | None:
+    """Enter what an attempt has filled since it was booked last, as one fill, and return it; None if that is nothing.
 
-    Raises `RecordError` if one that is in the books is told differently now, or not at all.
+    `traded` is all that the attempt has filled; the price of what is new is what it takes to make the whole of it.
+    Raises `RecordError` if less is told than is booked, or the same contracts at another price.
     """
-    booked = fills_of(connection, ticket_id)
-    if tuple(fills[: len(booked)]) != booked:
-        raise RecordError(f"the fills of order {ticket_id} are booked otherwise than they are told now")
-    new = tuple(fills[len(booked) :])
-    for fill in new:
-        insert(connection, "fills", fill_row(fill))
+    fills = fills_of(connection, client_order_id)
+    booked = Traded.of([fill for fill in fills if fill.attempt == number])
+    had = (0, 0, 0.0) if booked is None else (booked.contracts, booked.hundredths, booked.fees)
+    told = (0, 0, 0.0) if traded is None else (traded.contracts, traded.hundredths, traded.fees)
+    if traded is None or traded.contracts <= had[0]:
+        if told != had:
+            raise RecordError(
+                f"order {attempt_id(client_order_id, number)} is told to have filled {told[0]} contracts, which is not"
+                f" what was booked of it: {had[0]}"
+            )
+        return None
+    contracts = told[0] - had[0]
+    new = Fill(
+        client_order_id=client_order_id,
+        number=len(fills) + 1,
+        attempt=number,
+        contracts=contracts,
+        credit=(told[1] - had[1]) / contracts / 10_000,
+        fees=max(0.0, round(told[2] - had[2], 2)),
+        at=traded.at,
+    )
+    insert(connection, "fills", fill_row(new))
     return new
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from mahler_agents.execution.orders import OrderUpdate, Ticket
+from mahler_agents.execution.orders import BrokerOrder, OrderUpdate, Ticket
 from mahler_agents.execution.settlement import LegSettlement
 from mahler_agents.market.snapshot import Account
 
@@ -12,9 +12,12 @@ from mahler_agents.market.snapshot import Account
 class Broker(Protocol):
     """Where orders go: limit orders of one price each, good for the day.
 
-    Every request names the order by its `client_order_id` and may be repeated: an answer that was lost is had by asking
-    again, and nothing trades twice. `at` is the instant of the request; a broker that has a clock of its own does not
-    need it. Implementations raise `BrokerError` when they cannot be asked or do not know an order that they must know.
+    The broker's orders are the attempts of ours, and named by their ids (`attempt_id`). A request may be repeated: an
+    answer that was lost is had by asking again, and nothing trades twice. `at` is the instant of the request; a broker
+    that has a clock of its own does not need it.
+
+    An order that is refused for certain is `REJECTED`, with the broker's words as `detail`. Whatever else keeps an
+    answer away or makes it ambiguous (timeout, reset, 5xx, 429, a body that is none) raises `BrokerError`.
     """
 
     @property
@@ -27,32 +30,42 @@ class Broker(Protocol):
         """The account that orders are for."""
         ...
 
+    @property
+    def host(self) -> str:
+        """Where it is: a host's name, or `embedded`."""
+        ...
+
     async def account(self, at: dt.datetime) -> Account:
         """Return the account's equity, cash and buying power, marked at the instant `at`; without exposures."""
         ...
 
-    async def submit(self, ticket: Ticket, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
-        """Begin to work the order at a credit per share (below zero: paid), and return how it stands.
+    async def positions(self, at: dt.datetime) -> Mapping[str, int]:
+        """Return all that the account holds, options and shares: symbol -> quantity, negative if short; none 0."""
+        ...
 
-        It may be filled, whole or in part, or rejected at once. A `client_order_id` that is known already trades
-        nothing: how it stands is returned, whatever the price.
+    async def working(self, at: dt.datetime) -> tuple[BrokerOrder, ...]:
+        """Return the account's open orders, ours and others'."""
+        ...
+
+    async def submit(
+        self, ticket: Ticket, *, number: int, contracts: int, limit_credit: float, at: dt.datetime
+    ) -> OrderUpdate:
+        """Send attempt `number` of an order: so many contracts at a credit per share (below zero: paid).
+
+        It may be filled, whole or in part, or rejected at once. An id that is known already trades nothing: how that
+        attempt stands is returned. Raises `BrokerError` also if what has the id is another order than this.
         """
         ...
 
-    async def replace(self, client_order_id: str, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
-        """Work what is left of the order at another price, and return how it stands; of one that ended, how it did.
+    async def cancel(self, order_id: str, *, at: dt.datetime) -> OrderUpdate:
+        """Ask to cancel what is left of an attempt, and return how it stands: a fill that came first wins and is in it.
 
-        Whether that is one order at the broker, or one canceled and another sent, is the broker's matter: the fills of
-        both are the fills of this `client_order_id`.
+        Where the broker only notes the request, the attempt may not have ended yet.
         """
         ...
 
-    async def cancel(self, client_order_id: str, *, at: dt.datetime) -> OrderUpdate:
-        """Cancel what is left of the order, and return how it ended: a fill that came first wins, and is in it."""
-        ...
-
-    async def find(self, client_order_id: str, *, at: dt.datetime) -> OrderUpdate | None:
-        """Return how an order stands at the instant `at`, None if the broker has never had it."""
+    async def find(self, order_id: str, *, at: dt.datetime) -> OrderUpdate | None:
+        """Return how an attempt stands at the instant `at`, None if the broker does not know it."""
         ...
 
     async def settlements(self, symbols: Sequence[str], *, at: dt.datetime) -> Mapping[str, LegSettlement]:

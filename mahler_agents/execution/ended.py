@@ -2,8 +2,8 @@
 
 import sqlite3
 
+from mahler_agents.execution.booking import fills_of
 from mahler_agents.execution.orders import PENDING_STATES, Execution, OrderState, OrderTicket, Traded
-from mahler_agents.execution.rows import fill_of
 from mahler_agents.types import Quote, Reason, SpreadQuote
 
 
@@ -14,16 +14,17 @@ def execution_of(connection: sqlite3.Connection, ticket: OrderTicket) -> Executi
     state = OrderState(row["state"])
     if state in PENDING_STATES:
         return None
-    fills = connection.execute("SELECT * FROM fills WHERE client_order_id = ? ORDER BY number", order).fetchall()
-    asked = connection.execute("SELECT MIN(limit_credit) FROM order_prices WHERE client_order_id = ?", order).fetchone()
+    lowest = "SELECT MIN(limit_credit) FROM order_attempts WHERE client_order_id = ?"
+    asked = connection.execute(lowest, order).fetchone()
     reason = Reason(row["reason"])
     return Execution(
         ticket=ticket,
         state=state,
         reason=reason,
         quote=_quote_of(row, ticket),
-        traded=Traded.of([fill_of(fill) for fill in fills]),
+        traded=Traded.of(fills_of(connection, ticket.client_order_id)),
         lowest_asked=asked[0] if reason is Reason.UNFILLED else None,
+        detail=row["detail"],
     )
 
 

@@ -10,39 +10,55 @@ from typing import TypeVar
 
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import RecordError
+from mahler_agents.execution.attempts import (
+    attempt_state,
+    end_unsent,
+    follow,
+    last_attempt,
+    note_quote,
+    pending_order,
+    sql_list,
+    status_of,
+)
 from mahler_agents.execution.booking import (
     add_exit_outcome,
     add_settlement_outcome,
-    book_fills,
+    book_traded,
+    fills_of,
     grow_position,
     lower_position,
 )
 from mahler_agents.execution.ended import execution_of
 from mahler_agents.execution.orders import (
     PENDING_STATES,
+    Attempt,
     ClosingTicket,
     Execution,
     OrderState,
+    OrderStatus,
     OrderTicket,
     OrderUpdate,
+    Ticket,
 )
 from mahler_agents.execution.positions import PendingOrder, Position
-from mahler_agents.execution.rows import exposure_of, position_of, ticket_of, ticket_row
+from mahler_agents.execution.rows import attempt_row, exposure_of, position_of, ticket_of, ticket_row
 from mahler_agents.execution.settlement import Settlement
+from mahler_agents.execution.states import attempt_may_become
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.record.durable import DurableBook, insert
 from mahler_agents.types import Reason, SpreadQuote
 
 T = TypeVar("T")
 
-_PENDING = ", ".join(f"'{state.value}'" for state in PENDING_STATES)
+_PENDING = sql_list(PENDING_STATES)
 
 
 class Ledger(DurableBook):
     """One account's orders and positions. Methods block for the length of a commit: call them in a thread.
 
-    All of them raise `RecordError` when the database cannot be read or written. What a broker says may be booked again:
-    fills are known by their order and number, and an order's end, once booked, is not booked twice.
+    All of them raise `RecordError` when the database cannot be read or written. At most one attempt of an order has not
+    ended, and all of them fill no more than it asks for: the ledger refuses to write anything else. What a broker says
+    of an attempt is cumulative, so that it may be booked again: only what is new of it is a fill.
     """
 
     def reserve(
@@ -79,12 +95,24 @@ class Ledger(DurableBook):
                 " ORDER BY decided_at, client_order_id",
                 (self.account_id,),
             ).fetchall()
-        return tuple(PendingOrder(state=OrderState(row["state"]), ticket=ticket_of(row)) for row in rows)
+            return tuple(pending_order(connection, row) for row in rows)
 
-    def abandon(self, pending: PendingOrder) -> None:
-        """Close a pending order that the broker has never had."""
+    def abandon(self, client_order_id: str) -> None:
+        """Close a pending order of which nothing is at the broker: what it filled before is held.
+
+        An attempt that has not ended is one that the broker has never had.
+        """
         with self._books.transaction() as connection:
-            self._move(connection, pending.ticket.client_order_id, pending.state, OrderState.CANCELED, Reason.ABANDONED)
+            connection.execute(
+                f"UPDATE order_attempts SET state = ? WHERE client_order_id = ? AND state IN ({_PENDING})",
+                (OrderState.CANCELED.value, client_order_id),
+            )
+            filled = bool(fills_of(connection, client_order_id))
+            reason = Reason.FILLED if filled else Reason.ABANDONED
+            end_unsent(connection, client_order_id, PENDING_STATES, reason)
+            row = connection.execute("SELECT * FROM orders WHERE client_order_id = ?", (client_order_id,)).fetchone()
+            if isinstance(ticket := ticket_of(row), ClosingTicket):
+                add_exit_outcome(connection, ticket)
 
     def entry(self, client_order_id: str) -> OrderTicket | None:
         """Return the ticket of an entry, in whatever state; None if the ledger has none of this id."""
@@ -139,39 +167,87 @@ class Ledger(DurableBook):
             raise RecordError(f"{self._books.path}: order {entry_order_id} opened no position")
         return position_of(row)
 
-    def mark_sent(self, client_order_id: str, quote: SpreadQuote) -> None:
-        """Note that the order is about to be sent, and the quotes on which that was decided."""
-        with self._books.transaction() as connection:
-            self._move(connection, client_order_id, OrderState.INTENT, OrderState.SENT, None)
-            _note_quote(connection, client_order_id, quote)
-
     def cancel(self, client_order_id: str, reason: Reason, quote: SpreadQuote | None) -> None:
         """Close an intent that was never sent."""
         with self._books.transaction() as connection:
-            self._move(connection, client_order_id, OrderState.INTENT, OrderState.CANCELED, reason)
+            end_unsent(connection, client_order_id, (OrderState.INTENT,), reason)
             if quote is not None:
-                _note_quote(connection, client_order_id, quote)
+                note_quote(connection, client_order_id, quote)
 
-    def note_price(self, client_order_id: str, limit_credit: float, at: dt.datetime) -> None:
-        """Note a price before the broker is asked to work an order at it, per share; below zero where it is paid."""
-        with self._books.transaction() as connection:
-            connection.execute(
-                "INSERT INTO order_prices (client_order_id, number, at, limit_credit)"
-                " SELECT ?1, COUNT(*) + 1, ?2, ?3 FROM order_prices WHERE client_order_id = ?1",
-                (client_order_id, utc_text(at), limit_credit),
-            )
+    def attempt(
+        self, ticket: Ticket, *, limit_credit: float, at: dt.datetime, quote: SpreadQuote | None = None
+    ) -> Attempt:
+        """Commit an attempt at a price per share (below zero: paid) for what is left of an order, and return it.
 
-    def book(self, ticket: OrderTicket, update: OrderUpdate) -> None:
-        """Book what the broker says about a sent entry: its fills open the position, or make it larger.
-
-        Of an order that had ended, only fills not known before are booked: a fill wins over a cancel. Raises
-        `RecordError` if it ended otherwise, and for an order that was never sent.
+        Only then may the broker hear of it. `quote` is what the order was decided on; it comes with the first one.
+        Raises `RecordError` while another attempt of the order has not ended, and if the order itself has.
         """
         with self._books.transaction() as connection:
-            new = book_fills(connection, ticket.client_order_id, update.fills)
-            self._follow(connection, ticket.client_order_id, update, filled=bool(new))
-            if new:
-                grow_position(connection, ticket)
+            order_id = ticket.client_order_id
+            row = connection.execute("SELECT state FROM orders WHERE client_order_id = ?", (order_id,)).fetchone()
+            if row is None or OrderState(row["state"]) not in PENDING_STATES:
+                state = "not in the ledger" if row is None else f"{row['state']} in the ledger"
+                raise RecordError(f"{self._books.path}: order {order_id} is {state}: no attempt of it can be made")
+            last = last_attempt(connection, order_id)
+            if last is not None and OrderState(last["state"]) in PENDING_STATES:
+                raise RecordError(
+                    f"{self._books.path}: attempt {last['order_id']} is {last['state']}: it has not ended"
+                )
+            filled = sum(fill.contracts for fill in fills_of(connection, order_id))
+            attempt = Attempt(
+                ticket=ticket,
+                number=1 if last is None else last["number"] + 1,
+                contracts=ticket.contracts - filled,
+                limit_credit=limit_credit,
+                at=at,
+            )
+            insert(connection, "order_attempts", attempt_row(attempt) | {"state": OrderState.SENT.value})
+            follow(connection, attempt, OrderState.SENT, over=False)
+            if quote is not None:
+                note_quote(connection, order_id, quote)
+        return attempt
+
+    def mark_unknown(self, attempt: Attempt) -> None:
+        """Note that the broker was asked for an attempt and gave no certain answer; one of which it told is as told."""
+        with self._books.transaction() as connection:
+            if attempt_state(connection, attempt) is OrderState.SENT:
+                follow(connection, attempt, OrderState.UNKNOWN, over=False)
+
+    def book(self, attempt: Attempt, update: OrderUpdate, *, over: bool) -> OrderStatus:
+        """Book what the broker says about an attempt, and return how the order stands then.
+
+        `over`: should the attempt be canceled, no other follows it, and the order has ended. Fills of an entry open its
+        position or make it larger; those of an exit close contracts, and its end makes their outcome. Of an attempt
+        that had ended, only fills not known before are booked: a fill wins over a cancel. Raises `RecordError` for what
+        cannot follow what is booked, and for more contracts than the order has.
+        """
+        ticket = attempt.ticket
+        with self._books.transaction() as connection:
+            before = attempt_state(connection, attempt)
+            if update.state is OrderState.FILLED and update.contracts != attempt.contracts:
+                raise RecordError(
+                    f"{self._books.path}: order {attempt.order_id} is of {attempt.contracts} contracts, but told to be"
+                    f" filled with {update.contracts}"
+                )
+            new = book_traded(connection, ticket.client_order_id, attempt.number, update.traded)
+            if not attempt_may_become(before, update.state, new_fill=new is not None):
+                raise RecordError(
+                    f"{self._books.path}: order {attempt.order_id} is {before.value} in the ledger: that it is"
+                    f" {update.state.value} cannot be booked"
+                )
+            if new is not None or before in PENDING_STATES:
+                follow(connection, attempt, update.state, over=over, told=update)
+            if new is not None:
+                _move_position(connection, ticket, new.contracts)
+            status = status_of(connection, ticket.client_order_id)
+            if status.ended and isinstance(ticket, ClosingTicket):
+                add_exit_outcome(connection, ticket)
+        return status
+
+    def status(self, client_order_id: str) -> OrderStatus:
+        """Return how an order stands, all its attempts together. Raises `RecordError` if there is none of this id."""
+        with self._books.reading() as connection:
+            return status_of(connection, client_order_id)
 
     def intend_close(self, position: Position, write: Callable[[int], ClosingTicket]) -> ClosingTicket:
         """Commit the intent to close a position, or a part of it, as `position` was read, and return its ticket.
@@ -198,19 +274,6 @@ class Ledger(DurableBook):
                 )
             insert(connection, "orders", ticket_row(ticket) | {"state": OrderState.INTENT.value})
         return ticket
-
-    def book_close(self, ticket: ClosingTicket, update: OrderUpdate) -> None:
-        """Book what the broker says about a sent exit: its fills close contracts, and its end makes their outcome.
-
-        Fills of an order that had ended are booked as by `book`, and have an outcome of their own.
-        """
-        with self._books.transaction() as connection:
-            new = book_fills(connection, ticket.client_order_id, update.fills)
-            self._follow(connection, ticket.client_order_id, update, filled=bool(new))
-            if new:
-                lower_position(connection, ticket.entry_order_id, sum(fill.contracts for fill in new))
-            if update.ended:
-                add_exit_outcome(connection, ticket)
 
     def book_settlement(self, position: Position, settlement: Settlement) -> None:
         """Book that expiry closed what was open of a position; of one that is closed already, nothing.
@@ -261,45 +324,9 @@ class Ledger(DurableBook):
         ).fetchone()
         return row[0]
 
-    def _move(
-        self,
-        connection: sqlite3.Connection,
-        client_order_id: str,
-        before: OrderState,
-        after: OrderState,
-        reason: Reason | None,
-    ) -> None:
-        moved = connection.execute(
-            "UPDATE orders SET state = ?, reason = ? WHERE client_order_id = ? AND state = ?",
-            (after.value, reason and reason.value, client_order_id, before.value),
-        )
-        if moved.rowcount != 1:
-            raise RecordError(f"{self._books.path}: order {client_order_id} is not in state {before.value}")
 
-    def _follow(self, connection: sqlite3.Connection, ticket_id: str, update: OrderUpdate, *, filled: bool) -> None:
-        """Bring an order's row to the state that the broker says, where it can come from the state that it is in.
-
-        `filled`: the update told a fill that was not booked yet.
-        """
-        row = connection.execute("SELECT state FROM orders WHERE client_order_id = ?", (ticket_id,)).fetchone()
-        before = None if row is None else OrderState(row["state"])
-        at_broker = before in PENDING_STATES and before is not OrderState.INTENT
-        if not at_broker and not filled and before is update.state:
-            return  # told again
-        if before is None or before is OrderState.INTENT or not (at_broker or (filled and update.ended)):
-            state = "not in the ledger" if before is None else f"{before.value} in the ledger"
-            raise RecordError(
-                f"{self._books.path}: order {ticket_id} is {state}: that it is {update.state.value} cannot be booked"
-            )
-        reason = update.outcome.value if update.ended else None
-        connection.execute(
-            "UPDATE orders SET state = ?, reason = ?, broker_order_id = ? WHERE client_order_id = ?",
-            (update.state.value, reason, update.broker_order_id, ticket_id),
-        )
-
-
-def _note_quote(connection: sqlite3.Connection, client_order_id: str, quote: SpreadQuote) -> None:
-    connection.execute(
-        "UPDATE orders SET short_bid = ?, short_ask = ?, long_bid = ?, long_ask = ? WHERE client_order_id = ?",
-        (quote.short.bid, quote.short.ask, quote.long.bid, quote.long.ask, client_order_id),
-    )
+def _move_position(connection: sqlite3.Connection, ticket: Ticket, contracts: int) -> None:
+    if isinstance(ticket, OrderTicket):
+        grow_position(connection, ticket)
+    else:
+        lower_position(connection, ticket.entry_order_id, contracts)

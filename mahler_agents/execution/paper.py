@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mahler_agents.execution.orders import OrderState, OrderUpdate, Ticket
+from mahler_agents.execution.orders import BrokerOrder, OrderState, OrderUpdate, Ticket, attempt_id
 from mahler_agents.execution.paper_account import (
     OpenOrder,
     PaperAccount,
@@ -41,6 +41,7 @@ class PaperBroker:
     """
 
     name = "paper"
+    host = "embedded"
 
     def __init__(
         self,
@@ -91,33 +92,53 @@ class PaperBroker:
             stale_marks={symbol: mark.quoted_at for symbol, mark in marks.items() if symbol not in quotes},
         )
 
-    async def submit(self, ticket: Ticket, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
-        """Reject the order, or take it and look at the market; a known `client_order_id` trades nothing again."""
-        if (known := await asyncio.to_thread(self._books.find, ticket.client_order_id)) is not None:
+    async def positions(self, at: dt.datetime) -> Mapping[str, int]:
+        """Return the legs that the account holds after what has expired by the instant `at` was settled."""
+        await self._settle(at)
+        return (await asyncio.to_thread(self._books.holdings)).account.legs
+
+    async def working(self, at: dt.datetime) -> tuple[BrokerOrder, ...]:
+        """Return the orders that have not ended and whose day has not."""
+        return tuple(
+            BrokerOrder(
+                order_id=order.order_id,
+                broker_order_id=order.update.broker_order_id,
+                symbols=(order.ticket.spread.short_symbol, order.ticket.spread.long_symbol),
+            )
+            for order in await asyncio.to_thread(self._books.all_working)
+            if at <= order.expires_at
+        )
+
+    async def submit(
+        self, ticket: Ticket, *, number: int, contracts: int, limit_credit: float, at: dt.datetime
+    ) -> OrderUpdate:
+        """Reject the attempt, or take it and look at the market; a known one trades nothing again."""
+        order_id = attempt_id(ticket.client_order_id, number)
+        if (known := await asyncio.to_thread(self._books.find, order_id)) is not None:
             return known
         quote = await self._quote(ticket.spread, at)
-        order = accepted(ticket, limit_credit, at)
+        order = accepted(ticket, number=number, contracts=contracts, limit_credit=limit_credit, at=at)
 
         def judge(account: PaperAccount, working: Sequence[OpenOrder]) -> PaperOrder:
-            if (reason := refusal(account, working, ticket, self._terms.commission_cents)) is not None:
+            if (reason := refusal(account, working, order.left, self._terms.commission_cents)) is not None:
                 return replace(order, state=OrderState.REJECTED, reason=reason)
             return looked_at(order, quote, at, self._terms)
 
-        return await asyncio.to_thread(self._books.take, ticket, judge, quote)
+        return await asyncio.to_thread(self._books.take, order_id, judge, quote)
 
-    async def replace(self, client_order_id: str, *, limit_credit: float, at: dt.datetime) -> OrderUpdate:
-        """Work the order at another price from now on, and look at the market."""
-        return await self._look(client_order_id, at, limit_credit)
-
-    async def find(self, client_order_id: str, *, at: dt.datetime) -> OrderUpdate | None:
+    async def find(self, order_id: str, *, at: dt.datetime) -> OrderUpdate | None:
         """Look at the market for a working order, and return how it stands; None if it was never in the books."""
-        if await asyncio.to_thread(self._books.find, client_order_id) is None:
-            return None
-        return await self._look(client_order_id, at, None)
+        if (known := await asyncio.to_thread(self._books.find, order_id)) is None or known.ended:
+            return known
+        order = await asyncio.to_thread(self._books.working, order_id)
+        quote = None if order is None or at > order.expires_at else await self._quote(order.ticket.spread, at)
+        return await asyncio.to_thread(
+            self._books.change, order_id, lambda order: looked_at(order, quote, at, self._terms), quote
+        )
 
-    async def cancel(self, client_order_id: str, *, at: dt.datetime) -> OrderUpdate:
-        """Cancel what is left of the order."""
-        return await asyncio.to_thread(self._books.change, client_order_id, lambda order: canceled(order, at), None)
+    async def cancel(self, order_id: str, *, at: dt.datetime) -> OrderUpdate:
+        """Cancel what is left of the order: it has ended at once."""
+        return await asyncio.to_thread(self._books.change, order_id, lambda order: canceled(order, at), None)
 
     async def settlements(self, symbols: Sequence[str], *, at: dt.datetime) -> Mapping[str, LegSettlement]:
         """Settle what has expired by the instant `at`, and return how these legs were settled.
@@ -126,16 +147,6 @@ class PaperBroker:
         """
         await self._settle(at)
         return await asyncio.to_thread(self._books.settlements, symbols, at)
-
-    async def _look(self, client_order_id: str, at: dt.datetime, limit_credit: float | None) -> OrderUpdate:
-        order = await asyncio.to_thread(self._books.working, client_order_id)
-        quote = None if order is None or at > order.expires_at else await self._quote(order.ticket.spread, at)
-
-        def look(order: PaperOrder) -> PaperOrder:
-            priced = order if limit_credit is None or at < order.at else replace(order, limit_credit=limit_credit)
-            return looked_at(priced, quote, at, self._terms)
-
-        return await asyncio.to_thread(self._books.change, client_order_id, look, quote)
 
     async def _quote(self, spread: Spread, at: dt.datetime) -> SpreadQuote | None:
         return SpreadQuote.of(await self._market.quotes([spread.short_symbol, spread.long_symbol], at), spread)

@@ -121,23 +121,22 @@ def buying_power_dollars(account: PaperAccount, working: Iterable[OpenOrder], co
 
 
 def refusal(
-    account: PaperAccount, working: Iterable[OpenOrder], ticket: Ticket, commission_cents: int
+    account: PaperAccount, working: Iterable[OpenOrder], asked: OpenOrder, commission_cents: int
 ) -> Reason | None:
     """Return why the broker refuses an order, None if it takes it.
 
     An entry needs buying power for all its contracts at its lowest credit, beside the entries that are working. An exit
     needs spreads that are held, and that no other working exit is closing.
     """
-    orders = tuple(working)
+    orders, ticket = tuple(working), asked.ticket
     if isinstance(ticket, OrderTicket):
-        asked = OpenOrder(ticket=ticket, contracts=ticket.contracts)
         left = buying_power_dollars(account, (*orders, asked), commission_cents)
         return Reason.BUYING_POWER if left < 0 else None
     for order in orders:
         if not isinstance(order.ticket, OrderTicket):
             account = _filled_at_worst(account, order, commission_cents)
     held = account.spreads.get((ticket.spread.short_symbol, ticket.spread.long_symbol), 0)
-    return Reason.NOT_HELD if held < ticket.contracts else None
+    return Reason.NOT_HELD if held < asked.contracts else None
 
 
 def worst_payout_dollars(held: Mapping[str, int]) -> float:

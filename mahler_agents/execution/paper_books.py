@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import BrokerError
-from mahler_agents.execution.orders import OrderState, OrderTicket, OrderUpdate, Ticket
+from mahler_agents.execution.orders import OrderState, OrderTicket, OrderUpdate, Ticket, Traded
 from mahler_agents.execution.paper_account import (
     STARTING_CASH_CENTS,
     OpenOrder,
@@ -19,7 +19,6 @@ from mahler_agents.execution.paper_account import (
     after_settlement,
 )
 from mahler_agents.execution.paper_matching import PaperOrder, broker_order_id
-from mahler_agents.execution.rows import fill_of, fill_row
 from mahler_agents.execution.settlement import LegSettlement
 from mahler_agents.record.durable import DurableBook, insert
 from mahler_agents.types import Quote, Reason, SpreadQuote
@@ -59,25 +58,30 @@ class PaperBooks(DurableBook):
         with self._books.reading() as connection:
             return self._holdings(connection)
 
-    def find(self, client_order_id: str) -> OrderUpdate | None:
+    def find(self, order_id: str) -> OrderUpdate | None:
         """Return how an order stands, None if it was never in the books."""
         with self._books.reading() as connection:
-            return _find(connection, client_order_id)
+            return _find(connection, order_id)
 
-    def working(self, client_order_id: str) -> PaperOrder | None:
+    def working(self, order_id: str) -> PaperOrder | None:
         """Return an order that may still fill; None if it has ended, or was never in the books."""
         with self._books.reading() as connection:
-            return _working(connection, client_order_id)
+            return _working(connection, order_id)
+
+    def all_working(self) -> tuple[PaperOrder, ...]:
+        """Return the account's orders that may still fill."""
+        with self._books.reading() as connection:
+            return self._all_working(connection)
 
     def take(
         self,
-        ticket: Ticket,
+        order_id: str,
         judge: Callable[[PaperAccount, Sequence[OpenOrder]], PaperOrder],
         quote: SpreadQuote | None,
     ) -> OrderUpdate:
         """Enter a new order as `judge` decides on the account; of one that is known, say how it stands."""
         with self._books.transaction() as connection:
-            if (known := _find(connection, ticket.client_order_id)) is not None:
+            if (known := _find(connection, order_id)) is not None:
                 return known
             account, working, _ = self._holdings(connection)
             order = judge(account, working)
@@ -85,10 +89,12 @@ class PaperBooks(DurableBook):
                 connection,
                 "paper_orders",
                 {
-                    "client_order_id": ticket.client_order_id,
+                    "order_id": order_id,
                     "account_id": self.account_id,
-                    "contracts": ticket.contracts,
-                    "ticket": ticket.model_dump_json(),
+                    "contracts": order.contracts,
+                    "ticket": order.ticket.model_dump_json(),
+                    "limit_credit": order.limit_credit,
+                    "expires_at": utc_text(order.expires_at),
                     **_changing(order),
                 },
             )
@@ -96,23 +102,23 @@ class PaperBooks(DurableBook):
         return order.update
 
     def change(
-        self, client_order_id: str, change: Callable[[PaperOrder], PaperOrder], quote: SpreadQuote | None
+        self, order_id: str, change: Callable[[PaperOrder], PaperOrder], quote: SpreadQuote | None
     ) -> OrderUpdate:
         """Change a working order, its fills with cash and legs; of one that has ended, say how.
 
         Raises `BrokerError` for an order that is not in the books.
         """
         with self._books.transaction() as connection:
-            order = _working(connection, client_order_id)
+            order = _working(connection, order_id)
             if order is None:
-                if (ended := _find(connection, client_order_id)) is None:
-                    raise BrokerError(f"account {self.account_id} has no order {client_order_id}")
+                if (ended := _find(connection, order_id)) is None:
+                    raise BrokerError(f"account {self.account_id} has no order {order_id}")
                 return ended
             after = change(order)
             columns = _changing(after)
             connection.execute(
-                f"UPDATE paper_orders SET {', '.join(f'{name} = ?' for name in columns)} WHERE client_order_id = ?",
-                (*columns.values(), client_order_id),
+                f"UPDATE paper_orders SET {', '.join(f'{name} = ?' for name in columns)} WHERE order_id = ?",
+                (*columns.values(), order_id),
             )
             self._enter_fills(connection, after, len(order.fills), quote)
         return after.update
@@ -203,22 +209,24 @@ class PaperBooks(DurableBook):
         spreads = connection.execute(
             "SELECT * FROM paper_spreads WHERE account_id = ? AND contracts <> 0", (self.account_id,)
         ).fetchall()
-        orders = connection.execute(
-            f"SELECT client_order_id FROM paper_orders WHERE account_id = ? AND {_WORKING}", (self.account_id,)
-        ).fetchall()
-        working = [_working(connection, row["client_order_id"]) for row in orders]
         return Holdings(
             account=PaperAccount(
                 cash_cents=cash,
                 legs={row["symbol"]: row["contracts"] for row in legs},
                 spreads={(row["short_symbol"], row["long_symbol"]): row["contracts"] for row in spreads},
             ),
-            working=tuple(order.left for order in working if order is not None),
+            working=tuple(order.left for order in self._all_working(connection)),
             marks={
                 row["symbol"]: HeldMark(row["last_mid"], dt.datetime.fromisoformat(row["last_quoted_at"]))
                 for row in legs
             },
         )
+
+    def _all_working(self, connection: sqlite3.Connection) -> tuple[PaperOrder, ...]:
+        rows = connection.execute(
+            f"SELECT * FROM paper_orders WHERE account_id = ? AND {_WORKING} ORDER BY rowid", (self.account_id,)
+        ).fetchall()
+        return tuple(_order_of(connection, row) for row in rows)
 
     def _enter_fills(
         self, connection: sqlite3.Connection, order: PaperOrder, before: int, quote: SpreadQuote | None
@@ -229,8 +237,9 @@ class PaperBooks(DurableBook):
             return
         account = self._holdings(connection).account
         spread, opens = order.ticket.spread, isinstance(order.ticket, OrderTicket)
-        for fill in new:
-            insert(connection, "paper_fills", fill_row(fill))
+        for number, fill in enumerate(new, before + 1):
+            row = {"order_id": order.order_id, "number": number, **fill.model_dump(), "at": utc_text(fill.at)}
+            insert(connection, "paper_fills", row)
             account = after_fill(
                 account, spread, opens=opens, contracts=fill.contracts, credit=fill.credit, fees=round(fill.fees * 100)
             )
@@ -260,41 +269,42 @@ def _changing(order: PaperOrder) -> dict[str, object]:
     return {
         "state": order.state.value,
         "reason": order.reason and order.reason.value,
-        "limit_credit": order.limit_credit,
-        "expires_at": utc_text(order.expires_at),
         "at": utc_text(order.at),
     }
 
 
-def _find(connection: sqlite3.Connection, client_order_id: str) -> OrderUpdate | None:
-    row = connection.execute("SELECT * FROM paper_orders WHERE client_order_id = ?", (client_order_id,)).fetchone()
+def _find(connection: sqlite3.Connection, order_id: str) -> OrderUpdate | None:
+    row = connection.execute("SELECT * FROM paper_orders WHERE order_id = ?", (order_id,)).fetchone()
     if row is None:
         return None
     return OrderUpdate(
         state=OrderState(row["state"]),
-        broker_order_id=broker_order_id(client_order_id),
-        fills=tuple(fill_of(fill) for fill in _fills(connection, client_order_id)),
+        broker_order_id=broker_order_id(order_id),
+        traded=Traded.of(_fills(connection, order_id)),
         reason=Reason(row["reason"]) if row["reason"] else None,
     )
 
 
-def _working(connection: sqlite3.Connection, client_order_id: str) -> PaperOrder | None:
-    row = connection.execute(
-        f"SELECT * FROM paper_orders WHERE client_order_id = ? AND {_WORKING}", (client_order_id,)
-    ).fetchone()
-    if row is None:
-        return None
+def _working(connection: sqlite3.Connection, order_id: str) -> PaperOrder | None:
+    row = connection.execute(f"SELECT * FROM paper_orders WHERE order_id = ? AND {_WORKING}", (order_id,)).fetchone()
+    return None if row is None else _order_of(connection, row)
+
+
+def _order_of(connection: sqlite3.Connection, row: sqlite3.Row) -> PaperOrder:
     return PaperOrder(
+        order_id=row["order_id"],
         ticket=_TICKET.validate_json(row["ticket"]),
+        contracts=row["contracts"],
         limit_credit=row["limit_credit"],
         expires_at=dt.datetime.fromisoformat(row["expires_at"]),
         state=OrderState(row["state"]),
-        fills=tuple(fill_of(fill) for fill in _fills(connection, client_order_id)),
+        fills=_fills(connection, row["order_id"]),
         at=dt.datetime.fromisoformat(row["at"]),
     )
 
 
-def _fills(connection: sqlite3.Connection, client_order_id: str) -> list[sqlite3.Row]:
-    return connection.execute(
-        "SELECT * FROM paper_fills WHERE client_order_id = ? ORDER BY number", (client_order_id,)
-    ).fetchall()
+def _fills(connection: sqlite3.Connection, order_id: str) -> tuple[Traded, ...]:
+    rows = connection.execute(
+        "SELECT contracts, credit, fees, at FROM paper_fills WHERE order_id = ? ORDER BY number", (order_id,)
+    )
+    return tuple(Traded.model_validate({**dict(row), "at": dt.datetime.fromisoformat(row["at"])}) for row in rows)

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.execution.orders import (
     CENT_GUARD,
-    Fill,
     OrderState,
     OrderTicket,
     OrderUpdate,
     Ticket,
+    Traded,
+    attempt_id,
     closing_debit,
 )
 from mahler_agents.execution.paper_account import OpenOrder, fees_cents
@@ -32,15 +33,17 @@ class PaperTerms:
 
 @dataclass(frozen=True, kw_only=True)
 class PaperOrder:
-    """A limit order in the embedded broker's books."""
+    """A limit order in the embedded broker's books: an attempt of one of ours."""
 
+    order_id: str
     ticket: Ticket
+    contracts: int
     limit_credit: float
-    """Its price now, per share; below zero where it is paid."""
+    """Its price, per share; below zero where it is paid."""
     expires_at: dt.datetime
     state: OrderState = OrderState.ACCEPTED
     reason: Reason | None = None
-    fills: tuple[Fill, ...] = ()
+    fills: tuple[Traded, ...] = ()
     at: dt.datetime
     """When it was last looked at or changed: an earlier instant never comes again."""
 
@@ -48,27 +51,34 @@ class PaperOrder:
     def left(self) -> OpenOrder:
         """What may still fill."""
         filled = sum(fill.contracts for fill in self.fills)
-        return OpenOrder(ticket=self.ticket, contracts=self.ticket.contracts - filled)
+        return OpenOrder(ticket=self.ticket, contracts=self.contracts - filled)
 
     @property
     def update(self) -> OrderUpdate:
         """What the broker says about it."""
         return OrderUpdate(
             state=self.state,
-            broker_order_id=broker_order_id(self.ticket.client_order_id),
-            fills=self.fills,
+            broker_order_id=broker_order_id(self.order_id),
+            traded=Traded.of(self.fills),
             reason=self.reason,
         )
 
 
-def broker_order_id(client_order_id: str) -> str:
+def broker_order_id(order_id: str) -> str:
     """Return the embedded broker's own name of an order."""
-    return f"paper-{client_order_id}"
+    return f"paper-{order_id}"
 
 
-def accepted(ticket: Ticket, limit_credit: float, at: dt.datetime) -> PaperOrder:
+def accepted(ticket: Ticket, *, number: int, contracts: int, limit_credit: float, at: dt.datetime) -> PaperOrder:
     """Return an order as it comes in at the instant `at`: good for the day."""
-    return PaperOrder(ticket=ticket, limit_credit=limit_credit, expires_at=_end_of_day(at), at=at)
+    return PaperOrder(
+        order_id=attempt_id(ticket.client_order_id, number),
+        ticket=ticket,
+        contracts=contracts,
+        limit_credit=limit_credit,
+        expires_at=_end_of_day(at),
+        at=at,
+    )
 
 
 def looked_at(order: PaperOrder, quote: SpreadQuote | None, at: dt.datetime, terms: PaperTerms) -> PaperOrder:
@@ -86,9 +96,7 @@ def looked_at(order: PaperOrder, quote: SpreadQuote | None, at: dt.datetime, ter
     contracts = _taken(order, at, terms)
     if credit is None or contracts == 0:
         return replace(order, at=at)
-    fill = Fill(
-        client_order_id=order.ticket.client_order_id,
-        number=len(order.fills) + 1,
+    fill = Traded(
         contracts=contracts,
         credit=credit,
         fees=fees_cents(contracts, terms.commission_cents) / 100,

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from mahler_agents.execution.orders import OrderState, Ticket
+from mahler_agents.execution.orders import Attempt, OrderState, Ticket
 from mahler_agents.exits import ExitParams
 from mahler_agents.types import Frozen, Spread
 
@@ -29,6 +29,7 @@ class Position(Frozen):
 class PendingOrder(Frozen):
     """An order that may or may not have been filled."""
 
-    state: OrderState
-    """`INTENT`: never sent. `SENT`: the broker's answer is not known. `ACCEPTED` and `PARTIAL`: it was at work."""
     ticket: Ticket
+    state: OrderState
+    attempt: Attempt | None
+    """Its attempt that has not ended; None if it has none, so that the broker can fill nothing of it."""

@@ -5,14 +5,15 @@ Only for when no other process is at work on the same record: a pending order of
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
-from mahler_agents.errors import MahlerError
-from mahler_agents.execution.broker import Broker
-from mahler_agents.execution.ledger import Ledger
-from mahler_agents.execution.orders import OrderState, OrderTicket, OrderUpdate
+from mahler_agents.errors import BrokerError
+from mahler_agents.execution.execute import Trading
+from mahler_agents.execution.lock_step import in_lock_step
+from mahler_agents.execution.orders import OrderState, OrderTicket
 from mahler_agents.execution.positions import PendingOrder
-from mahler_agents.execution.working import book, canceled, known
+from mahler_agents.execution.working import LiveAttempt, looks
 from mahler_agents.types import Frozen, Reason
 
 
@@ -27,16 +28,25 @@ class Reconciled(Frozen):
 
 
 async def reconcile(
-    broker: Broker, ledger: Ledger, *, at: dt.datetime, spared: Callable[[PendingOrder], bool] = lambda _: False
+    trading: Trading, *, at: dt.datetime, spared: Callable[[PendingOrder], bool] = lambda _: False
 ) -> tuple[Reconciled, ...]:
     """Book the end of every pending order: what the broker says, or abandoned if it has never had the order.
 
     One that still works at the broker has nobody who concedes for it any more: it is canceled, and what had filled is
-    booked. One whose end cannot be learned or booked keeps no other from its own, and no position from its exits. Those
-    that are `spared` are gone on with.
+    booked. One of which no certain answer came is asked for by its id through the grace, and never sent again. One
+    whose end cannot be learned or booked keeps no other from its own, and no position from its exits. Those that are
+    `spared` are gone on with.
     """
-    pending = await asyncio.to_thread(ledger.pending)
-    return tuple([await _reconciled(broker, ledger, one, at) for one in pending if not spared(one)])
+    pending = [one for one in await asyncio.to_thread(trading.ledger.pending) if not spared(one)]
+    ended: list[Reconciled] = []
+    ways = [_reconciled(one, trading, at) for one in pending]
+    async with aclosing(in_lock_step(ways, start=at, wait=trading.wait)) as ends:
+        async for place, error in ends:
+            order_id = pending[place].ticket.client_order_id
+            status = await asyncio.to_thread(trading.ledger.status, order_id)
+            words = None if error is None else str(error)
+            ended.append(Reconciled(client_order_id=order_id, outcome=status.reason, error=words))
+    return tuple(ended)
 
 
 def is_unsent_entry_of(pending: PendingOrder, run_id: str) -> bool:
@@ -46,28 +56,23 @@ def is_unsent_entry_of(pending: PendingOrder, run_id: str) -> bool:
     return of_run and pending.state is OrderState.INTENT
 
 
-async def _reconciled(broker: Broker, ledger: Ledger, pending: PendingOrder, at: dt.datetime) -> Reconciled:
-    order_id = pending.ticket.client_order_id
-    try:
-        update = await _end(broker, pending, at)
-        if update is None:
-            await asyncio.to_thread(ledger.abandon, pending)
-        else:
-            await asyncio.to_thread(book, ledger, pending.ticket, update)
-    except MahlerError as error:
-        return Reconciled(client_order_id=order_id, outcome=None, error=str(error))
-    return Reconciled(client_order_id=order_id, outcome=Reason.ABANDONED if update is None else update.outcome)
-
-
-async def _end(broker: Broker, pending: PendingOrder, at: dt.datetime) -> OrderUpdate | None:
-    """Return how a pending order ended, None if the broker has never had it."""
-    order_id = pending.ticket.client_order_id
-    if pending.state is OrderState.INTENT:
-        return None  # an intent is committed before it is sent: this one never was
-    if pending.state is OrderState.SENT:
-        update = await broker.find(order_id, at=at)
-    else:
-        update = await known(broker, order_id, at)
-    if update is None or update.ended:
-        return update
-    return await canceled(broker, order_id, at)
+async def _reconciled(one: PendingOrder, trading: Trading, at: dt.datetime) -> AsyncGenerator[dt.datetime]:
+    """Bring a pending order to its end; yields the instants to wait for."""
+    order_id = one.ticket.client_order_id
+    if one.attempt is None:  # never sent, or between two of its prices: the broker has nothing of it that could fill
+        await asyncio.to_thread(trading.ledger.abandon, order_id)
+        return
+    live = LiveAttempt(one.attempt, broker=trading.broker, ledger=trading.ledger, grace=trading.grace)
+    known = await live.look(at)
+    if not known and one.state not in {OrderState.SENT, OrderState.UNKNOWN}:
+        raise BrokerError(f"{trading.broker.name} does not know order {live.attempt.order_id}, which it had accepted")
+    for instant in looks(at, trading.grace):
+        if known:
+            break
+        yield instant
+        known = await live.look(instant)
+    if not known:
+        await asyncio.to_thread(trading.ledger.abandon, order_id)
+        return
+    async for instant in live.canceled(live.at, over=True):
+        yield instant

@@ -5,7 +5,7 @@ import sqlite3
 from typing import Any
 
 from mahler_agents.clock import utc_text
-from mahler_agents.execution.orders import ClosingTicket, Fill, OrderTicket, Ticket
+from mahler_agents.execution.orders import Attempt, ClosingTicket, Fill, OrderTicket, Ticket
 from mahler_agents.execution.positions import Position
 from mahler_agents.exits import ExitParams
 from mahler_agents.market.snapshot import Exposure
@@ -72,13 +72,37 @@ def fill_row(fill: Fill) -> dict[str, object]:
 
 
 def fill_of(row: sqlite3.Row) -> Fill:
-    """Return the fill that a row of fills, ours or the embedded broker's, speaks of."""
+    """Return the fill that a row of fills speaks of."""
     return Fill(
         client_order_id=row["client_order_id"],
         number=row["number"],
+        attempt=row["attempt"],
         contracts=row["contracts"],
         credit=row["credit"],
         fees=row["fees"],
+        at=dt.datetime.fromisoformat(row["at"]),
+    )
+
+
+def attempt_row(attempt: Attempt) -> dict[str, object]:
+    """Return the columns of an attempt that say what the broker is asked for."""
+    return {
+        "client_order_id": attempt.ticket.client_order_id,
+        "number": attempt.number,
+        "order_id": attempt.order_id,
+        "at": utc_text(attempt.at),
+        "contracts": attempt.contracts,
+        "limit_credit": attempt.limit_credit,
+    }
+
+
+def attempt_of(row: sqlite3.Row, ticket: Ticket) -> Attempt:
+    """Return the attempt of an order that a row of order_attempts speaks of."""
+    return Attempt(
+        ticket=ticket,
+        number=row["number"],
+        contracts=row["contracts"],
+        limit_credit=row["limit_credit"],
         at=dt.datetime.fromisoformat(row["at"]),
     )
 

@@ -1,24 +1,25 @@
-"""Stage 8, execute: a sent ticket and its prices in, how the order ended out; everything told on the way is booked.
+"""Stage 8, execute: an order and its prices in, what the ledger says of it in the end; everything told is booked.
 
 The order is worked at one price after another, 30 seconds each, on the times that begin at the decision time and never
-on when answers happen to come. At each step the broker is asked what became of it. What is left after the last price is
-canceled. Each price is in the ledger before the broker hears of it, each fill as soon as it is told: a process that
-dies in between leaves a pending order, which the next one cancels and books (`reconcile`). Where an answer is lost
-nothing is assumed: the broker is asked for the order.
+on when answers happen to come. Each price is an attempt, a limit order of its own at the broker: it is in the ledger
+before the broker hears of it, and the next one follows only when it is certain that it has ended, for what is then
+left. So no two orders of one intent are ever live. A process that dies in between leaves a pending order, whose end the
+next one finds out and books (`reconcile`). Where an answer is lost nothing is assumed: the broker is asked for the
+attempt, by its id.
 """
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from mahler_agents.clock import Clock
 from mahler_agents.errors import BrokerError
 from mahler_agents.execution.broker import Broker
 from mahler_agents.execution.ledger import Ledger
-from mahler_agents.execution.orders import OrderTicket, OrderUpdate, Ticket
+from mahler_agents.execution.orders import Attempt, OrderUpdate, Ticket
 from mahler_agents.market.snapshot import Market
+from mahler_agents.types import Frozen, SpreadQuote
 
 STEP = dt.timedelta(seconds=30)
 """How long an order is worked at one price."""
@@ -41,78 +42,140 @@ def wait_for(market: Market, clock: Clock) -> Wait:
     return clock.sleep_until if market.live else at_once
 
 
-async def work(ticket: Ticket, prices: Sequence[float], *, broker: Broker, ledger: Ledger, wait: Wait) -> OrderUpdate:
-    """Work an order that is marked as sent through its `prices` (credits per share, falling), and book how it ended.
+class Worked(Frozen):
+    """What is to be worked: an order whose intent is committed, on which quotes, and its prices."""
+
+    ticket: Ticket
+    quote: SpreadQuote
+    prices: tuple[float, ...]
+    """Credits per share, falling; below zero where it is paid."""
+
+
+def looks(since: dt.datetime, grace: dt.timedelta) -> list[dt.datetime]:
+    """Return when to ask again about what gave no certain answer: after 1, 2, 4, 8... seconds, and after the grace."""
+    after, instants = dt.timedelta(seconds=1), list[dt.datetime]()
+    while after < grace:
+        instants.append(since + after)
+        after *= 2
+    return [*instants, since + grace]
+
+
+async def work(order: Worked, *, broker: Broker, ledger: Ledger, grace: dt.timedelta) -> AsyncGenerator[dt.datetime]:
+    """Work an order to its end; yields the instants that it waits for, and goes on when they have come.
 
     A broker that has filled, rejected or expired it ends the work early; else what is left is canceled 30 seconds after
-    the last price. A price that the broker may not have heard of is one step lost, no more: the next one is asked for
-    all the same. Raises `BrokerError`, `MarketError` or `RecordError` with the order pending.
+    the last price. Raises `BrokerError`, `MarketError` or `RecordError` with the order pending.
     """
-    order_id, at = ticket.client_order_id, ticket.decided_at
-    update: OrderUpdate | None = None
-    for price in prices:
-        await asyncio.to_thread(ledger.note_price, order_id, price, at)
-        if update is None:
-            request = partial(broker.submit, ticket, limit_credit=price, at=at)
-        else:
-            request = partial(broker.replace, order_id, limit_credit=price, at=at)
-        update = await _booked(ticket, await _answered(request, broker, order_id, at), update, ledger)
-        if update.ended:
-            return update
-        at += STEP
-        await wait(at)
-        update = await _booked(ticket, await known(broker, order_id, at), update, ledger)
-        if update.ended:
-            return update
-    return await _booked(ticket, await canceled(broker, order_id, at), update, ledger)
+    at = start = order.ticket.decided_at
+    for step, price in enumerate(order.prices, 1):
+        attempt = await asyncio.to_thread(ledger.attempt, order.ticket, limit_credit=price, at=at, quote=order.quote)
+        one = LiveAttempt(attempt, broker=broker, ledger=ledger, grace=grace)
+        async for instant in one.submitted():
+            yield instant
+        if not one.ended:
+            yield (at := max(one.at, start + step * STEP))
+            await one.found(at)
+            async for instant in one.canceled(at, over=step == len(order.prices)):
+                yield instant
+        if (await asyncio.to_thread(ledger.status, order.ticket.client_order_id)).ended:
+            return
+        at = one.at
 
 
-async def known(broker: Broker, client_order_id: str, at: dt.datetime) -> OrderUpdate:
-    """Return how an order stands that the broker has had; raises `BrokerError` if it does not know it."""
-    update = await broker.find(client_order_id, at=at)
-    if update is None:
-        raise BrokerError(f"{broker.name} does not know order {client_order_id}, which it had accepted")
-    return update
+class LiveAttempt:
+    """One attempt on its way at the broker, to its certain end; what is told of it is booked at once."""
 
+    def __init__(self, attempt: Attempt, *, broker: Broker, ledger: Ledger, grace: dt.timedelta) -> None:
+        self.attempt = attempt
+        self.at = attempt.at
+        """The instant of the last request."""
+        self.told: OrderUpdate | None = None
+        """What the broker said last."""
+        self._broker, self._ledger, self._grace = broker, ledger, grace
+        self._lost: BrokerError | None = None
 
-async def canceled(broker: Broker, client_order_id: str, at: dt.datetime) -> OrderUpdate:
-    """Cancel what is left of an order, and return how it ended; raises `BrokerError` while it has not.
+    @property
+    def ended(self) -> bool:
+        """Whether the broker has said that nothing of it can fill any more."""
+        return self.told is not None and self.told.ended
 
-    If the answer is lost and the order is found at work still, the cancel itself was: it is asked for once more.
-    """
-    cancel = partial(broker.cancel, client_order_id, at=at)
-    update = await _answered(cancel, broker, client_order_id, at)
-    if not update.ended:
-        update = await _answered(cancel, broker, client_order_id, at)
-    if not update.ended:
-        raise BrokerError(f"{broker.name} was asked to cancel order {client_order_id}, which is {update.state} still")
-    return update
+    async def submitted(self) -> AsyncGenerator[dt.datetime]:
+        """Send it, and return when it is certain what became of it; yields the instants to wait for.
 
+        Without a certain answer it is asked for by its id through the grace; what is not found is sent once more, under
+        the same id, and asked for again. Raises `BrokerError` if nothing is known then: it stays `UNKNOWN`.
+        """
+        for _ in range(2):
+            if await self._submit():
+                return
+            await asyncio.to_thread(self._ledger.mark_unknown, self.attempt)
+            for instant in looks(self.at, self._grace):
+                yield instant
+                if await self.found(instant):
+                    return
+        raise BrokerError(
+            f"{self._broker.name} gives no certain answer about order {self.attempt.order_id} ({self._lost}): it may"
+            " yet be filled, and counts as risk until it is known"
+        ) from self._lost
 
-async def _answered(
-    request: Callable[[], Awaitable[OrderUpdate]], broker: Broker, client_order_id: str, at: dt.datetime
-) -> OrderUpdate:
-    """Return the answer to a request; if it is lost, how the order stands.
+    async def canceled(self, at: dt.datetime, *, over: bool) -> AsyncGenerator[dt.datetime]:
+        """Cancel what is left of it, and return when it has ended; yields the instants to wait for.
 
-    An order that the broker then says it never had is asked for once more: a stop must not wait for the next pass since
-    one message was lost. Raises `BrokerError` if that fails too, or the order cannot be asked for.
-    """
-    try:
-        return await request()
-    except BrokerError:
-        found = await broker.find(client_order_id, at=at)
-    return found if found is not None else await request()
+        `over`: no other attempt follows. Raises `BrokerError` if it has not ended after the grace.
+        """
+        for instant in [at, *looks(at, self._grace)]:
+            if self.ended:
+                return
+            if instant > at:
+                yield instant
+            await self._cancel(instant, over=over)
+        if not self.ended:
+            state = "unknown" if self.told is None else self.told.state.value
+            why = f" ({self._lost})" if self._lost is not None else ""
+            raise BrokerError(
+                f"{self._broker.name} was asked to cancel order {self.attempt.order_id}, which is {state} still{why}"
+            ) from self._lost
 
+    async def look(self, at: dt.datetime) -> bool:
+        """Ask for the attempt and book what is told; return whether the broker knows it. Raises `BrokerError`."""
+        self.at = at
+        update = await self._broker.find(self.attempt.order_id, at=at)
+        if update is not None:
+            await self._book(update, over=True)  # canceled by others than us: they do not want it to be worked
+        return update is not None
 
-def book(ledger: Ledger, ticket: Ticket, update: OrderUpdate) -> None:
-    """Book what the broker says about an order, entry or exit."""
-    if isinstance(ticket, OrderTicket):
-        ledger.book(ticket, update)
-    else:
-        ledger.book_close(ticket, update)
+    async def found(self, at: dt.datetime) -> bool:
+        """Ask for the attempt and book what is told; return whether the broker said that it has it."""
+        try:
+            return await self.look(at)
+        except BrokerError as error:
+            self._lost = error
+            return False
 
+    async def _submit(self) -> bool:
+        """Send the attempt; return whether there was a certain answer."""
+        one = self.attempt
+        try:
+            update = await self._broker.submit(
+                one.ticket, number=one.number, contracts=one.contracts, limit_credit=one.limit_credit, at=self.at
+            )
+        except BrokerError as error:
+            self._lost = error
+            return False
+        await self._book(update, over=True)
+        return True
 
-async def _booked(ticket: Ticket, told: OrderUpdate, before: OrderUpdate | None, ledger: Ledger) -> OrderUpdate:
-    if told != before:
-        await asyncio.to_thread(book, ledger, ticket, told)
-    return told
+    async def _cancel(self, at: dt.datetime, *, over: bool) -> None:
+        """Ask for what is left to be canceled; if the answer is lost, how the attempt stands."""
+        self.at = at
+        try:
+            update = await self._broker.cancel(self.attempt.order_id, at=at)
+        except BrokerError as error:
+            self._lost = error
+            return
+        await self._book(update, over=over)
+
+    async def _book(self, update: OrderUpdate, *, over: bool) -> None:
+        if update != self.told:
+            await asyncio.to_thread(self._ledger.book, self.attempt, update, over=over)
+        self.told = update

@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime
 
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import MahlerError
-from mahler_agents.execution import PaperBroker, Position, Settlement, close_position, settles_at
+from mahler_agents.execution import Close, PaperBroker, Position, Settlement, close_positions, settles_at
 from mahler_agents.exits import Mark, NoMark, decide, mark_spread
 from mahler_agents.market.possible import possible_level
 from mahler_agents.market.snapshot import Account
@@ -170,29 +170,21 @@ def _due(position: Position, found: Mark, state: MonitorState) -> Due | None:
 async def close(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
     """Send a closing order for everything that is due; only a target that nothing else presses may wait for a price.
 
-    What may wait comes last: on a live market its minutes must not keep a stop waiting.
+    All are at the broker before any of them waits; what is urgent comes first.
     """
     context, dues = runtime.context, state.get("dues", {})
+    asked = [(one, dues[one.entry_order_id]) for one in state.get("positions", ()) if one.entry_order_id in dues]
+    asked.sort(key=lambda one: not one[1].urgent)
+    closes = [
+        Close(position=position, contracts=due.contracts, rule=due.rule, urgent=due.urgent) for position, due in asked
+    ]
+    orders = await close_positions(closes, context.trading, slot=context.slot, at=state["at"])
     closings: list[Closing] = []
     failed: list[str] = []
-    asked = [(one, dues[one.entry_order_id]) for one in state.get("positions", ()) if one.entry_order_id in dues]
-    for position, due in sorted(asked, key=lambda one: not one[1].urgent):
-        order = None
-        try:
-            order = await close_position(
-                position,
-                contracts=due.contracts,
-                rule=due.rule,
-                urgent=due.urgent,
-                slot=context.slot,
-                at=state["at"],
-                market=context.market,
-                broker=context.broker,
-                ledger=context.ledger,
-                wait=context.wait,
-            )
-        except MahlerError as error:
-            failed.append(_told(context, "exit_failed", position, error))
+    for (position, due), order in zip(asked, orders, strict=True):
+        if isinstance(order, MahlerError):
+            failed.append(_told(context, "exit_failed", position, order))
+            order = None  # noqa: PLW2901 - nothing came of it
         closings.append(Closing(position=position, due=due, order=order))
     return {"closings": tuple(closings), "failed": tuple(failed)}
 

@@ -7,7 +7,7 @@ import asyncio
 import sqlite3
 from typing import Literal, TypedDict
 
-from mahler_agents.execution import OrderTicket, client_order_id, execute, lowest_credit, wait_for
+from mahler_agents.execution import OrderTicket, client_order_id, lowest_credit, wait_for
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.nodes.tracing import Update
 from mahler_agents.progress import Stage
@@ -87,6 +87,9 @@ async def size_stage(state: SizeInput, context: ReviewContext) -> Update:
         ticket = held if held is not None and held.candidate_id == context.candidate_id else None
     else:
         sizing, ticket = await asyncio.to_thread(context.ledger.reserve, decide, slot=context.slot, keep=keep)
+    if ticket is not None:
+        context.orders.add(ticket)
+    context.turns.end(context.index)
     context.tell(Stage.SIZE, sizing)
     return {"sizing": sizing, "ticket": ticket}
 
@@ -97,16 +100,8 @@ def route_after_size(state: ReviewState) -> Literal["execute", "record"]:
 
 
 async def execute_stage(state: ExecuteInput, context: ReviewContext) -> Update:
-    """Send the reserved order on the quotes of the decision time."""
-    await _wait_for_decision_time(context)
-    execution = await execute(
-        state["ticket"],
-        market=context.market,
-        broker=context.broker,
-        ledger=context.ledger,
-        concession=context.config.entry_concession,
-        wait=wait_for(context.market, context.clock),
-    )
+    """Wait for the end of the reserved order: all of a scan are worked together, after the last turn."""
+    execution = await context.orders.execution(state["ticket"])
     context.tell(Stage.EXECUTE, execution)
     return {"execution": execution}
 
@@ -160,13 +155,9 @@ def _not_followed(context: ReviewContext, why: str) -> None:
 
 
 async def _decision_quote(spread: Spread, context: ReviewContext) -> SpreadQuote | None:
-    await _wait_for_decision_time(context)
+    await wait_for(context.market, context.clock)(context.decision_at)
     quotes = await context.market.quotes([spread.short_symbol, spread.long_symbol], context.decision_at)
     return SpreadQuote.of(quotes, spread)
-
-
-async def _wait_for_decision_time(context: ReviewContext) -> None:
-    await wait_for(context.market, context.clock)(context.decision_at)
 
 
 def _decision(state: ReviewState) -> Decision:

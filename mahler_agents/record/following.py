@@ -193,7 +193,10 @@ def _told(kind: Kind, row: sqlite3.Row) -> bool:
 
 
 def _place(one: Happening) -> tuple[str, int]:
-    """Return where a happening stands among those of one look; without a time of its own, after all but the end."""
-    if one.at is None or one.kind == "run_ended":
+    """Return where a happening stands among those of one look; without a time of its own, after all but the end.
+
+    A fill has the market's time, which in a scan of another day is none of the record's.
+    """
+    if one.at is None or one.kind in {"fill", "run_ended"}:
         return "~", _ORDER.index(one.kind)
     return one.at, _ORDER.index(one.kind)

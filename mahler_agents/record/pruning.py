@@ -46,7 +46,7 @@ _OPEN = """
         WHERE id IN (SELECT candidate_id FROM shadows WHERE exit_at IS NULL OR daily_exit_at IS NULL)
             OR id IN (
                 SELECT candidate_id FROM orders LEFT JOIN positions ON entry_order_id = client_order_id
-                WHERE positions.state = 'open' OR orders.state IN ('intent', 'sent', 'accepted', 'partial')
+                WHERE positions.state = 'open' OR orders.state IN ('intent', 'sent', 'unknown', 'accepted', 'partial')
             )
     )
 """

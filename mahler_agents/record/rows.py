@@ -262,7 +262,8 @@ class OrderRow:
     contracts: int
     limit_credit: float
     decided_at: str
-    broker_order_id: str | None
+    detail: str | None
+    """The broker's own words, where it refused."""
     short_bid: float | None
     short_ask: float | None
     long_bid: float | None

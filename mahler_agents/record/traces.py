@@ -129,7 +129,7 @@ class TraceReader(ReadTransaction):
         for row in self._rows(f"SELECT * FROM fills WHERE {of_orders} ORDER BY number", run_id):
             fills[row["client_order_id"]].append(read_row(FillRow, row))
         orders: dict[str, list[OrderRow]] = defaultdict(list)
-        lowest = "SELECT MIN(limit_credit) FROM order_prices WHERE client_order_id = orders.client_order_id"
+        lowest = "SELECT MIN(limit_credit) FROM order_attempts WHERE client_order_id = orders.client_order_id"
         select = f"SELECT *, ({lowest}) AS lowest_asked FROM orders WHERE {_OF_RUN} ORDER BY decided_at, rowid"
         for row in self._rows(select, run_id):
             of_order = tuple(fills.get(row["client_order_id"], ()))

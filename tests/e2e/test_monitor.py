@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trading_builders import DECIDED_AT, LATER, QuotedMarket, a_spread, a_ticket, record_candidates
+from trading_builders import (
+    DECIDED_AT,
+    LATER,
+    QuotedMarket,
+    a_spread,
+    a_ticket,
+    executed,
+    record_candidates,
+    trading_on,
+)
 
 from mahler_agents.clock import Ids, SimulatedClock
 from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
 from mahler_agents.errors import InputError, MarketError
-from mahler_agents.execution import Broker, Ledger, OrderState, OrderUpdate, PaperBroker, at_once, execute
+from mahler_agents.execution import Broker, Ledger, OrderState, OrderUpdate, PaperBroker
 from mahler_agents.exits import ExitParams
 from mahler_agents.market.snapshot import Dividend
 from mahler_agents.monitor import MonitorResult
@@ -60,7 +69,7 @@ class Held:
 
     async def _enter(self, ticket: Any, broker: Broker, ledger: Ledger) -> None:
         ledger.reserve(lambda _exposures, _entries: (None, ticket), slot=ticket.slot)
-        done = await execute(ticket, market=self.market, broker=broker, ledger=ledger, concession=0.66, wait=at_once)
+        done = await executed(ticket, trading_on(self.market, broker, ledger))
         assert done.traded is not None
 
     def once_had(self, equity: float, at: str = "2026-03-13T20:00:00.000Z") -> None:
@@ -140,16 +149,16 @@ def test_a_crash_between_the_orders_neither_loses_nor_doubles_a_share(
 ) -> None:
     held.enter(10, 10, 10)
     held.once_had(106_000)
-    intend, calls = Ledger.intend_close, []
+    attempt, calls = Ledger.attempt, []
 
-    def dying(self: Ledger, position: Any, write: Any) -> Any:
-        calls.append(position)
+    def dying(self: Ledger, ticket: Any, **price: Any) -> Any:
+        calls.append(ticket)
         if len(calls) == 2:
             raise Crash
-        return intend(self, position, write)
+        return attempt(self, ticket, **price)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "intend_close", dying)
+        patch.setattr(Ledger, "attempt", dying)
         with pytest.raises(Crash):
             held.look(LATER)
     assert sorted(held.open_contracts()) == [5, 10, 10]

@@ -15,7 +15,7 @@ from trading_builders import DECIDED_AT, a_spread_quote, a_ticket, record_candid
 
 from mahler_agents.cli import main
 from mahler_agents.errors import RecordError
-from mahler_agents.execution import Fill, Ledger, OrderState, OrderUpdate
+from mahler_agents.execution import Ledger, OrderState, OrderUpdate, Traded
 from mahler_agents.record import Writer, open_database
 from mahler_agents.redaction import REDACTED
 from mahler_agents.telemetry import Telemetry
@@ -122,13 +122,14 @@ def test_a_key_that_a_broker_repeats_is_not_in_the_books_and_they_can_be_read(tm
     database, account = open_database(tmp_path / "desk.db", create=True), f"account of {ALL}"
     record_candidates(database, "run.1")
     ticket = a_ticket(account_id=account, slot=ALL)
-    fill = Fill(client_order_id=ticket.client_order_id, number=1, contracts=4, credit=0.9, fees=1.0, at=DECIDED_AT)
-    said = OrderUpdate(state=OrderState.FILLED, broker_order_id=ALL, fills=(fill,))
+    traded = Traded(contracts=4, credit=0.9, fees=1.0, at=DECIDED_AT)
+    said = OrderUpdate(state=OrderState.FILLED, broker_order_id=ALL, traded=traded, detail=ALL)
     with Ledger(database, account) as ledger:
         ledger.reserve(lambda _, __: (None, ticket), slot=ALL)
-        ledger.mark_sent(ticket.client_order_id, a_spread_quote((1.00, 1.10), (0.10, 0.14)))
+        quote = a_spread_quote((1.00, 1.10), (0.10, 0.14))
+        attempt = ledger.attempt(ticket, limit_credit=0.9, at=DECIDED_AT, quote=quote)
         [pending] = ledger.pending()
-        ledger.book(ticket, said)
+        ledger.book(attempt, said, over=True)
         [position] = ledger.open_positions(DECIDED_AT)
         for path in tmp_path.iterdir():
             assert canaries_in(path.read_bytes()) == [], path.name

@@ -65,7 +65,7 @@ def test_a_second_scan_opens_no_duplicate_and_respects_the_heat_of_the_first(tmp
                 seen.add(position)
         account = result.account_after
         assert account.heat_dollars <= 0.05 * result.account_before.equity
-    assert len(seen) > 2
+    assert len(seen) >= 2
     assert Reason.MAX_PORTFOLIO_HEAT in bound
     assert result.account_after.exposures
 

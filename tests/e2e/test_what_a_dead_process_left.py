@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from conftest import SOAK
 from desks import START, scan
 
 from mahler_agents.clock import Ids, SimulatedClock
@@ -25,35 +26,35 @@ class Step(NamedTuple):
 
     owner: type
     name: str
+    call: int
     after: bool
-    call: int = 2
     largest_fill: int | None = None
     """What the embedded market takes at one instant: orders fill in parts."""
 
 
-STEPS = {
-    "before the intent": Step(Ledger, "reserve", after=False),
-    "after the intent": Step(Ledger, "reserve", after=True),
-    "before it is sent": Step(Ledger, "mark_sent", after=False),
-    "after it was marked as sent": Step(Ledger, "mark_sent", after=True),
-    "before its first price is noted": Step(Ledger, "note_price", after=False, call=1),
-    "before it is taken by the broker": Step(PaperBooks, "take", after=False),
-    "after it was taken by the broker": Step(PaperBooks, "take", after=True),
-    "before it is booked as accepted": Step(Ledger, "book", after=False, call=1),
-    "after it was booked as accepted": Step(Ledger, "book", after=True, call=1),
-    "after its second price was noted": Step(Ledger, "note_price", after=True),
-    "before the fill": Step(PaperBooks, "change", after=False),
-    "after the fill": Step(PaperBooks, "change", after=True),
-    "before the booking of the fill": Step(Ledger, "book", after=False),
-    "after the booking of the fill": Step(Ledger, "book", after=True),
-    # The first order has two prices, the second of which fills it: 3 of its 10 contracts, 3 more 30 seconds later.
-    "after the first partial fill": Step(PaperBooks, "change", after=True, call=2, largest_fill=3),
-    "after the booking of the first partial fill": Step(Ledger, "book", after=True, call=2, largest_fill=3),
-    "after the second partial fill": Step(PaperBooks, "change", after=True, call=3, largest_fill=3),
-    "after the booking of the second partial fill": Step(Ledger, "book", after=True, call=3, largest_fill=3),
-    "after what was left was canceled": Step(PaperBooks, "change", after=True, call=4, largest_fill=3),
-    "after the booking of the cancel": Step(Ledger, "book", after=True, call=4, largest_fill=3),
+CALLS = {
+    (Ledger, "reserve"): (1, 2, 3),
+    (Ledger, "attempt"): (1, 3, 4, 6),
+    (PaperBooks, "take"): (1, 3, 4, 6),
+    (Ledger, "book"): (1, 3, 4, 5, 7, 9),
+    (PaperBooks, "change"): (1, 2, 3, 6),
 }
+"""Calls of a scan of which the first two prices are asked together for all its orders, and the second is filled."""
+STEPS = [
+    Step(owner, name, call, after, largest_fill)
+    for largest_fill in (None, 3)
+    for (owner, name), calls in CALLS.items()
+    for call in calls
+    for after in (False, True)
+    if not (largest_fill and name == "reserve")
+]
+"""All of them: make soak; every fifth, which is of every method and both sides, make test."""
+
+
+SUMS = "SUM(contracts), SUM(round(credit * 10000 * contracts)), SUM(fees)"
+OURS = f"SELECT client_order_id || '.' || attempt, {SUMS} FROM fills GROUP BY 1 ORDER BY 1"
+THEIRS = f"SELECT order_id, {SUMS} FROM paper_fills GROUP BY 1 ORDER BY 1"
+"""What has filled of every attempt; a fill of ours may be of several of theirs, that were told together."""
 
 
 def die_at(step: Step, database: Path) -> int:
@@ -90,31 +91,31 @@ def _arm(step: Step) -> None:
     PaperBroker.__init__ = opened_narrow
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", STEPS if SOAK else STEPS[::5], ids=str)
 def test_after_a_kill_the_next_scan_has_no_order_pending_and_books_what_the_broker_filled(
-    tmp_path: Path, step: str
+    tmp_path: Path, step: Step
 ) -> None:
     database = tmp_path / "desk.db"
     scan(database, "none", slot="nothing", screen_params=_nothing())  # imports, and the schema
-    assert die_at(STEPS[step], database) == signal.SIGKILL
+    assert die_at(step, database) == signal.SIGKILL
 
     scan(database, "none", slot="second", seed_of_ids=2)
 
     with sqlite3.connect(database) as connection:
         pending = connection.execute(
-            "SELECT COUNT(*) FROM orders WHERE state IN ('intent', 'sent', 'accepted', 'partial')"
+            "SELECT COUNT(*) FROM orders WHERE state IN ('intent', 'sent', 'unknown', 'accepted', 'partial')"
         ).fetchone()[0]
         held = dict(connection.execute("SELECT symbol, contracts FROM paper_positions WHERE contracts <> 0"))
         positions = connection.execute("SELECT short_symbol, long_symbol, contracts FROM positions").fetchall()
         working = connection.execute(
             "SELECT COUNT(*) FROM paper_orders WHERE state IN ('accepted', 'partial')"
         ).fetchone()[0]
-        ours_and_theirs = [
-            connection.execute(f"SELECT * FROM {table} ORDER BY client_order_id, number").fetchall()
-            for table in ("fills", "paper_fills")
-        ]
+        ours_and_theirs = [connection.execute(sql).fetchall() for sql in (OURS, THEIRS)]
+        live = connection.execute(
+            "SELECT COUNT(*) FROM order_attempts WHERE state IN ('sent', 'unknown', 'accepted', 'partial')"
+        ).fetchone()[0]
     connection.close()
-    assert (pending, working) == (0, 0)
+    assert (pending, working, live) == (0, 0, 0)
     assert ours_and_theirs[0] == ours_and_theirs[1]
     ours: dict[str, int] = {}
     for short, long, contracts in positions:
@@ -122,7 +123,7 @@ def test_after_a_kill_the_next_scan_has_no_order_pending_and_books_what_the_brok
         ours[long] = ours.get(long, 0) + contracts
     assert ours == held
     assert len({position[:2] for position in positions}) == len(positions)
-    assert len(positions) >= 3
+    assert len(positions) >= 2  # of the three that a scan may order, one asks more than the market gives
 
 
 def test_a_cancelled_scan_finishes_the_order_that_it_had_sent(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_cancelled_scan_finishes_the_order_that_it_had_sent(tmp_path: Path) ->
         asyncio.run(run())
     with sqlite3.connect(database) as connection:
         sent = connection.execute(
-            "SELECT COUNT(*) FROM orders WHERE state IN ('intent', 'sent', 'accepted', 'partial')"
+            "SELECT COUNT(*) FROM orders WHERE state IN ('intent', 'sent', 'unknown', 'accepted', 'partial')"
         ).fetchone()[0]
         filled = connection.execute("SELECT COUNT(*) FROM orders WHERE state = 'filled'").fetchone()[0]
         positions = connection.execute("SELECT COUNT(*) FROM positions").fetchone()[0]

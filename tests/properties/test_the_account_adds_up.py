@@ -71,7 +71,13 @@ class Desk:
         fees = fees_cents(count, self.commission)
         number = len(position.fills) + 1
         fill = Fill(
-            client_order_id="x", number=number, contracts=count, credit=credit / 100, fees=fees / 100, at=DECIDED_AT
+            client_order_id="x",
+            number=number,
+            attempt=1,
+            contracts=count,
+            credit=credit / 100,
+            fees=fees / 100,
+            at=DECIDED_AT,
         )
         position.fills.append(fill)
         self.account = after_fill(self.account, spread, opens=True, contracts=count, credit=fill.credit, fees=fees)
@@ -151,6 +157,7 @@ def test_consecutive_parts_of_an_order_are_the_whole_of_it(parts: list[tuple[int
         Fill(
             client_order_id="x",
             number=number,
+            attempt=1,
             contracts=count,
             credit=credit / 100,
             fees=fee / 100,

@@ -161,6 +161,7 @@ def _order(order: OrderRow) -> list[Text]:
             contracts=order.contracts,
             limit_credit=order.limit_credit,
             lowest_asked=order.lowest_asked,
+            detail=order.detail,
         )
     ]
     lines += [phrases.fill(fill) for fill in order.fills]

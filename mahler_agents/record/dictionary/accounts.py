@@ -35,15 +35,15 @@ ENTRIES = {
         columns={**ACCOUNT, "cash_cents": "whole cents"},
     ),
     "paper_orders": Entry(
-        row="The embedded broker: an order that it took.",
+        row="The embedded broker: an order that it took, which is an attempt of ours.",
         columns={
-            "client_order_id": "ours",
+            "order_id": "the attempt's",
             **ACCOUNT,
             "state": "`accepted`, `partial`, `filled`, `canceled`, `expired` or `rejected`",
             "reason": "code of how it ended",
             "contracts": "how many",
             "ticket": "JSON: the order as it was sent; null in records of older versions",
-            "limit_credit": "dollars per share: the last limit",
+            "limit_credit": "dollars per share",
             "expires_at": "the session's close",
             "at": "of the last change",
         },

@@ -3,7 +3,6 @@
 from mahler_agents.record.dictionary.entry import ACCOUNT, CANDIDATE, EXIT_PARAMS, LEGS, SPREAD, Entry
 
 _FILL = {
-    "client_order_id": "its order",
     "number": "counts from 1",
     "at": "when",
     "contracts": "how many",
@@ -43,31 +42,40 @@ ENTRIES = {
             "purpose": "`entry` or `exit`",
             "closes": "the entry that an exit closes",
             "rule": "the exit rule",
-            "state": "`intent`, `sent`, `accepted`, `partial`; ended: `filled`, `canceled`, `expired`, `rejected`",
+            "state": (
+                "`intent`, `sent`, `unknown`, `accepted`, `partial`; ended: `filled`, `canceled`, `expired`, `rejected`"
+            ),
             "reason": "code of how it ended",
             **SPREAD,
             **LEGS,
             "contracts": "how many",
             "limit_credit": "dollars per share: the last limit; negative is a debit",
             "decided_at": "when it was decided",
-            "broker_order_id": "the broker's",
             "short_bid": "of the short leg at the decision",
             "short_ask": "of the short leg at the decision",
             "long_bid": "of the long leg at the decision",
             "long_ask": "of the long leg at the decision",
             "exit_params": "JSON: the exit policy of an entry",
+            "detail": "the broker's own words, where it refused",
         },
     ),
-    "order_prices": Entry(
-        row="One limit at which an order worked.",
+    "order_attempts": Entry(
+        row="One limit order at the broker: a price of an order, for what was left of it; written before it is sent.",
         columns={
             "client_order_id": "its order",
             "number": "counts from 1",
+            "order_id": "the id under which the broker has it",
             "at": "since when",
+            "contracts": "how many were left",
             "limit_credit": "dollars per share; negative is a debit",
+            "state": "as of an order, without `intent`",
+            "broker_order_id": "the broker's",
         },
     ),
-    "fills": Entry(row="Contracts of an order that traded at one price.", columns=_FILL),
+    "fills": Entry(
+        row="Contracts of an order that traded at one price, as far as the broker told them apart.",
+        columns={"client_order_id": "its order", "attempt": "number of the attempt that traded", **_FILL},
+    ),
     "positions": Entry(
         row="A spread that was opened, by its entry.",
         columns={
@@ -133,5 +141,5 @@ ENTRIES = {
     ),
 }
 
-BROKER_FILL = _FILL
+BROKER_FILL = {"order_id": "its order", **_FILL}
 """The embedded broker keeps its own, so that the two can be reconciled."""

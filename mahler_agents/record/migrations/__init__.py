@@ -16,6 +16,7 @@ from mahler_agents.record.migrations import (
     m010_trace_indices,
     m012_inspection,
     m013_replays,
+    m014_order_attempts,
     m016_implied_volatility,
     m018_retrospective_views,
 )
@@ -37,8 +38,9 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m010_trace_indices,
         m012_inspection,
         m013_replays,
-        m018_retrospective_views,
+        m014_order_attempts,
         m016_implied_volatility,
+        m018_retrospective_views,
     )
 )
 """Name and statements of every migration, oldest first."""
