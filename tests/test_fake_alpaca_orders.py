@@ -156,6 +156,22 @@ def test_parts_fill_one_after_another_and_the_books_add_up(seed: int) -> None:
         )
 
 
+def test_an_order_meets_the_market_once_an_instant_however_often_it_is_asked_for() -> None:
+    with FakeAlpaca(partial_fills=True, seed=3) as fake:
+        placed = [place(fake, entry(-0.01, units=5)) for _ in range(8)]
+        seen = [order(fake, one)["filled_qty"] for one in placed]
+        assert set(seen) - {"5"}
+        assert [order(fake, one)["filled_qty"] for one in placed] == seen
+
+
+def test_a_part_that_is_closed_leaves_the_price_of_the_rest_as_it_was() -> None:
+    with FakeAlpaca() as fake:
+        order(fake, place(fake, entry(None, units=3)))
+        pass_(fake, hours=2)
+        order(fake, place(fake, exit_(None)))
+        assert ask(fake, "GET", f"/v2/positions/{SHORT}").json["avg_entry_price"] == "1.57"
+
+
 def test_a_commission_is_taken_for_each_contract_of_each_leg() -> None:
     with FakeAlpaca(commission=0.65) as fake:
         found = order(fake, place(fake, entry(None, units=3)))
@@ -187,6 +203,13 @@ def test_an_order_from_after_the_close_waits_for_the_next_session_and_ends_with_
         assert order(fake, placed)["status"] == "new"
         fake.advance_to(at("2026-03-24T12:00"))
         assert order(fake, placed)["expired_at"] == "2026-03-23T20:00:00Z"
+
+
+def test_an_order_that_waits_for_the_open_fills_at_it() -> None:
+    with FakeAlpaca(start=at("2026-03-20T17:00")) as fake:
+        placed = place(fake, entry(-0.01))
+        fake.advance_to(at("2026-03-23T12:00"))
+        assert order(fake, placed)["filled_at"] == "2026-03-23T13:30:00Z"
 
 
 def test_a_canceled_order_is_over_and_cannot_be_canceled_again() -> None:
@@ -408,6 +431,14 @@ def test_a_replacement_is_refused(change: object, said: str) -> None:
         assert answer.status in {403, 422}
         assert said in answer.json["message"]
         assert order(fake, old)["status"] == "new"
+
+
+def test_an_exit_is_replaced_although_its_own_contracts_are_held_for_it() -> None:
+    with FakeAlpaca() as fake:
+        order(fake, place(fake, entry(None)))
+        order(fake, old := place(fake, exit_(0.01)))
+        answer = ask(fake, "PATCH", f"/v2/orders/{old['id']}", {"limit_price": 0.02, "client_order_id": "b"})
+        assert answer.status == 200, answer.json
 
 
 def test_what_is_over_is_not_replaced() -> None:

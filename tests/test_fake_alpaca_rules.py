@@ -167,6 +167,13 @@ def test_an_open_order_binds_buying_power_until_it_is_over() -> None:
         place(fake, entry(-0.1, units=2))
 
 
+def test_a_spread_that_is_held_binds_its_margin_once() -> None:
+    with FakeAlpaca(cash=1000) as fake:
+        for _ in range(2):
+            assert order(fake, place(fake, entry(-0.33)))["status"] == "filled"
+        assert ask(fake, "POST", "/v2/orders", entry(-0.33)).json["options_buying_power"] == "66"
+
+
 @pytest.mark.parametrize(
     ("level", "body", "said"),
     [

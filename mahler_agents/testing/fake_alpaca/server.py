@@ -89,9 +89,6 @@ class Connection(BaseHTTPRequestHandler):
             return
         length = int(sent)
         content = self.rfile.read(length)
-        if len(content) < length:  # a client that died in the middle of it asked for nothing
-            self.close_connection = True
-            return
         url = urlsplit(self.path)
         params = parse_qs(url.query, keep_blank_values=True)
         server = cast("Server", self.server)
