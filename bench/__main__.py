@@ -4,7 +4,18 @@ import os
 import platform
 from dataclasses import dataclass
 
-from bench import llm_call, many_calls, pricing, recording, replays, review_graph, screen_chain, simulation, start_up
+from bench import (
+    alpaca_market,
+    llm_call,
+    many_calls,
+    pricing,
+    recording,
+    replays,
+    review_graph,
+    screen_chain,
+    simulation,
+    start_up,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +88,12 @@ def main() -> None:
         "(i) what recording adds to one review with instant models, ten at once, in turn with no writer",
         recording.run(),
         Target(figure="added_ms", at_most=2, unit="ms"),
+    )
+    _show(
+        "(j) from the first request to a fake Alpaca, 50 ms away, to the candidates of five chains; large: 10,000 each",
+        alpaca_market.run(),
+        Target(figure="ours_percent", at_most=15, unit="% of it"),
+        Target(figure="large_ours_percent", at_most=15, unit="% of it"),
     )
 
 

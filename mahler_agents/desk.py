@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from mahler_agents.alpaca import Credentials, alpaca_settings, find_credentials
+from mahler_agents.alpaca import alpaca_settings, find_credentials
 from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts.roles import load_prompts, roles_of
 from mahler_agents.choices import ScanChoices
@@ -100,7 +100,6 @@ class Desk:
         self.config = config or DeskConfig(environment=environment_from(environ))
         self._clock = clock or clock_from(environ)
         self._environ = environ
-        self._credentials: Credentials | None = None
         self._alpaca: AlpacaApi | None = None
         opened = open_market(market, seed=seed, alpaca=self._alpaca_market) if isinstance(market, str) else market
         self.market: Market = opened
@@ -183,8 +182,7 @@ class Desk:
 
         if self._alpaca is None:
             settings = alpaca_settings(self._environ, self.config.environment)
-            self._credentials = find_credentials(self._environ)
-            self._alpaca = AlpacaApi(settings, self._credentials, self._clock)
+            self._alpaca = AlpacaApi(settings, find_credentials(self._environ), self._clock)
         return self._alpaca
 
     async def scan(
@@ -409,10 +407,7 @@ class Desk:
         return Writer(self.database, redact=self._redactor())
 
     def _redactor(self) -> Redactor:
-        # Alpaca's may be from a file or the keyring, which the environment knows nothing of.
-        alpaca = self._credentials.keys if self._credentials is not None else ()
-        models = (endpoint.api_key for endpoint in self._endpoints.values())
-        return Redactor.of(self._environ, keys=[*models, *alpaca])
+        return Redactor.of(self._environ, keys=[endpoint.api_key for endpoint in self._endpoints.values()])
 
 
 def _on_feed(params: ScreenParams, market: Market) -> ScreenParams:

@@ -25,6 +25,18 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 """What must stand in a text for a search to be worth it (a search of literals is a hundred times faster), and a key."""
 
 
+_learned: set[str] = set()
+"""Keys of this process that no environment variable holds."""
+
+
+def learn(keys: Iterable[str]) -> None:
+    """Let every redactor that is made from now on know keys that were found elsewhere, as in a file or a keyring.
+
+    Of the whole process, since a key is a secret wherever in it text is written.
+    """
+    _learned.update(keys)
+
+
 class Redactor:
     """Replaces known keys, in every spelling that JSON, HTML and URLs have for them, and what has the shape of one.
 
@@ -38,8 +50,8 @@ class Redactor:
 
     @classmethod
     def of(cls, variables: Mapping[str, str] = os.environ, *, keys: Iterable[str] = ()) -> Self:
-        """Return one that knows the keys in environment variables, and `keys`."""
-        return cls([*(value for name, value in variables.items() if _NAMES.search(name)), *keys])
+        """Return one that knows the keys in environment variables, those that were learned, and `keys`."""
+        return cls([*(value for name, value in variables.items() if _NAMES.search(name)), *_learned, *keys])
 
     def __call__(self, text: str) -> str:
         """Return the text with `REDACTED` in place of each key."""

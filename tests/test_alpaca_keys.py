@@ -62,8 +62,8 @@ def test_the_environment_goes_before_the_file_and_the_file_before_the_keyring(tm
     assert find_credentials({}, folder=tmp_path).key_id == PAPER["APCA_API_KEY_ID"]
     folder = _in_file(tmp_path, "APCA_API_KEY_ID='PKFILE'\nexport APCA_API_SECRET_KEY=se$cret#1 # of the file\n")
     assert find_credentials({}, folder=folder).keys == ("PKFILE", "se$cret#1")
-    both = {"APCA_API_KEY_ID": "PKVARIABLE", "APCA_API_SECRET_KEY": "variable"}
-    assert find_credentials(both, folder=folder).keys == ("PKVARIABLE", "variable")
+    both = {"APCA_API_KEY_ID": "PKVARIABLE", "APCA_API_SECRET_KEY": "of-a-variable"}
+    assert find_credentials(both, folder=folder).keys == ("PKVARIABLE", "of-a-variable")
 
 
 @pytest.mark.usefixtures("no_keyring")

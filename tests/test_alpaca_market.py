@@ -8,10 +8,15 @@ import pytest
 from alpaca.data.requests import OptionChainRequest
 from alpaca_builders import Alpaca, alpaca
 from fake_alpaca_clients import Clients
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mahler_agents.clock import NEW_YORK, SimulatedClock
 from mahler_agents.errors import InputError, MarketError
 from mahler_agents.market import calendar
+from mahler_agents.market.alpaca.chain import raw_chain
+from mahler_agents.market.alpaca.parts import bars_of, dividends_of, headlines_of, price_of, quote_of
+from mahler_agents.market.alpaca.vix import index_quote
 from mahler_agents.market.sample import DEFAULT_AS_OF, SampleMarket
 from mahler_agents.market.snapshot import Chain, Floats
 from mahler_agents.screen import ScreenParams, screen
@@ -292,3 +297,58 @@ def test_prices_and_dividends_of_now(quiet: Alpaca):
     assert ours["SPY"] == theirs["SPY"][:2]
     assert ours["GLD"] == ()
     assert calendar.is_session(ours["SPY"][0].ex_date)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8) | st.just("2026-03-17T14:00:00Z"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["latestQuote", "greeks", "dailyBar", "bp", "ap", "t", "v", "delta"]), inner)
+    ),
+    max_leaves=12,
+)
+SYMBOLS = st.sampled_from(["SPY260417P00540000", "SPY260417C00640000", "SPY1260417P00540000", "", "SPY", "SPYXXXXXXP"])
+
+
+@given(st.dictionaries(SYMBOLS, ANYTHING), st.none() | st.dictionaries(SYMBOLS, st.dictionaries(st.text(), ANYTHING)))
+def test_whatever_is_told_makes_a_chain_of_every_standard_contract(
+    snapshots: dict[str, object], contracts: dict[str, dict[str, object]] | None
+):
+    told = raw_chain("SPY", snapshots, contracts, today=DEFAULT_AS_OF.date(), session_before=dt.date(2026, 3, 16))
+    chain = told.at("SPY", 600.0, DEFAULT_AS_OF)
+    assert len(chain) + told.adjusted + told.strange == len(snapshots)
+    for column in ("bid", "ask", "quote_age_seconds", "volume", "open_interest", *GREEKS):
+        assert not np.isinf(getattr(chain, column)).any()
+    assert not (chain.quote_age_seconds < 0).any()
+
+
+@given(ANYTHING)
+def test_whatever_is_told_of_the_other_parts_is_taken_or_absent(told: object):
+    assert quote_of(told) is None or isinstance(told, dict)
+    headlines_of(told)
+    dividends_of(told, "SPY")
+    price_of({"latestQuote": told, "latestTrade": told}, at=DEFAULT_AS_OF, max_age=dt.timedelta(minutes=5))
+    assert isinstance(index_quote(told, "VIX", now=DEFAULT_AS_OF), str)
+    bars_of([{"t": told, "o": told, "h": told, "c": 1}], before=dt.date(2026, 3, 17), newest=10)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"symbol": "VIXY", "current_price": 12.0, "last_trade_time": "2026-03-17T09:45:00"}, "its symbol is 'VIXY'"),
+        ({"symbol": "^VIX", "current_price": 0.0, "last_trade_time": "2026-03-17T09:45:00"}, "no level"),
+        ({"symbol": "^VIX", "current_price": 12.0, "last_trade_time": None}, "no time"),
+        ({"symbol": "^VIX", "current_price": 12.0, "last_trade_time": "2026-03-13T16:15:00"}, "of 2026-03-13 16:15"),
+        ({"symbol": "^VIX", "current_price": 12.0, "last_trade_time": "2026-03-17T10:15:00"}, "of 2026-03-17 10:15"),
+    ],
+)
+def test_an_index_quote_of_another_index_or_time_is_none(told: dict[str, object], said: str):
+    assert said in str(index_quote({"data": told}, "VIX", now=DEFAULT_AS_OF))
+
+
+def test_an_index_quote_of_the_session_before_is_one():
+    told = {"symbol": "^VIX", "current_price": 12.5, "last_trade_time": "2026-03-16T16:15:00"}
+    assert index_quote({"data": told}, "VIX", now=DEFAULT_AS_OF) == (
+        12.5,
+        dt.datetime(2026, 3, 16, 20, 15, tzinfo=dt.UTC),
+    )

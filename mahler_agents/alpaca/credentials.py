@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mahler_agents.errors import ConfigError
+from mahler_agents.redaction import learn
 from mahler_agents.types import Environment
 
 KEY_ID, SECRET_KEY = "APCA_API_KEY_ID", "APCA_API_SECRET_KEY"
@@ -48,11 +49,14 @@ def find_credentials(environ: Mapping[str, str], *, folder: Path | None = None) 
     pieced together from two places. Raises `ConfigError`, which names all three places if none has them.
     """
     file = (folder or Path()) / ".env"
-    found = _pair(environ, "the environment") or _pair(_from_file(file), f"the file {file.name}")
-    if found is not None:
+    if (found := _pair(environ, "the environment")) is not None:
         return found
-    stored, unusable = _from_keyring()
-    if (found := _pair(stored, "the keyring")) is not None:
+    unusable = None
+    if (found := _pair(_from_file(file), f"the file {file.name}")) is None:
+        stored, unusable = _from_keyring()
+        found = _pair(stored, "the keyring")
+    if found is not None:
+        learn(found.keys)  # no variable holds them: what looks for keys in text would not know them
         return found
     raise ConfigError(
         f"no keys for Alpaca: set the environment variables {KEY_ID} and {SECRET_KEY}, write them into a .env"

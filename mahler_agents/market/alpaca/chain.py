@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import InputError
-from mahler_agents.market.alpaca.figures import instant, number, part
+from mahler_agents.market.alpaca.figures import instant, number, numbers, part, session_of
 from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.snapshot import Chain, Floats, chain_from_columns
 from mahler_agents.types import CONTRACT_MULTIPLIER
@@ -22,6 +21,9 @@ SKEW_SECONDS = 5.0
 """A quote may be this much after our own clock: two machines' clocks are never the same."""
 
 _GREEKS = {"delta": "delta", "gamma": "gamma", "theta": "theta_per_day", "vega": "vega_per_vol_point"}
+_KNOWN = ("symbol", "is_put", "expiration", "strike", "quoted_at", "volume")
+_TOLD = ("bid", "ask", "open_interest", "implied_volatility", *_GREEKS.values())
+"""Columns that hold what was told, whatever that is, until they are made numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,20 +83,18 @@ def raw_chain(
                 terms.right == "put",
                 terms.expiration,
                 terms.strike,
-                number(quote.get("bp")),
-                number(quote.get("ap")),
                 quoted_at.timestamp() if quoted_at else np.nan,
                 _volume(told, sessions),
-                number(contract.get("open_interest")) if contract is not None else np.nan,
-                number(told.get("impliedVolatility")) if isinstance(told, dict) else np.nan,
-                *(number(greeks.get(name)) for name in _GREEKS),
+                quote.get("bp"),
+                quote.get("ap"),
+                contract.get("open_interest") if contract is not None else None,
+                told.get("impliedVolatility") if isinstance(told, dict) else None,
+                *(greeks.get(name) for name in _GREEKS),
             )
         )
-    names = ("symbol", "is_put", "expiration", "strike", "bid", "ask", "quoted_at", "volume", "open_interest")
-    names = (*names, "implied_volatility", *_GREEKS.values())
-    columns: dict[str, Sequence[Any]] = dict(
-        zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True)
-    )
+    names = (*_KNOWN, *_TOLD)
+    columns: dict[str, Any] = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
+    columns |= {name: numbers(columns[name]) for name in _TOLD}
     quoted_at = np.asarray(columns.pop("quoted_at"), dtype=np.float64)
     columns["multiplier"] = (float(CONTRACT_MULTIPLIER),) * len(rows)
     return RawChain(columns=columns, quoted_at=quoted_at, adjusted=adjusted, strange=strange)
@@ -110,11 +110,5 @@ def _is_standard(contract: Mapping[str, Any]) -> bool:
 
 def _volume(told: Any, sessions: set[dt.date]) -> float:
     bars = (part(told, "dailyBar"), part(told, "prevDailyBar"))
-    counts = [number(bar.get("v")) for bar in bars if bar and _session_of(bar) in sessions]
+    counts = [number(bar.get("v")) for bar in bars if bar and session_of(str(bar.get("t"))) in sessions]
     return max([0.0, *(count for count in counts if count >= 0)])
-
-
-def _session_of(bar: Mapping[str, Any]) -> dt.date | None:
-    """Return the date of a daily bar, which is stamped with the midnight of New York."""
-    began = instant(bar.get("t"))
-    return None if began is None else began.astimezone(NEW_YORK).date()

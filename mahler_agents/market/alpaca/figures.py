@@ -2,23 +2,36 @@
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import NoneType
 from typing import Any
+
+import numpy as np
+
+from mahler_agents.clock import NEW_YORK
+from mahler_agents.market.snapshot import Floats
 
 NOTHING: Mapping[str, Any] = {}
 
 
 def number(value: Any) -> float:
     """Return a finite number, also one that is written as text; NaN for anything else."""
-    if isinstance(value, float | int) and not isinstance(value, bool):
-        return float(value) if math.isfinite(value) else math.nan
-    if isinstance(value, str):
-        try:
-            found = float(value)
-        except ValueError:
-            return math.nan
-        return found if math.isfinite(found) else math.nan
-    return math.nan
+    if isinstance(value, bool) or not isinstance(value, float | int | str):
+        return math.nan
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return math.nan
+    return found if math.isfinite(found) else math.nan
+
+
+def numbers(values: Sequence[Any]) -> Floats:
+    """Return what `number` makes of each value of a column: of all at once if they are floats and nulls."""
+    if set(map(type, values)) <= {float, NoneType}:
+        column = np.asarray(values, dtype=np.float64)  # a null becomes NaN
+        return np.where(np.isfinite(column), column, np.nan)
+    return np.asarray([number(value) for value in values], dtype=np.float64)
 
 
 def part(value: Any, name: str) -> Mapping[str, Any]:
@@ -38,9 +51,19 @@ def instant(value: Any) -> dt.datetime | None:
         return None
     try:
         found = dt.datetime.fromisoformat(value)
-    except ValueError:
+        return found.astimezone(dt.UTC) if found.tzinfo is not None else None
+    except (ValueError, OverflowError):  # also a time before the year 1
         return None
-    return found.astimezone(dt.UTC) if found.tzinfo is not None else None
+
+
+@lru_cache(maxsize=16_384)
+def session_of(stamp: str) -> dt.date | None:
+    """Return the New York date of a daily bar, which is stamped with its midnight; thousands have the same."""
+    began = instant(stamp)
+    try:
+        return None if began is None else began.astimezone(NEW_YORK).date()
+    except OverflowError:
+        return None
 
 
 def date(value: Any) -> dt.date | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.market.alpaca.figures import NOTHING, date, instant, items, number, part
+from mahler_agents.market.alpaca.figures import NOTHING, date, instant, items, number, numbers, part, session_of
 from mahler_agents.market.snapshot import Bars, Dividend, Headline
 from mahler_agents.types import Quote
 
@@ -20,12 +20,12 @@ def bars_of(told: Iterable[Mapping[str, Any]], *, before: dt.date, newest: int) 
     """Return the newest daily bars of sessions before a date; one that lacks a figure has NaN there."""
     by_date: dict[dt.date, Mapping[str, Any]] = {}
     for bar in told:
-        began = instant(bar.get("t"))
-        if began is not None and (day := began.astimezone(NEW_YORK).date()) < before:
+        day = session_of(str(bar.get("t")))
+        if day is not None and day < before:
             by_date[day] = bar
     days = sorted(by_date)[-newest:]
     columns = {
-        name: np.asarray([number(by_date[day].get(key)) for day in days], dtype=np.float64)
+        name: numbers([by_date[day].get(key) for day in days])
         for name, key in (("open", "o"), ("high", "h"), ("low", "l"), ("close", "c"), ("volume", "v"))
     }
     return Bars(date=np.asarray(days, dtype="datetime64[D]"), **columns)
@@ -33,8 +33,8 @@ def bars_of(told: Iterable[Mapping[str, Any]], *, before: dt.date, newest: int) 
 
 def closes_of(symbol: str, bars: Iterable[Mapping[str, Any]]) -> dict[tuple[str, dt.date], float]:
     """Return the closes of raw daily bars by symbol and date."""
-    dated = ((instant(bar.get("t")), number(bar.get("c"))) for bar in bars)
-    return {(symbol, at.astimezone(NEW_YORK).date()): close for at, close in dated if at is not None and close > 0}
+    dated = ((session_of(str(bar.get("t"))), number(bar.get("c"))) for bar in bars)
+    return {(symbol, day): close for day, close in dated if day is not None and close > 0}
 
 
 def price_of(snapshot: Mapping[str, Any], *, at: dt.datetime, max_age: dt.timedelta) -> float | str:
