@@ -64,9 +64,10 @@ class BookRecording:
 
     def settled(self, position: Position, settlement: Settlement) -> None:
         """Record that expiration closed a position."""
+        price = settlement.underlying_price
         message = (
             f"{position.spread.label}: {position.contracts} settled at {settlement.debit:.2f},"
-            f" underlying at {settlement.underlying_price:.2f}"
+            f" underlying at {'a price not told' if price is None else f'{price:.2f}'}"
         )
         row = {"at": utc_text(settlement.at), "level": "info", "code": settlement.expiry.value, "message": message}
         self._writer.insert("events", row)

@@ -86,10 +86,11 @@ def _later(result: "MonitorResult", database: Path) -> Iterator[str]:
 
 
 def _settled(one: "Settled") -> str:
-    settlement = one.settlement
+    settlement, price = one.settlement, one.settlement.underlying_price
+    underlying = "a price that the broker did not tell" if price is None else per_share(price)
     return (
         f"{one.position.spread.label}: {count(one.position.contracts, 'contract')} {words(settlement.expiry)} at"
-        f" {per_share(settlement.debit)}, the underlying at {per_share(settlement.underlying_price)}"
+        f" {per_share(settlement.debit)}, the underlying at {underlying}"
     )
 
 

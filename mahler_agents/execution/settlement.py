@@ -1,8 +1,8 @@
 """Stage 8, execute: what expiry left of a spread; legs as the broker settled them in, one `Settlement` out; pure.
 
-The embedded broker settles in cash: a leg in the money is paid its intrinsic value at the close. A real account would
-be assigned shares instead: a spread between its strikes leaves 100 shares a contract over the weekend, at any price.
-That is why such a settlement is named for what it is.
+A leg in the money is worth its intrinsic value at the close: the embedded broker pays that in cash. A real account is
+assigned shares instead: a spread between its strikes leaves 100 shares a contract over the weekend, at any price. That
+is why such a settlement is named for what it is.
 """
 
 from collections.abc import Mapping
@@ -31,8 +31,8 @@ class LegSettlement(Frozen):
     symbol: str
     at: AwareDatetime
     """The close of the session in which it expired."""
-    underlying_price: Annotated[float, Field(gt=0)]
-    """Dollars per share, at that close."""
+    underlying_price: Annotated[float, Field(gt=0)] | None
+    """Dollars per share, at that close; None if nobody has told it, which a leg that expired worthless does not need."""
     dollars_per_share: Annotated[float, Field(ge=0)]
     """Its value: intrinsic, in whole cents; 0 if it expired worthless."""
     in_the_money: bool
@@ -42,7 +42,8 @@ class Settlement(Frozen):
     """How a spread was settled."""
 
     at: AwareDatetime
-    underlying_price: float
+    underlying_price: float | None
+    """Dollars per share; None if nobody has told it."""
     debit: float
     """Paid per share: the short leg's value less the long leg's, never below 0 nor above the width."""
     expiry: Expiry
