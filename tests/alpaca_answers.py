@@ -1,4 +1,4 @@
-"""Answers of Alpaca's trading API, field by field as its documentation shows them: for tests of what is read in them."""
+"""Answers of Alpaca's trading API, field by field as its documentation shows them: for tests of their reading."""
 
 from typing import Any
 
@@ -75,7 +75,9 @@ def an_activity(kind: str, symbol: str, date: str, **more: Any) -> dict[str, Any
     } | more
 
 
-def _a_leg(symbol: str, side: str, intent: str, status: str, qty: int, filled: int, price: str) -> dict[str, Any]:
+def _a_leg(  # noqa: PLR0917 - in the order in which a trader says them
+    symbol: str, side: str, intent: str, status: str, qty: int, filled: int, price: str
+) -> dict[str, Any]:
     own = {
         "client_order_id": f"leg-{symbol}",
         "symbol": symbol,

@@ -282,7 +282,10 @@ def test_everything_that_is_held_and_every_open_order_is_told() -> None:
     by_hand = {"id": "77", "client_order_id": "by-hand", "symbol": "SPY", "legs": None}
     with answering(told(held), told([an_order(), by_hand])) as desk:
         assert desk.ask(lambda broker: broker.positions(DECIDED_AT)) == {"SPY": 100}
-        assert [order.order_id for order in desk.ask(lambda broker: broker.working(DECIDED_AT))] == [ORDER_ID, "by-hand"]
+        assert [order.order_id for order in desk.ask(lambda broker: broker.working(DECIDED_AT))] == [
+            ORDER_ID,
+            "by-hand",
+        ]
         assert "status=open" in desk.server.asked[1][1]
 
 

@@ -1,4 +1,4 @@
-"""Alpaca's orders as ours: every status, prices by their legs and signs, and nothing assumed where a fact is missing."""
+"""Alpaca's orders as ours: every status, prices by their legs and signs, and no fact assumed that is missing."""
 
 import datetime as dt
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Stage 8, execute: what Alpaca answered in, its fields out, strictly: a fact that is not there is named, never assumed."""
+"""Stage 8, execute: what Alpaca answered in, its fields out, strictly: a missing fact is named, never assumed."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -94,7 +94,9 @@ class Answer:
         return self.fields[name]
 
     def _wrong(self, name: str, wanted: str) -> BrokerError:
-        return BrokerError(f"`{name}` in Alpaca's answer about {self.what} is {_shown(self.fields[name])}, not {wanted}")
+        return BrokerError(
+            f"`{name}` in Alpaca's answer about {self.what} is {_shown(self.fields[name])}, not {wanted}"
+        )
 
 
 def _shown(value: object) -> str:

@@ -1,10 +1,8 @@
-"""Stage 8, execute: Alpaca as a broker: limit orders on both legs of a spread at once, asked for until they have ended."""
+"""Stage 8, execute: Alpaca as a broker: limit orders on both legs of a spread at once, sent once and asked for."""
 
-import asyncio
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -88,7 +86,9 @@ class AlpacaBroker:
         wanted = GetOrdersRequest(status=QueryOrderStatus.OPEN, limit=_MOST_ORDERS, nested=True)
         answers = Answer.each(await self._get(lambda: self._api.trading.get_orders(wanted), what), what)
         if len(answers) >= _MOST_ORDERS:
-            raise BrokerError(f"the account has {_MOST_ORDERS} open orders or more: Alpaca tells no more of them at once")
+            raise BrokerError(
+                f"the account has {_MOST_ORDERS} open orders or more: Alpaca tells no more of them at once"
+            )
         return tuple(working_order(answer) for answer in answers)
 
     async def submit(
@@ -111,7 +111,11 @@ class AlpacaBroker:
             if error.status not in REFUSALS:
                 raise BrokerError(str(error)) from error
             return OrderUpdate(
-                state=OrderState.REJECTED, broker_order_id="", traded=None, reason=reason_of(error), detail=error.message
+                state=OrderState.REJECTED,
+                broker_order_id="",
+                traded=None,
+                reason=reason_of(error),
+                detail=error.message,
             )
         except AlpacaUnsure as error:
             raise BrokerError(str(error)) from error
@@ -158,7 +162,7 @@ class AlpacaBroker:
         return {leg.symbol: leg for leg in found if leg is not None}
 
     async def _closes(self, ends: Sequence[LegEnd]) -> Mapping[tuple[str, dt.datetime], float]:
-        """Return the underlyings' closing prices that settle some legs; those that the market does not know are left out."""
+        """Return the underlyings' prices at the closes that settle some legs; those that are not known are left out."""
         wanted: dict[dt.datetime, set[str]] = defaultdict(set)
         for end in ends:
             wanted[end.close].add(underlying_of(end))
@@ -215,7 +219,7 @@ class AlpacaBroker:
         return self._ours(Answer.of(raw, what), order_id)
 
     async def _delete(self, broker_order_id: str, order_id: str) -> bool:
-        """Ask to cancel an order; return whether Alpaca has taken the request. What becomes of it is asked, not believed."""
+        """Ask to cancel an order; return whether Alpaca took the request. What becomes of it is asked, not believed."""
         delete = self._api.trading.cancel_order_by_id
         try:
             await self._api.send(lambda: delete(broker_order_id), what=f"cancel order {order_id}")

@@ -138,8 +138,8 @@ def _state(answer: Answer) -> OrderState:
         # Nothing here replaces orders: somebody else has, and what trades now does so under another id.
         successor = answer.text("replaced_by") if answer.has("replaced_by") else "another order"
         raise BrokerError(
-            f"{answer.what} was replaced at Alpaca by {successor}, by hand or by a corporate action: cancel that one and"
-            " look at the account; the desk does not know what it trades"
+            f"{answer.what} was replaced at Alpaca by {successor}, by hand or by a corporate action: cancel that one"
+            " and look at the account; the desk does not know what it trades"
         )
     if status not in STATES:
         raise BrokerError(f"{answer.what} has the status `{status}`, which is none that Alpaca documents")
@@ -168,7 +168,7 @@ def _traded(answer: Answer) -> Traded | None:
 
 
 def _sum_of(mean: Decimal, contracts: int) -> Decimal:
-    """Return what the prices of some contracts add up to: a mean of several fills comes rounded, they are whole cents."""
+    """Return what the prices of some contracts add up to: they are whole cents, and their mean comes rounded."""
     total = mean * contracts
     cents = total.quantize(_CENT)
     return cents if abs(total - cents) <= contracts * _ROUNDED_AT else total.quantize(_HUNDREDTH_OF_A_CENT)
