@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import os
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -245,15 +246,19 @@ def _order_id(world: World, spread: Spread, slot: str, purpose: str) -> str:
 
 def some_spread(world: World) -> Spread:
     """Return a put spread of SPY, five dollars wide and out of the money, a month or more from its expiration."""
-    snapshot = world.ask(world.market.snapshot(world.now, ["SPY"]))
-    chain = snapshot.underlyings["SPY"].chain
-    first = world.now.astimezone(NEW_YORK).date() + dt.timedelta(days=30)
-    later = [
-        (one.astype(dt.date), float(strike))
-        for one, strike, is_put in zip(chain.expiration, chain.strike, chain.is_put, strict=True)
-        if is_put and one.astype(dt.date) >= first
-    ]
-    expiration = min(date for date, _ in later)
-    strikes = {strike for date, strike in later if date == expiration}
-    short = max(strike for strike in strikes if strike < 0.97 * chain.spot and strike - 5.0 in strikes)
+    today = world.now.astimezone(NEW_YORK).date()
+    spot, listed = listed_puts(world)
+    expiration = min(date for date in listed if date >= today + dt.timedelta(days=30))
+    strikes = listed[expiration]
+    short = max(strike for strike in strikes if strike < 0.97 * spot and strike - 5.0 in strikes)
     return a_vertical(expiration, short, short - 5.0)
+
+
+def listed_puts(world: World) -> tuple[float, Mapping[dt.date, set[float]]]:
+    """Return SPY's price, and by expiration the strikes of its puts that are quoted."""
+    chain = world.ask(world.market.snapshot(world.now, ["SPY"])).underlyings["SPY"].chain
+    listed: dict[dt.date, set[float]] = defaultdict(set)
+    for date, strike, bid, is_put in zip(chain.expiration, chain.strike, chain.bid, chain.is_put, strict=True):
+        if is_put and bid > 0:
+            listed[date.astype(dt.date)].add(float(strike))
+    return chain.spot, listed

@@ -93,7 +93,7 @@ def test_attempts_of_one_order_are_orders_of_their_own(world: World) -> None:
 
 def test_an_order_that_the_account_cannot_carry_is_rejected_and_leaves_nothing(world: World) -> None:
     spread = some_spread(world)
-    ticket = an_entry(world, spread, contracts=50_000, slot="too much")
+    ticket = an_entry(world, spread, contracts=500_000, slot="too much")
     before = world.positions(), world.working()
     update = world.submit(ticket, spread.width - 0.01)
     assert (update.state, update.reason) == (OrderState.REJECTED, Reason.BUYING_POWER)

@@ -3,10 +3,10 @@
 import datetime as dt
 
 import pytest
-from broker_worlds import World, a_vertical, an_entry, an_exit, close_of_day, some_spread
+from broker_worlds import World, a_vertical, an_entry, an_exit, close_of_day, listed_puts, some_spread
 
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.execution import Expiry, OrderState, OrderTicket, OrderUpdate, Settlement
+from mahler_agents.execution import Expiry, OrderState, OrderTicket, OrderUpdate, Settlement, Ticket
 from mahler_agents.market import calendar
 from mahler_agents.types import Spread
 
@@ -14,9 +14,17 @@ from mahler_agents.types import Spread
 def sold(world: World, spread: Spread, *, contracts: int = 4, slot: str = "a") -> tuple[OrderTicket, OrderUpdate]:
     """Sell a spread at natural, to the last contract."""
     ticket = an_entry(world, spread, contracts=contracts, slot=slot)
-    update = world.submit(ticket, world.natural_credit(spread))
+    return ticket, filled(world, ticket, world.natural_credit(spread))
+
+
+def filled(world: World, ticket: Ticket, credit: float) -> OrderUpdate:
+    """Send an order that trades at once, and return how it stands a second later: a broker may only have noted it."""
+    world.submit(ticket, credit)
+    world.later(seconds=1)
+    update = world.find(ticket)
+    assert update is not None
     assert update.state is OrderState.FILLED
-    return ticket, update
+    return update
 
 
 def test_an_entry_at_natural_fills_at_its_limit_or_better_and_the_account_holds_its_legs(moving: World) -> None:
@@ -36,8 +44,7 @@ def test_an_exit_at_natural_fills_and_the_cash_is_what_the_fills_say(moving: Wor
     spread, before = some_spread(moving), moving.cash()
     entry, opened = sold(moving, spread)
     moving.later(hours=1)
-    closed = moving.submit(an_exit(moving, entry), -moving.natural_debit(spread))
-    assert closed.state is OrderState.FILLED
+    closed = filled(moving, an_exit(moving, entry), -moving.natural_debit(spread))
     assert opened.traded is not None
     assert closed.traded is not None
     assert closed.traded.credit < 0
@@ -50,7 +57,7 @@ def test_an_exit_at_natural_fills_and_the_cash_is_what_the_fills_say(moving: Wor
 def test_a_part_of_a_position_can_be_closed(moving: World) -> None:
     spread = some_spread(moving)
     entry, _ = sold(moving, spread)
-    moving.submit(an_exit(moving, entry, contracts=1), -moving.natural_debit(spread))
+    filled(moving, an_exit(moving, entry, contracts=1), -moving.natural_debit(spread))
     assert moving.positions() == {spread.short_symbol: -3, spread.long_symbol: 3}
 
 
@@ -78,39 +85,41 @@ def test_an_id_that_has_filled_trades_nothing_again(moving: World) -> None:
     assert moving.positions() == {spread.short_symbol: -4, spread.long_symbol: 4}
 
 
+def partly_filled(world: World, spread: Spread) -> tuple[OrderTicket, OrderUpdate]:
+    """Sell a spread of which a part fills at first: whether one does is chance, so one of some is taken."""
+    for number in range(20):
+        entry = an_entry(world, spread, contracts=9, slot=f"part-{number}")
+        world.submit(entry, world.natural_credit(spread))
+        update = world.find(entry)
+        assert update is not None
+        if update.state is OrderState.PARTIAL:
+            return entry, update
+    raise AssertionError("not one of 20 orders filled in part")
+
+
 def test_what_is_told_of_an_order_that_fills_in_parts_is_cumulative_and_adds_up(in_parts: World) -> None:
     spread, before = some_spread(in_parts), in_parts.cash()
-    entry = an_entry(in_parts, spread, contracts=40)
-    update = in_parts.submit(entry, in_parts.natural_credit(spread))
-    filled = [update.contracts]
-    states = [update.state]
-    while not update.ended and in_parts.now < close_of_day(in_parts) - dt.timedelta(minutes=5):
+    entry, update = partly_filled(in_parts, spread)
+    others = in_parts.positions()[spread.long_symbol] - update.contracts
+    told = [update]
+    while not told[-1].ended and in_parts.now < close_of_day(in_parts) - dt.timedelta(minutes=5):
         in_parts.later(minutes=1)
         found = in_parts.find(entry)
         assert found is not None
-        update = found
-        filled.append(update.contracts)
-        states.append(update.state)
-    update = in_parts.cancel(entry)
-    assert OrderState.PARTIAL in states
-    assert filled == sorted(filled)
-    assert in_parts.positions() == {spread.short_symbol: -update.contracts, spread.long_symbol: update.contracts}
-    assert update.traded is not None
-    assert in_parts.cash() - before == pytest.approx(update.traded.credit * update.contracts * 100, abs=0.001)
+        told.append(found)
+    last = in_parts.cancel(entry)
+    counts = [one.contracts for one in told]
+    assert counts == sorted(counts)
+    assert in_parts.positions()[spread.short_symbol] == -(others + last.contracts)
+    assert last.traded is not None
+    if others == 0:
+        received = last.traded.credit * last.contracts * 100
+        assert in_parts.cash() - before == pytest.approx(received, abs=0.001)
 
 
 def test_what_had_filled_of_a_canceled_order_is_held(in_parts: World) -> None:
     spread = some_spread(in_parts)
-    number = 0
-    update = None
-    # Whether an order fills in parts at once is the day's chance: one of some does.
-    for number in range(12):
-        entry = an_entry(in_parts, spread, contracts=9, slot=f"part-{number}")
-        update = in_parts.submit(entry, in_parts.natural_credit(spread))
-        if update.state is OrderState.PARTIAL:
-            break
-    assert update is not None
-    assert update.state is OrderState.PARTIAL
+    entry, update = partly_filled(in_parts, spread)
     held = in_parts.positions()[spread.short_symbol]
     ended = in_parts.cancel(entry)
     assert (ended.state, ended.contracts) == (OrderState.CANCELED, update.contracts)
@@ -128,12 +137,9 @@ def test_an_order_ends_with_its_day(moving: World) -> None:
     assert moving.working() == set()
 
 
-@pytest.mark.parametrize(
-    ("above", "expiry"),
-    [(-20.0, Expiry.WORTHLESS), (1.0, Expiry.BETWEEN_STRIKES), (20.0, Expiry.IN_THE_MONEY)],
-)
-def test_legs_that_expire_are_settled_at_the_underlyings_close(moving: World, above: float, expiry: Expiry) -> None:
-    spread, close = expiring(moving, above)
+@pytest.mark.parametrize("expiry", Expiry)
+def test_legs_that_expire_are_settled_at_the_underlyings_close(moving: World, expiry: Expiry) -> None:
+    spread, close = expiring(moving, expiry)
     cash = moving.cash()
     _, update = sold(moving, spread, contracts=2)
     assert update.traded is not None
@@ -154,11 +160,17 @@ def test_legs_that_expire_are_settled_at_the_underlyings_close(moving: World, ab
     assert moving.cash() - cash == pytest.approx(earned - shares * round(price, 2), abs=0.011)
 
 
-def expiring(world: World, above: float) -> tuple[Spread, dt.datetime]:
-    """Return a put spread of the week whose short strike will be so far above the underlying's close, or a bit more."""
+def expiring(world: World, expiry: Expiry) -> tuple[Spread, dt.datetime]:
+    """Return the put spread of the week's end whose end is known here: the market's prices to come are."""
     today = world.now.astimezone(NEW_YORK).date()
-    friday = today + dt.timedelta(days=(4 - today.weekday()) % 7)
-    close = calendar.session_close(friday)
+    expiration, strikes = min(listed_puts(world)[1].items())
+    assert expiration > today
+    close = calendar.session_close(expiration)
     [price] = world.ask(world.market.prices(["SPY"], close)).values()
-    short = float(-(-(price + above) // 1))
-    return a_vertical(friday, short, short - 5.0), close
+    below, above = sorted(one for one in strikes if one < price), sorted(one for one in strikes if one > price)
+    short, long = {
+        Expiry.WORTHLESS: (below[-1], below[-2]),
+        Expiry.BETWEEN_STRIKES: (above[0], below[-1]),
+        Expiry.IN_THE_MONEY: (above[1], above[0]),
+    }[expiry]
+    return a_vertical(expiration, short, long), close

@@ -26,8 +26,10 @@ from mahler_agents.market.snapshot import Account, Market
 
 T = TypeVar("T")
 
-ASK_AGAIN_AFTER = tuple(dt.timedelta(seconds=seconds) for seconds in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0))
-"""After a cancel was asked for, when it is asked whether the order has ended: waits on the clock, one after another."""
+ASK_AGAIN_AFTER = tuple(dt.timedelta(seconds=seconds) for seconds in (0.0, 0.25, 0.5, 1.0))
+"""After a cancel was asked for, when it is asked whether the order has ended: waits on the clock, one after another.
+
+Short, since orders are worked one step of one at a time: `working` goes on asking about one that takes longer."""
 
 _MOST_ORDERS = 500
 """What one answer holds at most (docs.alpaca.markets, Get All Orders: `limit`)."""
