@@ -270,9 +270,11 @@ def test_a_second_sending_trades_nothing_and_says_what_became_of_the_first(
     first = submitted(broker, ticket)
     before = account(broker)
     market.quote(ticket.spread, short=(2.00, 2.10), long=(0.06, 0.14))
-    other = ticket.model_copy(update={"contracts": 9, "decided_at": LATER})
     with a_broker(path, market) as restarted:
-        assert submitted(broker, ticket) == submitted(restarted, ticket, 0.5) == submitted(broker, other) == first
+        assert submitted(broker, ticket) == submitted(restarted, ticket) == first
+        for another in (ticket.model_copy(update={"contracts": 9}), ticket):
+            with pytest.raises(BrokerError, match="has another order under the id"):
+                submitted(restarted, another, 0.5 if another is ticket else 0.89)
         assert account(restarted).cash == before.cash
 
 
@@ -352,7 +354,7 @@ def test_an_entry_needs_buying_power_for_all_its_contracts_at_its_lowest_credit(
     assert account(broker).buying_power == 408
     other = submitted(broker, a_ticket(contracts=1, limit_credit=0.80, slot="beside it"), 0.95)
     assert other.reason is Reason.BUYING_POWER
-    assert submitted(broker, a_ticket(contracts=237, slot="too many"), 0.89) == refused  # it stays refused
+    assert submitted(broker, a_ticket(contracts=237, slot="too many"), 0.95) == refused  # it stays refused
 
 
 def test_an_exit_needs_contracts_that_are_held_and_not_being_closed_already(

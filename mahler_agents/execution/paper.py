@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mahler_agents.execution.orders import BrokerOrder, OrderState, OrderUpdate, Ticket, attempt_id
+from mahler_agents.execution.orders import BrokerOrder, OrderState, OrderUpdate, Ticket
 from mahler_agents.execution.paper_account import (
     OpenOrder,
     PaperAccount,
@@ -113,18 +113,17 @@ class PaperBroker:
         self, ticket: Ticket, *, number: int, contracts: int, limit_credit: float, at: dt.datetime
     ) -> OrderUpdate:
         """Reject the attempt, or take it and look at the market; a known one trades nothing again."""
-        order_id = attempt_id(ticket.client_order_id, number)
-        if (known := await asyncio.to_thread(self._books.find, order_id)) is not None:
+        order = accepted(ticket, number=number, contracts=contracts, limit_credit=limit_credit, at=at)
+        if (known := await asyncio.to_thread(self._books.known, order)) is not None:
             return known
         quote = await self._quote(ticket.spread, at)
-        order = accepted(ticket, number=number, contracts=contracts, limit_credit=limit_credit, at=at)
 
         def judge(account: PaperAccount, working: Sequence[OpenOrder]) -> PaperOrder:
             if (reason := refusal(account, working, order.left, self._terms.commission_cents)) is not None:
                 return replace(order, state=OrderState.REJECTED, reason=reason)
             return looked_at(order, quote, at, self._terms)
 
-        return await asyncio.to_thread(self._books.take, order_id, judge, quote)
+        return await asyncio.to_thread(self._books.take, order, judge, quote)
 
     async def find(self, order_id: str, *, at: dt.datetime) -> OrderUpdate | None:
         """Look at the market for a working order, and return how it stands; None if it was never in the books."""

@@ -73,23 +73,31 @@ class PaperBooks(DurableBook):
         with self._books.reading() as connection:
             return self._all_working(connection)
 
+    def known(self, order: PaperOrder) -> OrderUpdate | None:
+        """Return how the order stands that came in as this one, None if its id is new.
+
+        Raises `BrokerError` if another order has the id: of another spread or purpose, quantity or price.
+        """
+        with self._books.reading() as connection:
+            return _known(connection, order)
+
     def take(
         self,
-        order_id: str,
+        order: PaperOrder,
         judge: Callable[[PaperAccount, Sequence[OpenOrder]], PaperOrder],
         quote: SpreadQuote | None,
     ) -> OrderUpdate:
-        """Enter a new order as `judge` decides on the account; of one that is known, say how it stands."""
+        """Enter a new order as `judge` decides on the account; of one that is `known`, say how it stands."""
         with self._books.transaction() as connection:
-            if (known := _find(connection, order_id)) is not None:
+            if (known := _known(connection, order)) is not None:
                 return known
             account, working, _ = self._holdings(connection)
-            order = judge(account, working)
+            order = judge(account, working)  # as it came in, and rejected or looked at
             insert(
                 connection,
                 "paper_orders",
                 {
-                    "order_id": order_id,
+                    "order_id": order.order_id,
                     "account_id": self.account_id,
                     "contracts": order.contracts,
                     "ticket": order.ticket.model_dump_json(),
@@ -271,6 +279,21 @@ def _changing(order: PaperOrder) -> dict[str, object]:
         "reason": order.reason and order.reason.value,
         "at": utc_text(order.at),
     }
+
+
+def _known(connection: sqlite3.Connection, order: PaperOrder) -> OrderUpdate | None:
+    row = connection.execute(
+        "SELECT ticket, contracts, limit_credit FROM paper_orders WHERE order_id = ?", (order.order_id,)
+    ).fetchone()
+    if row is not None and row["ticket"] is not None:  # an older version kept none
+        ticket = _TICKET.validate_json(row["ticket"])
+        first = ticket.spread, ticket.purpose, row["contracts"], row["limit_credit"]
+        if first != (order.ticket.spread, order.ticket.purpose, order.contracts, order.limit_credit):
+            raise BrokerError(
+                f"the embedded broker has another order under the id {order.order_id}: {ticket.purpose} of"
+                f" {row['contracts']} {ticket.spread.label} at {row['limit_credit']:.2f}"
+            )
+    return _find(connection, order.order_id)
 
 
 def _find(connection: sqlite3.Connection, order_id: str) -> OrderUpdate | None:
