@@ -20,7 +20,17 @@ from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import NEW_YORK, Clock, Ids, utc_text
 from mahler_agents.config import DeskConfig, environment_from
 from mahler_agents.errors import InputError, MahlerError
-from mahler_agents.execution import Ledger, PaperBroker, PendingOrder, Trading, is_unsent_entry_of, reconcile, wait_for
+from mahler_agents.execution import (
+    Broker,
+    Ledger,
+    PaperBroker,
+    PendingOrder,
+    Trading,
+    is_unsent_entry_of,
+    reconcile,
+    wait_for,
+)
+from mahler_agents.execution.alpaca import check_quotes_are_of, without_commission
 from mahler_agents.exits import ExitPolicy
 from mahler_agents.graphs import monitor, review
 from mahler_agents.llm.attempts import CallLimits
@@ -57,7 +67,7 @@ from mahler_agents.volatility_history import Backfilled, backfill
 if TYPE_CHECKING:
     from mahler_agents.alpaca.api import AlpacaApi
 
-BROKERS = ("paper",)
+BROKERS = ("paper", "alpaca")
 
 
 class Desk:
@@ -93,7 +103,8 @@ class Desk:
         is a folder to read prompts from instead of the package's; `seed` is the sample market's; `call_limits` is what
         one LLM call to a provider may cost in time and requests (the embedded model has its own), and `budget` what all
         of a scan may take; `telemetry` gets every scan that has ended, and else what OpenTelemetry's own variables
-        name. Raises `InputError` for a choice that does not exist, and `ConfigError` without keys for `alpaca`.
+        name. `broker` is `paper`, the embedded one, or `alpaca`, with the market `alpaca`. Raises `InputError` for a
+        choice that does not exist, and `ConfigError` without keys for `alpaca`.
         """
         if broker not in BROKERS:
             raise InputError(f"unknown broker `{broker}`; use one of: {', '.join(BROKERS)}")
@@ -103,6 +114,10 @@ class Desk:
         self._alpaca: AlpacaApi | None = None
         opened = open_market(market, seed=seed, alpaca=self._alpaca_market) if isinstance(market, str) else market
         self.market: Market = opened
+        self._at_alpaca = broker == "alpaca"
+        if self._at_alpaca:
+            check_quotes_are_of(self.market, self._alpaca_api().settings)
+            self.config = without_commission(self.config)
         self._models = choose_models(model, model_for or {}, environ)
         self.model = self._models.spec
         self.database = database_path(database, self.market.name, broker, environ)
@@ -146,18 +161,10 @@ class Desk:
                 opening.enter_context(self._telemetry)
             self._endpoints = self._models.open(opening, self.prompts, self._environ)
             check_priced(self._endpoints.values(), self.budget, self._prices)
-            open_database(self.database, create=True)
-            redact = self._redactor()
             if self._alpaca is not None:
                 opening.enter_context(self._alpaca).connect()
-            self._broker = opening.enter_context(
-                PaperBroker(
-                    self.database,
-                    self.market,
-                    concession=self.config.entry_concession,
-                    commission=self.config.commission_per_contract_and_leg,
-                )
-            )
+            self._broker = self._open_broker(opening)
+            redact = self._redactor()
             self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id, redact=redact))
             self._trading = Trading(
                 market=self.market,
@@ -170,6 +177,25 @@ class Desk:
             self._breaker = opening.enter_context(BreakerBook(self.database, self._broker.account_id, redact=redact))
             self._shadows = opening.enter_context(ShadowBook(self.database, self._broker.account_id, redact=redact))
             return opening.pop_all()
+
+    def _open_broker(self, opening: ExitStack) -> Broker:
+        """Open the broker and the record, which an account that cannot trade spreads leaves as it was."""
+        if self._at_alpaca:
+            from mahler_agents.execution.alpaca.broker import AlpacaBroker
+
+            # This thread has no event loop of its own.
+            broker = asyncio.run(AlpacaBroker.open(self._alpaca_api(), self.market, self._clock))
+            open_database(self.database, create=True)
+            return broker
+        open_database(self.database, create=True)
+        return opening.enter_context(
+            PaperBroker(
+                self.database,
+                self.market,
+                concession=self.config.entry_concession,
+                commission=self.config.commission_per_contract_and_leg,
+            )
+        )
 
     def _alpaca_market(self) -> Market:
         from mahler_agents.market.alpaca import AlpacaMarket  # alpaca-py takes half a second

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mahler_agents.cli.options import as_json_option, market_database_option, seed_option
+from mahler_agents.cli.options import as_json_option, broker_option, market_database_option, seed_option
 from mahler_agents.cli.risk_lines import breaker_lines
 from mahler_agents.cli.scan import AsOf, instant_of
 from mahler_agents.cli.text import cents, count, instant, per_share, plain, words
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--market", default="sample", show_default=True, metavar="sample|csv:PATH|alpaca", help="Where quotes are from."
 )
+@broker_option
 @seed_option
 @click.option(
     "--as-of",
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 )
 @market_database_option
 @as_json_option
-def monitor(*, market: str, seed: int | None, as_of: dt.date | None, db: Path | None, as_json: bool) -> int:
+def monitor(
+    *, market: str, broker: str, seed: int | None, as_of: dt.date | None, db: Path | None, as_json: bool
+) -> int:
     """Mark open positions, settle what expired, and close what a rule says to close.
 
     Rules: stop, then target, then time, at the thresholds of each position's entry; else the share that the circuit
@@ -41,7 +44,7 @@ def monitor(*, market: str, seed: int | None, as_of: dt.date | None, db: Path | 
     """
     from mahler_agents.desk import Desk
 
-    desk = Desk(market=market, seed=seed, model="none", database=db)
+    desk = Desk(market=market, broker=broker, seed=seed, model="none", database=db)
     if as_of is None and not desk.market.live:
         raise InputError(f"the market {market} has more than one instant: say when with --as-of")
 

@@ -20,6 +20,14 @@ market_database_option = click.option(
 
 seed_option = click.option("--seed", type=int, help="Of the sample market: another seed is another world.")
 
+broker_option = click.option(
+    "--broker",
+    default="paper",
+    show_default=True,
+    metavar="paper|alpaca",
+    help="Where orders go: the embedded broker, or with --market alpaca your account there.",
+)
+
 exits_option = click.option(
     "--exits",
     envvar="MAHLER_EXITS",

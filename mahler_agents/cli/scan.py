@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.advisors import Advisors, advisors_options
-from mahler_agents.cli.options import as_json_option, exits_option, market_database_option, seed_option
+from mahler_agents.cli.options import as_json_option, broker_option, exits_option, market_database_option, seed_option
 from mahler_agents.cli.program import replay_command, resume_command, show_command
 from mahler_agents.cli.text import plain
 from mahler_agents.clock import NEW_YORK
@@ -50,7 +50,7 @@ class AsOf(click.ParamType[dt.date]):
 @click.option(
     "--market", default="sample", show_default=True, metavar="sample|csv:PATH|alpaca", help="Where quotes are from."
 )
-@click.option("--broker", default="paper", show_default=True, metavar="paper", help="Where orders go.")
+@broker_option
 @click.option(
     "--model",
     default="auto",

@@ -32,7 +32,7 @@ class LegSettlement(Frozen):
     at: AwareDatetime
     """The close of the session in which it expired."""
     underlying_price: Annotated[float, Field(gt=0)] | None
-    """Dollars per share, at that close; None if nobody has told it, which a leg that expired worthless does not need."""
+    """Dollars per share, at that close; None if nobody has told it: a leg that expired worthless does not need it."""
     dollars_per_share: Annotated[float, Field(ge=0)]
     """Its value: intrinsic, in whole cents; 0 if it expired worthless."""
     in_the_money: bool
