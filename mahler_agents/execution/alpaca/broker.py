@@ -62,7 +62,7 @@ class AlpacaBroker:
         `market` is asked for closing prices when options have expired. Raises `ConfigError` if the account cannot trade
         spreads, `BrokerError` if it cannot be read.
         """
-        answer = Answer.of(await _asked(api, lambda: api.trading.get("/account"), "the account"), "the account")
+        answer = Answer.of(await _asked(api, _reading(api, "/account"), "the account"), "the account")
         check_can_trade(answer)
         return cls(api, market, clock, account_id=answer.text("account_number"))
 
@@ -70,7 +70,7 @@ class AlpacaBroker:
         """Return the account as it is now, marked by Alpaca."""
         del at
         what = "the account"
-        account = account_of(Answer.of(await self._get(lambda: self._api.trading.get("/account"), what), what))
+        account = account_of(Answer.of(await self._get(_reading(self._api, "/account"), what), what))
         if account.account_id != self.account_id:
             raise BrokerError(f"Alpaca told of account {account.account_id}, and not of {self.account_id}")
         return account
@@ -184,7 +184,7 @@ class AlpacaBroker:
         }
         found: list[Answer] = []
         while True:
-            page = await self._get(lambda sent=dict(params): self._api.trading.get("/account/activities", sent), what)
+            page = await self._get(_reading(self._api, "/account/activities", dict(params)), what)
             answers = Answer.each(page, what)
             found += answers
             if len(answers) < _PAGE:
@@ -241,6 +241,12 @@ class AlpacaBroker:
         if (told := answer.text("client_order_id")) != order_id:
             raise BrokerError(f"Alpaca told of order {told}, and not of {order_id}")
         return answer
+
+
+def _reading(api: AlpacaApi, path: str, params: Mapping[str, Any] | None = None) -> Callable[[], Any]:
+    """Return the request for what the trading client has no method of its own for, or one that hides fields."""
+    get: Callable[..., Any] = api.trading.get
+    return lambda: get(path, params)
 
 
 async def _asked(api: AlpacaApi, call: Callable[[], T], what: str) -> T:
