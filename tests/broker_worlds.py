@@ -6,13 +6,13 @@ import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from mahler_agents.alpaca import alpaca_settings, find_credentials
 from mahler_agents.alpaca.api import AlpacaApi
-from mahler_agents.clock import NEW_YORK, SystemClock
+from mahler_agents.clock import NEW_YORK
 from mahler_agents.execution import (
     Broker,
     ClosingTicket,
@@ -26,12 +26,12 @@ from mahler_agents.execution.alpaca.broker import AlpacaBroker
 from mahler_agents.execution.orders import attempt_id, round_down_to_cent, round_up_to_cent
 from mahler_agents.exits import ExitParams
 from mahler_agents.market import calendar
+from mahler_agents.market.alpaca import AlpacaMarket
 from mahler_agents.market.occ import format_symbol
-from mahler_agents.market.open import open_market
 from mahler_agents.market.sample import DEFAULT_AS_OF, SampleMarket
 from mahler_agents.market.snapshot import Market
 from mahler_agents.record import open_database
-from mahler_agents.remote_clock import RemoteClock
+from mahler_agents.remote_clock import RemoteClock, clock_from
 from mahler_agents.testing.fake_alpaca import FakeAlpaca
 from mahler_agents.types import Environment, Quote, Spread, SpreadQuote, SpreadType
 
@@ -86,7 +86,6 @@ class World:
     market: Market
     clock: Clock
     fake: FakeAlpaca | None = None
-    slots: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def now(self) -> dt.datetime:
@@ -170,7 +169,8 @@ def real(path: Path) -> Generator[World]:
     """Make a world of a real paper account at Alpaca: whose time nobody moves."""
     del path
     with an_api(os.environ) as api:
-        clock, market = SystemClock(), open_market("alpaca")
+        clock = clock_from(os.environ)
+        market = AlpacaMarket(api, clock)
         broker = asyncio.run(AlpacaBroker.open(api, market, clock))
         yield World(broker, market, Hands(clock.now()))
 
@@ -179,8 +179,7 @@ def an_api(environ: Mapping[str, str], *, timeout: float = 20.0) -> AlpacaApi:
     """Return the way to the Alpaca that some variables name, at any pace."""
     settings = alpaca_settings(environ, Environment.PAPER)
     quick = settings.model_copy(update={"timeout_seconds": timeout, "requests_per_minute": 10_000})
-    clock = RemoteClock(environ["MAHLER_CLOCK_URL"]) if "MAHLER_CLOCK_URL" in environ else SystemClock()
-    return AlpacaApi(quick if settings.loopback else settings, find_credentials(environ), clock)
+    return AlpacaApi(quick if settings.loopback else settings, find_credentials(environ), clock_from(environ))
 
 
 MOVING: Mapping[str, Callable[..., AbstractContextManager[World]]] = {"embedded": paper, "fake": faked}

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mahler_agents.cli.options import as_json_option, database_option
+from mahler_agents.cli.options import as_json_option, database_option, of_broker_option
 from mahler_agents.cli.table import Column, table_lines
 from mahler_agents.cli.text import cents, per_share, plain
 from mahler_agents.record.location import newest_database
@@ -19,15 +19,16 @@ from mahler_agents.record.rows import PositionRow
 
 
 @click.command()
+@of_broker_option
 @database_option
 @as_json_option
-def exits(db: Path | None, *, as_json: bool) -> None:
+def exits(*, broker: str | None, db: Path | None, as_json: bool) -> None:
     """Show at which cost each open position takes profit or stops, in dollars, and when its time is up.
 
     The thresholds are those under which it was entered. The costs are those of closing what is open, at mid, before the
     exit's fees; the distances are how far the cost must fall to the target, and may rise to the stop.
     """
-    with Reader(newest_database(db)) as reader:
+    with Reader(newest_database(db, broker=broker)) as reader:
         held = reader.open_positions()
     thresholds = [_thresholds(position) for position in held]
     if as_json:

@@ -28,6 +28,10 @@ broker_option = click.option(
     help="Where orders go: the embedded broker, or with --market alpaca your account there.",
 )
 
+of_broker_option = click.option(
+    "--broker", metavar="paper|alpaca", help="The newest record of this broker; any broker's unless it is given."
+)
+
 exits_option = click.option(
     "--exits",
     envvar="MAHLER_EXITS",

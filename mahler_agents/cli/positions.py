@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mahler_agents.cli.options import as_json_option, database_option
+from mahler_agents.cli.options import as_json_option, database_option, of_broker_option
 from mahler_agents.cli.table import Column, table_lines
 from mahler_agents.cli.text import cents, instant, per_share, plain
 from mahler_agents.record.location import newest_database
@@ -19,15 +19,16 @@ from mahler_agents.record.rows import PositionRow
 
 
 @click.command()
+@of_broker_option
 @database_option
 @as_json_option
-def positions(db: Path | None, *, as_json: bool) -> None:
+def positions(*, broker: str | None, db: Path | None, as_json: bool) -> None:
     """Show open positions with their last marks.
 
     Profit and loss is of what is still open, at mid and at the natural side, less the fees of the entry; an exit has
     fees of its own.
     """
-    with Reader(newest_database(db)) as reader:
+    with Reader(newest_database(db, broker=broker)) as reader:
         held = reader.open_positions()
     if as_json:
         click.echo(json.dumps([_as_json(position) for position in held], ensure_ascii=False))

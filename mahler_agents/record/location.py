@@ -15,16 +15,20 @@ def database_path(given: Path | None, market: str, broker: str, variables: Mappi
     return given or _named(variables) or Path(f"mahler-{market}-{broker}.db")
 
 
-def newest_database(given: Path | None, variables: Mapping[str, str] = os.environ) -> Path:
+def newest_database(
+    given: Path | None, variables: Mapping[str, str] = os.environ, *, broker: str | None = None
+) -> Path:
     """Return the record's file for a verb without a market: `--db`, else `MAHLER_DB`, else the newest `mahler-*.db`.
 
+    With a `broker` the newest of its default files is meant, `mahler-MARKET-BROKER.db`.
     Copies, such as `mahler-sample-paper.before-m004.db`, are not looked at. Raises `ConfigError` if there is none.
     """
     if path := given or _named(variables):
         return path
-    found = sorted((path for path in Path().glob("mahler-*.db") if "." not in path.stem), key=_last_change)
+    pattern = "mahler-*.db" if broker is None else f"mahler-*-{broker}.db"
+    found = sorted((path for path in Path().glob(pattern) if "." not in path.stem), key=_last_change)
     if not found:
-        raise ConfigError("no mahler-*.db in this folder: run `mahler scan` first, or name the file with --db")
+        raise ConfigError(f"no {pattern} in this folder: run `mahler scan` first, or name the file with --db")
     return found[-1]
 
 

@@ -50,8 +50,11 @@ def test_a_scan_and_a_pass_trade_one_account_and_say_what_they_did(
     passed = json.loads(capsys.readouterr().out)
     assert (passed["positions"], passed["failed"]) == (len(traded), [])
     assert passed["account"]["equity"] == books["equity_cents"] / 100
-    assert main(["positions"]) == 0
-    assert "mahler-alpaca-alpaca.db" in capsys.readouterr().out
+    for verb in ("positions", "exits"):
+        assert main([verb, "--broker", "alpaca"]) == 0
+        assert "mahler-alpaca-alpaca.db" in capsys.readouterr().out
+        assert main([verb, "--broker", "paper"]) == 2
+        assert "no mahler-*-paper.db in this folder" in capsys.readouterr().err
 
 
 def test_a_second_scan_opens_no_second_position_of_an_underlying_type_and_expiration(
