@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench import (
     alpaca_market,
+    ledger,
     llm_call,
     many_calls,
     pricing,
@@ -95,6 +96,7 @@ def main() -> None:
         Target(figure="ours_percent", at_most=15, unit="% of it"),
         Target(figure="large_ours_percent", at_most=15, unit="% of it"),
     )
+    _show("(k) the order ledger, every commit confirmed by the disk, beside bare writes that are", ledger.run())
 
 
 if __name__ == "__main__":

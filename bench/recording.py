@@ -13,7 +13,7 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 
-from bench.reviews import InstantBroker, NoLedger, NoRecording, Recorded, context, ground
+from bench.reviews import InstantBroker, NoLedger, NoRecording, Recorded, context, ground, reviewed
 from mahler_agents.clock import SystemClock
 from mahler_agents.graphs.review import build
 from mahler_agents.llm.client import ChatClient
@@ -53,11 +53,11 @@ async def _run() -> dict[str, float]:
         async def with_writer(number: int, candidate: Candidate) -> None:
             candidate_id = recorded.candidate(candidate, number)
             full = of_review(logged, recorded.recording, candidate_id)
-            await graph.ainvoke({"candidate": candidate}, context=full)
+            await reviewed(full, graph.ainvoke({"candidate": candidate}, context=full))
 
         async def without(number: int, candidate: Candidate) -> None:
             empty = of_review(silent, NoRecording(), f"none.{number}")
-            await graph.ainvoke({"candidate": candidate}, context=empty)
+            await reviewed(empty, graph.ainvoke({"candidate": candidate}, context=empty))
 
         async with logged, silent:
             await recorded.recording.flush()

@@ -59,7 +59,7 @@ class NoLedger:
 
     account_id = "bench"
 
-    def reserve(self, decide: Callable[..., Any], *, slot: str) -> Any:  # noqa: ARG002 - as the real one
+    def reserve(self, decide: Callable[..., Any], **_: object) -> Any:
         """Return what `decide` says of an empty account."""
         empty: tuple[Exposure, ...] = ()
         return decide(empty, 0)
@@ -202,6 +202,8 @@ def context(
         config=DeskConfig(),
         terms=Terms(exits=ExitParams(), commission_per_contract_and_leg=1.0),
         limits=RiskLimits(),
+        forbidden=None,
+        sized=None,
         multiplier=SizeMultiplier(),
         delta_facts=on.delta_facts,
         prompts=on.prompts,
