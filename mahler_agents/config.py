@@ -78,6 +78,8 @@ class DeskConfig(Frozen):
     """Settings of the desk; every default is a rule of the house."""
 
     environment: Environment = Environment.PAPER
+    live_confirmation: str | None = None
+    """Of a live account with real money: `trade real money in account ID`, typed by its owner; it is refused else."""
     universe: Annotated[tuple[str, ...], AfterValidator(_distinct_names)] = UNIVERSE
     max_candidates: Annotated[int, Field(ge=1, le=10)] = 10
     """Candidates that one scan reviews: at most the best of each underlying and direction."""
@@ -98,6 +100,16 @@ class DeskConfig(Frozen):
     """Rounds in which a bull and a bear argue between the analysts and the fund manager."""
     commission_per_contract_and_leg: Annotated[float, Field(ge=0), AfterValidator(_whole_cents)] = 1.0
     """Dollars in whole cents, charged by the embedded broker."""
+
+
+def config_from(variables: Mapping[str, str] = os.environ) -> DeskConfig:
+    """Return the house's settings in the environment that the variables name, with the user's word for a live account.
+
+    `MAHLER_LIVE_CONFIRMATION` is that word. Raises `ConfigError` as `environment_from` does.
+    """
+    return DeskConfig(
+        environment=environment_from(variables), live_confirmation=variables.get("MAHLER_LIVE_CONFIRMATION") or None
+    )
 
 
 def environment_from(variables: Mapping[str, str] = os.environ) -> Environment:

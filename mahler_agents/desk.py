@@ -18,13 +18,15 @@ from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts.roles import load_prompts, roles_of
 from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import NEW_YORK, Clock, Ids, utc_text
-from mahler_agents.config import DeskConfig, environment_from
+from mahler_agents.config import DeskConfig, config_from
 from mahler_agents.errors import InputError, MahlerError
 from mahler_agents.execution import (
     Broker,
+    Identity,
     Ledger,
     PaperBroker,
     PendingOrder,
+    Reconciled,
     Trading,
     is_unsent_entry_of,
     reconcile,
@@ -56,7 +58,8 @@ from mahler_agents.regime import RegimeParams
 from mahler_agents.remote_clock import clock_from
 from mahler_agents.resume import AtWorkError, LeftRun, left_run, read_left, refuse_another, staleness
 from mahler_agents.risk import BreakerBook, RiskLimits
-from mahler_agents.scan import Scan, ScanParts, ScanResult, refuse_to_go_back
+from mahler_agents.safety import ReconcileResult, Safety, refuse_to_go_back
+from mahler_agents.scan import Scan, ScanParts, ScanResult
 from mahler_agents.screen import ScreenParams
 from mahler_agents.shadows import ShadowBook
 from mahler_agents.telemetry import Telemetry, telemetry_from
@@ -108,7 +111,7 @@ class Desk:
         """
         if broker not in BROKERS:
             raise InputError(f"unknown broker `{broker}`; use one of: {', '.join(BROKERS)}")
-        self.config = config or DeskConfig(environment=environment_from(environ))
+        self.config = config or config_from(environ)
         self._clock = clock or clock_from(environ)
         self._environ = environ
         self._alpaca: AlpacaApi | None = None
@@ -120,8 +123,8 @@ class Desk:
             self.config = without_commission(self.config)
         self._models = choose_models(model, model_for or {}, environ)
         self.model = self._models.spec
-        self.database = database_path(database, self.market.name, broker, environ)
         live = self.config.environment is Environment.LIVE
+        self.database = database_path(database, self.market.name, broker, environ, live=live)
         self.limits = limits or (RiskLimits.live() if live else RiskLimits())
         self.screen_params = _on_feed(screen_params or ScreenParams(), self.market)
         self.regime_params = regime_params or RegimeParams()
@@ -165,6 +168,9 @@ class Desk:
                 opening.enter_context(self._alpaca).connect()
             self._broker = self._open_broker(opening)
             redact = self._redactor()
+            self._safety = opening.enter_context(
+                Safety(self.database, self._broker, self.config, self._clock, redact=redact)
+            )
             self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id, redact=redact))
             self._trading = Trading(
                 market=self.market,
@@ -211,6 +217,11 @@ class Desk:
             self._alpaca = AlpacaApi(settings, find_credentials(self._environ), self._clock)
         return self._alpaca
 
+    @property
+    def identity(self) -> Identity:
+        """Where the desk trades: environment, account and host; known once it is open."""
+        return self._safety.identity
+
     async def scan(
         self,
         *,
@@ -234,6 +245,7 @@ class Desk:
         run_id = self._ids.run_id(instant)
         async with AsyncExitStack() as stack:
             writer = await self._at_work(stack, run_id, lambda: self._put_right(instant, []))
+            await self._safety.refuse_if_halted(BookRecording(writer, self._clock), "scan")
             for message in refused:
                 BookRecording(writer, self._clock).event_once("not_resumed", message, level="warning")
             recording = Recording(writer, run_id, self._clock)
@@ -272,6 +284,7 @@ class Desk:
         async with AsyncExitStack() as stack:
             now = at or self._clock.now()
             writer = await self._at_work(stack, run_id, lambda: self._put_right(now, [], is_gone_on_with))
+            await self._safety.refuse_if_halted(BookRecording(writer, self._clock), f"resuming run {run_id}")
             left = await asyncio.to_thread(self._read_left, run_id)
             if not await asyncio.to_thread(claim, self.database, run_id):
                 raise AtWorkError(f"run {run_id} may be at work in another process: try again when that has ended")
@@ -362,6 +375,7 @@ class Desk:
         return ScanParts(
             choices=choices,
             trading=self._trading,
+            safety=self._safety,
             breaker=self._breaker,
             shadows=self._shadows,
             graph=self._graph,
@@ -391,9 +405,10 @@ class Desk:
         calendar.session(instant.astimezone(NEW_YORK).date())  # or it says which days have one: before anything is done
         await refuse_to_go_back(self._ledger, instant)
         async with AsyncExitStack() as stack:
-            pending: list[str] = []
-            await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant, pending)))
+            ended: list[Reconciled] = []
+            await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant, ended)))
             recording = BookRecording(await stack.enter_async_context(entered_in_thread(self._writer)), self._clock)
+            check = await self._safety.check(instant, recording)
             context = MonitorContext(
                 slot=slot or f"monitor-{utc_text(instant)}",
                 trading=self._trading,
@@ -404,25 +419,68 @@ class Desk:
                 recording=recording,
             )
             state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
-        state["failed"] = (*pending, *state.get("failed", ()))
-        return result_of(MonitorState(**state), state["account"], state["breaker"], synthetic=self.market.synthetic)
+        unknown = [one.text for one in ended if one.outcome is None]
+        state["failed"] = (*unknown, *check.failed, *state.get("failed", ()))
+        return result_of(
+            MonitorState(**state),
+            state["account"],
+            state["breaker"],
+            synthetic=self.market.synthetic,
+            identity=self._safety.identity,
+            trading=await self._safety.standing(),
+            broker_check=check,
+        )
+
+    async def reconcile(self, *, at: dt.datetime | None = None) -> ReconcileResult:
+        """Book the ends of orders that were left pending, and hold the ledger against the broker's account.
+
+        `at` is now on a live market; else the last instant at which the account has traded. Raises `InputError` if the
+        account has traded after it.
+        """
+        instant = at or await self._last_instant()
+        await refuse_to_go_back(self._ledger, instant)
+        async with AsyncExitStack() as stack:
+            ended: list[Reconciled] = []
+            alone: list[bool] = []
+
+            async def put_right() -> None:
+                alone.append(True)
+                await self._put_right(instant, ended)
+
+            await stack.enter_async_context(at_work(self.database, put_right))
+            writer = await stack.enter_async_context(entered_in_thread(self._writer))
+            check = await self._safety.check(instant, BookRecording(writer, self._clock))
+        return ReconcileResult(
+            at=instant,
+            identity=self._safety.identity,
+            trading=await self._safety.standing(),
+            alone=bool(alone),
+            orders=tuple(ended),
+            broker_check=check,
+        )
+
+    async def _last_instant(self) -> dt.datetime:
+        if self.market.live:
+            return self._clock.now()
+        latest = await asyncio.to_thread(self._ledger.last_traded_as_of)
+        return latest or self.market.default_as_of()
 
     async def _put_right(
-        self, at: dt.datetime, pending: list[str], spared: Callable[[PendingOrder], bool] = lambda _: False
+        self, at: dt.datetime, orders: list[Reconciled], spared: Callable[[PendingOrder], bool] = lambda _: False
     ) -> None:
         """Put right, and say, what earlier processes left: orders pending, whose true ends are booked, and runs.
 
-        Orders that stay pending are told in `pending` too; they go on counting as risk. Those `spared` are left alone.
+        What became of the orders is told in `orders` too; those that stay pending go on counting as risk. Those
+        `spared` are left alone.
         """
         async with entered_in_thread(self._writer) as writer:
             recording = BookRecording(writer, self._clock)
             for ended in await reconcile(self._trading, at=at, spared=spared):
-                left = f"order {ended.client_order_id} was left pending"
-                if ended.outcome is not None:
-                    recording.event("reconciled", f"{left}: {ended.outcome.value}")
-                else:
-                    pending.append(f"{left}, and stays so: {ended.error}")
-                    recording.event("not_reconciled", pending[-1], level="error")
+                orders.append(ended)
+                known = ended.outcome is not None
+                recording.event(
+                    "reconciled" if known else "not_reconciled", ended.text, level="info" if known else "error"
+                )
             now = utc_text(self._clock.now())
             for run_id in await asyncio.to_thread(mark_abandoned, self.database, at=now):
                 recording.event(

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from operator import add
 from typing import Annotated, TypedDict
 
-from mahler_agents.execution import Broker, Ledger, OrderStatus, Position, Settlement, Trading
+from mahler_agents.execution import (
+    Broker,
+    BrokerCheck,
+    Identity,
+    Ledger,
+    OrderStatus,
+    Position,
+    Settlement,
+    Standing,
+    Trading,
+)
 from mahler_agents.exits import ExitDecision, ExitRule, Mark
 from mahler_agents.market.snapshot import Account, Market
 from mahler_agents.recording import BookRecording
@@ -108,6 +118,11 @@ class MonitorResult(Frozen):
     alerts: tuple[Alert, ...]
     failed: tuple[str, ...]
     """What kept the pass from doing all it should have, one line each."""
+    identity: Identity
+    trading: Standing
+    """The trading state, which keeps nothing from being closed."""
+    broker_check: BrokerCheck
+    """The ledger held against the broker's account, before the pass."""
     account: Account
     """After the pass."""
     breaker: BreakerDecision
@@ -154,7 +169,16 @@ class MonitorContext:
         return self.trading.ledger
 
 
-def result_of(state: MonitorState, account: Account, breaker: BreakerDecision, *, synthetic: bool) -> MonitorResult:
+def result_of(
+    state: MonitorState,
+    account: Account,
+    breaker: BreakerDecision,
+    *,
+    synthetic: bool,
+    identity: Identity,
+    trading: Standing,
+    broker_check: BrokerCheck,
+) -> MonitorResult:
     """Return what a pass that has ended leaves behind."""
     opened, settled, closings = state.get("opened", ()), state.get("settled", ()), state.get("closings", ())
     closed = sum(closing.closed >= closing.position.contracts for closing in closings)
@@ -167,6 +191,9 @@ def result_of(state: MonitorState, account: Account, breaker: BreakerDecision, *
         closings=closings,
         alerts=state.get("alerts", ()),
         failed=state.get("failed", ()),
+        identity=identity,
+        trading=trading,
+        broker_check=broker_check,
         account=account,
         breaker=breaker,
     )

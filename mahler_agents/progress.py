@@ -12,6 +12,8 @@ _LOG = logging.getLogger(__name__)
 class Stage(StrEnum):
     """The stages that report; each carries the result named here."""
 
+    START = "start"
+    """`(Identity, Standing)`: where the desk trades, and its trading state."""
     SNAPSHOT = "snapshot"
     """`Snapshot`."""
     SCREEN = "screen"

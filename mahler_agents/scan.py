@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mahler_agents.analysts import Terms
-from mahler_agents.clock import NEW_YORK, utc_text
-from mahler_agents.errors import InputError, RecordError
-from mahler_agents.execution import Ledger, OrderWorker
+from mahler_agents.clock import utc_text
+from mahler_agents.errors import RecordError
+from mahler_agents.execution import OrderWorker
 from mahler_agents.exits import resolve
 from mahler_agents.llm.budget import Spent
 from mahler_agents.llm.past import MissError
@@ -33,13 +33,14 @@ from mahler_agents.risk import (
     portfolio_delta,
     size_multiplier,
 )
+from mahler_agents.safety import refuse_to_go_back
 from mahler_agents.scan_parts import ScanParts, ScanResult
 from mahler_agents.screen import Candidate, ScreenReport, screen, select_for_review
 from mahler_agents.types import Reason
 from mahler_agents.version import __version__
 from mahler_agents.volatility_history import with_history
 
-__all__ = ["Scan", "ScanParts", "ScanResult", "refuse_to_go_back"]
+__all__ = ["Scan", "ScanParts", "ScanResult"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,11 @@ class Scan:
         have. Raises `InputError` if the market has no such instant or the account has traded after it.
         """
         snapshot, account, decision_at = await (self._begun() if self.left is None else self._again(self.left))
+        started = (self.parts.safety.identity, await self.parts.safety.standing())
+        self.watch(Progress(stage=Stage.START, result=started))
         self.watch(Progress(stage=Stage.SNAPSHOT, result=snapshot))
         try:
+            broker_check = await self.parts.safety.check(snapshot.as_of, self.recording)
             regime = await self._regime(snapshot)
             report, candidates, reviewed = self._screen(snapshot, regime)
             breaker, multiplier = await self._risk(snapshot, account, regime)
@@ -101,6 +105,9 @@ class Scan:
             synthetic=snapshot.synthetic,
             missing=snapshot.all_missing,
             broker=self.parts.broker.name,
+            identity=self.parts.safety.identity,
+            trading=await self.parts.safety.standing(),
+            broker_check=broker_check,
             model=self.parts.model,
             toy_model=self.parts.toy_model,
             account_before=account,
@@ -330,6 +337,7 @@ class Scan:
                 "source": snapshot.source,
                 "broker": parts.broker.name,
                 "account_id": parts.broker.account_id,
+                "host": parts.broker.host,
                 "model": parts.model,
                 "toy_model": parts.toy_model,
                 "snapshot_hash": content_hash(packed),
@@ -341,17 +349,3 @@ class Scan:
         )
         for prompt in parts.prompts.values():
             self.recording.prompt(prompt)
-
-
-async def refuse_to_go_back(ledger: Ledger, at: dt.datetime) -> None:
-    """Raise `InputError` if the account has already traded at a later instant: it holds what does not exist yet."""
-    latest = await asyncio.to_thread(ledger.last_traded_as_of)
-    if latest is not None and at < latest:
-        raise InputError(
-            f"account {ledger.account_id} has traded or moved money as of {_new_york(latest)}, after {_new_york(at)}"
-            " New York: use --as-of from then on, or another file with --db"
-        )
-
-
-def _new_york(instant: dt.datetime) -> str:
-    return f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import Clock
 from mahler_agents.config import DeskConfig
-from mahler_agents.execution import Broker, Ledger, Trading
+from mahler_agents.execution import Broker, BrokerCheck, Identity, Ledger, Standing, Trading
 from mahler_agents.exits import ExitPolicy
 from mahler_agents.graphs.review import ReviewGraph
 from mahler_agents.llm.budget import Spent
@@ -19,6 +19,7 @@ from mahler_agents.regime import Regime, RegimeUnknown
 from mahler_agents.resume import Resumption
 from mahler_agents.review import Review
 from mahler_agents.risk import BreakerBook, BreakerDecision, PortfolioDelta, SizeMultiplier
+from mahler_agents.safety import Safety
 from mahler_agents.screen import ScreenReport
 from mahler_agents.shadows import ShadowBook
 from mahler_agents.types import Environment, Frozen
@@ -30,6 +31,7 @@ class ScanParts:
 
     choices: ScanChoices
     trading: Trading
+    safety: Safety
     breaker: BreakerBook
     shadows: ShadowBook
     graph: ReviewGraph
@@ -79,6 +81,11 @@ class ScanResult(Frozen):
     missing: Mapping[str, str]
     """Parts that the market does not have, and why."""
     broker: str
+    identity: Identity
+    trading: Standing
+    """The trading state when the scan ended."""
+    broker_check: BrokerCheck
+    """The ledger held against the broker's account, before anything was decided."""
     model: str
     toy_model: bool
     account_before: Account

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime
 
 from mahler_agents.clock import SimulatedClock, utc_text
 from mahler_agents.desk import Desk
-from mahler_agents.errors import InputError
+from mahler_agents.errors import HaltedError, InputError
 from mahler_agents.market import calendar
 from mahler_agents.market.snapshot import Market, ReplayableMarket, Timetable
 from mahler_agents.monitor import MonitorResult
@@ -46,6 +46,8 @@ class SimulatedDay(Frozen):
     """Of them, those that have expired and could not be settled: which, why, and what to do about it."""
     equity: float
     """After the last pass, dollars."""
+    refused: str | None = None
+    """Why its scan was refused: the trading state was HALTED. The passes went on."""
 
 
 class SimulationResult(Frozen):
@@ -72,6 +74,11 @@ class SimulationResult(Frozen):
         return sum(day.opened for day in self.days)
 
     @property
+    def refused(self) -> int:
+        """Scans that were refused by a halt."""
+        return sum(day.refused is not None for day in self.days)
+
+    @property
     def closed(self) -> Mapping[str, int]:
         """Exit rule, step of the circuit breaker or kind of expiry -> closings by it, whole or in part."""
         total: Counter[str] = Counter()
@@ -93,6 +100,7 @@ class _Session:
 
     date: dt.date
     scanned: ScanResult | None = None
+    refused: str | None = None
     monitored: list[MonitorResult] = field(default_factory=list[MonitorResult])
 
 
@@ -182,7 +190,10 @@ async def _run_session(
         clock.advance_to(instant)
         session.monitored.append(await desk.monitor(at=instant))
         if instant == scan_at:
-            session.scanned = await desk.scan(as_of=instant, slot=_slot(date))
+            try:
+                session.scanned = await desk.scan(as_of=instant, slot=_slot(date))
+            except HaltedError as error:  # somebody halted it on the way; exits go on
+                session.refused = str(error)
     return session, None
 
 
@@ -202,4 +213,5 @@ def _day(database: Path, session: _Session) -> SimulatedDay:
         open_positions=sum(one.account_id == last.account.account_id for one in held),
         unsettled=tuple(f"{alert.spread}: {alert.text}" for alert in last.unsettled),
         equity=last.account.equity,
+        refused=session.refused,
     )

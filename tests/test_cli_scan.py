@@ -126,8 +126,9 @@ def test_off_a_terminal_each_stage_is_a_plain_line(tmp_path: Path) -> None:
     stream = Terminal()
     run_scan(tmp_path / "x.db", ScriptedModel.always(confidence=0.9), watch=PlainLines(stream))
     lines = stream.getvalue().splitlines()
-    assert lines[0].startswith("market: sample (SYNTHETIC), as of ")
-    assert lines[1].startswith("screen: ")
+    assert lines[0] == "desk: paper trading, account paper-sample-22 at paper, host embedded"
+    assert lines[1].startswith("market: sample (SYNTHETIC), as of ")
+    assert lines[2].startswith("screen: ")
     for name in (*ANALYSTS, "fund manager", "advice", "size", "order"):
         assert any(line.startswith(f"[1] {name}: ") for line in lines), name
     assert any(line.startswith("[4] ") for line in lines)

@@ -69,6 +69,8 @@ def test_the_defaults_are_the_rules_of_the_house() -> None:
         "min_fill_to_screened_credit": 0.75,
         "max_mark_age_seconds": None,
         "debate_rounds": 0,
+        "live_confirmation": None,
+        "lost_answer_grace_seconds": 10.0,
         "live_requires_verdict": True,
         "commission_per_contract_and_leg": 1.0,
     }
@@ -118,7 +120,8 @@ def test_a_record_is_where_the_option_or_the_variable_says_or_named_after_market
 
 def test_each_market_and_broker_has_a_record_of_its_own() -> None:
     pairs = [("sample", "paper"), ("csv", "paper"), ("alpaca", "paper"), ("alpaca", "alpaca")]
-    assert len({database_path(None, market, broker, {}) for market, broker in pairs}) == len(pairs)
+    paths = {database_path(None, market, broker, {}, live=live) for market, broker in pairs for live in (False, True)}
+    assert len(paths) == 2 * len(pairs)
 
 
 def touched(name: str, at: float) -> None:

@@ -67,7 +67,7 @@ def ledger(path: Path) -> Iterator[Ledger]:
 
 
 def reserved(ledger: Ledger, ticket: OrderTicket) -> OrderTicket:
-    _, reserved_ticket = ledger.reserve(lambda *_: (None, ticket), slot=ticket.slot)
+    reserved_ticket = ledger.reserve(lambda *_: (None, ticket), slot=ticket.slot).ticket
     assert reserved_ticket == ticket
     return ticket
 
@@ -497,7 +497,9 @@ SPREADS = [
 def test_a_reservation_is_decided_on_the_risk_of_that_moment(ledger: Ledger) -> None:
     contracts = []
     for rank, spread in enumerate(SPREADS, 1):
-        sizing, _ = ledger.reserve(lambda exposures, _, s=spread, r=rank: sized_ticket(s, r, exposures), slot="scan-1")
+        sizing = ledger.reserve(
+            lambda exposures, _, s=spread, r=rank: sized_ticket(s, r, exposures), slot="scan-1"
+        ).reasons
         contracts.append((sizing.contracts, sizing.binding))
     full = (0, Reason.MAX_PORTFOLIO_HEAT)
     assert contracts[:4] == [(11, Reason.MAX_RISK_PER_TRADE)] * 4

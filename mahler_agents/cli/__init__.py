@@ -22,6 +22,9 @@ VERBS = {
     "monitor": "Mark open positions; close those that an exit rule says to.",
     "positions": "Show open positions with their last marks.",
     "exits": "Show where each open position takes profit or stops.",
+    "reconcile": "Hold the ledger against the broker; explain every difference.",
+    "halt": "Open nothing more, from now on; exits go on.",
+    "unhalt": "End a halt, after showing what it was.",
     "report": "Show what an account earned and why; draw its equity curve.",
     "deposit": "Pay money into a paper account, or take it out.",
     "simulate": "Scan and monitor over a span of a market's days.",
@@ -72,7 +75,7 @@ class LazyGroup(click.Group):
     epilog="\b\nExit codes: 0 done; 1 the job failed; 2 bad input or unknown id; 3 halted; 130 interrupted.\n"
     "Environment: MAHLER_ENVIRONMENT (paper or live), MAHLER_DB, MAHLER_MODEL, MAHLER_MODEL_FOR,\n"
     "MAHLER_MODELS, MAHLER_PRICES, MAHLER_REQUESTS_PER_MINUTE, MAHLER_DEBATE_ROUNDS, MAHLER_EXITS,\n"
-    "OPENAI_API_KEY, OPENAI_BASE_URL, NO_COLOR.",
+    "MAHLER_LIVE_CONFIRMATION, OPENAI_API_KEY, OPENAI_BASE_URL, NO_COLOR.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def mahler() -> None:

@@ -68,7 +68,7 @@ class Advisors:
 
     def of_desk(self) -> dict[str, Any]:
         """Return the choices as arguments of a `Desk`. Raises `InputError` or `ConfigError` for what cannot be."""
-        from mahler_agents.config import DeskConfig, environment_from
+        from mahler_agents.config import config_from
         from mahler_agents.llm.attempts import CallLimits
         from mahler_agents.llm.budget import ScanBudget
         from mahler_agents.llm.roles import parse_model_for
@@ -77,7 +77,7 @@ class Advisors:
             "model_for": parse_model_for(self.model_for),
             "budget": ScanBudget(max_calls=self.max_calls, max_tokens=self.max_tokens, max_dollars=self.max_dollars),
             "call_limits": CallLimits(requests_per_minute=self.requests_per_minute),
-            "config": DeskConfig(environment=environment_from(), debate_rounds=self.debate_rounds),
+            "config": config_from().model_copy(update={"debate_rounds": self.debate_rounds}),
             "prompts": self.prompts,
         }
 

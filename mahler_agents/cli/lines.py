@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from mahler_agents.cli import phrases
+from mahler_agents.cli.safety_lines import start_lines
 from mahler_agents.cli.text import count, instant, per_share, plain, words
 from mahler_agents.llm.failures import Failure
 from mahler_agents.progress import Progress, Stage
@@ -40,6 +41,10 @@ class PlainLines:
         if self._stream is not None:
             self._stream.write("".join(f"{line}\n" for line in lines))
             self._stream.flush()
+
+
+def _start(started: Any) -> list[str]:
+    return [f"{line.note}: {line.text}" for line in start_lines(*started)]
 
 
 def _snapshot(snapshot: Any) -> list[str]:
@@ -103,6 +108,7 @@ def _review(review: Any) -> list[str]:
 
 
 _LINES: Mapping[Stage, Callable[[Any], list[str]]] = {
+    Stage.START: _start,
     Stage.SNAPSHOT: _snapshot,
     Stage.SCREEN: _screen,
     Stage.ANALYST: _opinion,

@@ -11,13 +11,15 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from mahler_agents.cli.console import make_console
+from mahler_agents.cli.console import make_console, print_noted
+from mahler_agents.cli.safety_lines import start_lines
 from mahler_agents.cli.text import count, per_share, plain
 from mahler_agents.progress import Progress, Stage
 
 _REFRESHES_PER_SECOND = 5
 _SIGNS = {"favourable": ("+", "green"), "neutral": ("=", "yellow"), "unfavourable": ("-", "red")}
 _LEGEND = "+ favourable, = neutral, - unfavourable; manager: + approves, - does not"
+_MARGIN = 14
 _SHORTEST = len("+99%")
 _LEAST_ORDER = len("filled 0.205")
 _LONGEST_ORDER = len("max_positions_per_equity_class")
@@ -118,7 +120,12 @@ class LiveTable:
 
     def __call__(self, progress: Progress) -> None:
         """Fill in the cells of the stage that ended."""
-        if progress.stage is Stage.SCREEN:
+        if progress.stage is Stage.START:
+            for line in start_lines(*progress.result):
+                print_noted(
+                    self._console, line.note, Text(line.text, style="yellow" if line.alarming else ""), margin=_MARGIN
+                )
+        elif progress.stage is Stage.SCREEN:
             _, reviewed = progress.result
             self._rows = [
                 _Row(rank=one.rank, spread=_short_label(one.spread), credit=per_share(one.credit)) for one in reviewed

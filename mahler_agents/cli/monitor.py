@@ -10,6 +10,7 @@ import click
 
 from mahler_agents.cli.options import as_json_option, broker_option, market_database_option, seed_option
 from mahler_agents.cli.risk_lines import breaker_lines
+from mahler_agents.cli.safety_lines import check_lines, trading_lines
 from mahler_agents.cli.scan import AsOf, instant_of
 from mahler_agents.cli.text import cents, count, instant, per_share, plain, words
 from mahler_agents.clock import utc_text
@@ -50,6 +51,8 @@ def monitor(
 
     async def passed() -> "MonitorResult":
         async with desk:
+            if not as_json:
+                click.echo(f"desk: {plain(desk.identity.text)}")
             return await desk.monitor(at=as_of and instant_of(as_of, desk.market))
 
     result = asyncio.run(passed())
@@ -66,6 +69,8 @@ def monitor(
 def _lines(result: "MonitorResult") -> Iterator[str]:
     if result.synthetic:
         yield "SYNTHETIC MARKET: every price and quote is made up"
+    for line in (*trading_lines(result.trading), *check_lines(result.broker_check)):
+        yield f"{line.note}: {line.text}"
     yield f"{count(result.positions, 'open position')} as of {instant(result.at)} New York"
     yield from map(_settled, result.settled)
     yield from map(_closing, result.closings)

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mahler_agents.cli.text import cents, instant, per_share, plain
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.queries import Reader
 from mahler_agents.record.rows import PositionRow
+from mahler_agents.record.safety import SafetyReader
 
 
 @click.command()
@@ -28,15 +29,29 @@ def positions(*, broker: str | None, db: Path | None, as_json: bool) -> None:
     Profit and loss is of what is still open, at mid and at the natural side, less the fees of the entry; an exit has
     fees of its own.
     """
-    with Reader(newest_database(db, broker=broker)) as reader:
+    path = newest_database(db, broker=broker)
+    with Reader(path) as reader:
         held = reader.open_positions()
     if as_json:
         click.echo(json.dumps([_as_json(position) for position in held], ensure_ascii=False))
         return
-    click.echo(f"record: {plain(str(reader.path))}")
+    click.echo(f"record: {plain(str(path))}")
+    for line in _safety(path):
+        click.echo(plain(line))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in table_lines(_columns(held), width) if held else ["no open positions"]:
         click.echo(line)
+
+
+def _safety(path: Path) -> Iterator[str]:
+    """Yield what keeps the desk from opening positions: the trading state, the broker, what differs there."""
+    with SafetyReader(path) as reader:
+        if not (standing := reader.standing()).active:
+            yield f"trading: {standing.text}; nothing is opened, exits go on"
+        for error in reader.unread():
+            yield f"broker: it could not be read when last asked, so nothing is opened: {error}"
+        for one in reader.differences():
+            yield f"{one.kind}: {one.explanation}"
 
 
 def _as_json(one: PositionRow) -> dict[str, Any]:

@@ -91,8 +91,9 @@ def scan(
 ) -> int:
     """Screen the market, hear the analysts, trade what the rules allow, and record it all.
 
-    The analysts advise; rules decide size and orders. MAHLER_ENVIRONMENT is paper unless it says live. A desk that its
-    circuit breaker has halted opens nothing and ends with exit code 3.
+    The analysts advise; rules decide size and orders. MAHLER_ENVIRONMENT is paper unless it says live. Exit code 3: the
+    circuit breaker has halted the desk, or `mahler halt` has (then nothing is reviewed), or a broken leg has: reviews
+    are recorded, nothing is opened.
 
     With --resume, calls that had ended are served from the record and orders are kept; more than 10 minutes after the
     snapshot, or outside the session, reviews are completed and nothing is opened. If no scan was left, it says so.
@@ -135,13 +136,18 @@ def scan(
 
 
 def _exit_code(result: "ScanResult") -> int:
-    """Return 1 if a review failed on the trading side, 3 if the desk is halted; each failure is a line on stderr."""
+    """Return 1 if a review failed on the trading side or the broker could not be read, each a line on stderr.
+
+    3 if nothing was to be opened: the circuit breaker has halted, or the trading state was not ACTIVE at the end.
+    """
     failed = [review.error for review in result.reviews if review.error is not None]
     for error in failed:
         click.echo(f"mahler: {plain(error)}; the other candidates are not affected", err=True)
-    if failed:
+    for line in result.broker_check.failed:
+        click.echo(f"mahler: {plain(line)}", err=True)
+    if failed or result.broker_check.failed:
         return JobError.exit_code
-    return HaltedError.exit_code if result.breaker.halted else 0
+    return HaltedError.exit_code if result.breaker.halted or not result.trading.active else 0
 
 
 async def _scan(

@@ -12,6 +12,7 @@ from mahler_agents.analysts.grounding import Grounding
 from mahler_agents.cli import phrases
 from mahler_agents.cli.console import print_noted
 from mahler_agents.cli.risk_lines import RiskLine, breaker_lines, delta_lines, multiplier_line, regime_line
+from mahler_agents.cli.safety_lines import check_lines, start_lines
 from mahler_agents.cli.text import cents, count, counts, instant, listed, per_share, percent, plain, words
 from mahler_agents.llm.failures import Failure
 from mahler_agents.market.snapshot import Account
@@ -75,10 +76,8 @@ def _setting(result: ScanResult, hint: str | None) -> _Lines:
     yield "model", f"{plain(result.model)}{toy}" if result.model != "none" else "none: rules only"
     if hint:
         yield "hint", plain(hint)
-    yield (
-        "broker",
-        f"{plain(result.broker)}, {result.environment} trading, account {plain(result.account_before.account_id)}",
-    )
+    yield from map(_styled, start_lines(result.identity, result.trading))
+    yield from map(_styled, check_lines(result.broker_check))
 
 
 def _resumed(result: ScanResult) -> _Lines:

@@ -12,6 +12,7 @@ import click
 from mahler_agents.cli.advisors import Advisors, advisors_options
 from mahler_agents.cli.options import as_json_option, exits_option, seed_option
 from mahler_agents.cli.text import cents, count, counts, instant, listed, percent, plain, words
+from mahler_agents.errors import HaltedError
 
 if TYPE_CHECKING:
     from mahler_agents.clock import SimulatedClock
@@ -84,7 +85,9 @@ def simulate(
         click.echo(result.model_dump_json())
     else:
         _show(result, desk)
-    return 0 if result.interrupted_at is None else INTERRUPTED
+    if result.interrupted_at is not None:
+        return INTERRUPTED
+    return HaltedError.exit_code if result.refused else 0
 
 
 async def _simulated(
@@ -121,6 +124,7 @@ class _Days:
         self._begun = True
         closed = counts(day.closed) or "none"
         alert = f", no mark {count(day.unmarked, 'time')}" if day.unmarked else ""
+        alert += ", scan refused: HALTED" if day.refused else ""
         alert += f", {len(day.unsettled)} expired and not settled" if day.unsettled else ""
         click.echo(
             f"{day.date}  {day.passed:>4} passed, {day.opened} opened, closed: {closed}{alert};"
@@ -140,6 +144,8 @@ def _show(result: "SimulationResult", desk: "Desk") -> None:
         )
         for position in result.days[-1].unsettled:
             click.echo(f"still open: {plain(position)}")
+    if result.refused:
+        click.echo(f"{count(result.refused, 'scan')} refused by `mahler halt`; the passes went on")
     if result.interrupted_at is not None:
         click.echo(f"interrupted before {instant(result.interrupted_at)} New York")
     click.echo(f"recorded in {plain(str(desk.database))}")

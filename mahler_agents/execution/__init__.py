@@ -4,7 +4,10 @@ Nothing here imports the LLM side: no number that a model wrote can reach an ord
 """
 
 from mahler_agents.execution.broker import Broker
+from mahler_agents.execution.broker_check import BrokerBook, BrokerCheck, check_broker
+from mahler_agents.execution.differences import Difference, Kind
 from mahler_agents.execution.execute import Close, Trading, close_positions, execute
+from mahler_agents.execution.identity import Identity, refuse_unconfirmed
 from mahler_agents.execution.ledger import Ledger
 from mahler_agents.execution.orders import (
     Attempt,
@@ -27,18 +30,24 @@ from mahler_agents.execution.positions import PendingOrder, Position
 from mahler_agents.execution.prices import lowest_credit
 from mahler_agents.execution.reconcile import Reconciled, is_unsent_entry_of, reconcile
 from mahler_agents.execution.settlement import Expiry, LegSettlement, Settlement
+from mahler_agents.execution.trading_state import Standing, TradingState, TradingStates
 from mahler_agents.execution.worker import OrderWorker
 from mahler_agents.execution.working import Wait, at_once, wait_for
 
 __all__ = [
     "Attempt",
     "Broker",
+    "BrokerBook",
+    "BrokerCheck",
     "BrokerOrder",
     "Close",
     "ClosingTicket",
+    "Difference",
     "Execution",
     "Expiry",
     "Fill",
+    "Identity",
+    "Kind",
     "Ledger",
     "LegSettlement",
     "OrderState",
@@ -51,18 +60,23 @@ __all__ = [
     "Position",
     "Reconciled",
     "Settlement",
+    "Standing",
     "Ticket",
     "Traded",
     "Trading",
+    "TradingState",
+    "TradingStates",
     "Wait",
     "at_once",
     "attempt_id",
+    "check_broker",
     "client_order_id",
     "close_positions",
     "execute",
     "is_unsent_entry_of",
     "lowest_credit",
     "reconcile",
+    "refuse_unconfirmed",
     "settled",
     "settles_at",
     "wait_for",

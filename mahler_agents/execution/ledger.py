@@ -6,7 +6,7 @@ It has a connection of its own with synchronous FULL: an intent is on disk befor
 import datetime as dt
 import sqlite3
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import RecordError
@@ -29,6 +29,7 @@ from mahler_agents.execution.booking import (
     lower_position,
 )
 from mahler_agents.execution.ended import execution_of
+from mahler_agents.execution.entry_bar import entry_bar
 from mahler_agents.execution.orders import (
     PENDING_STATES,
     Attempt,
@@ -53,6 +54,16 @@ T = TypeVar("T")
 _PENDING = sql_list(PENDING_STATES)
 
 
+class Reservation(NamedTuple, Generic[T]):
+    """What came of an attempt to reserve an order."""
+
+    reasons: T
+    ticket: OrderTicket | None
+    """Committed as an intent; None if nothing is."""
+    barred: Reason | None
+    """Why nothing may be opened, whatever was decided; None if something may."""
+
+
 class Ledger(DurableBook):
     """One account's orders and positions. Methods block for the length of a commit: call them in a thread.
 
@@ -66,21 +77,23 @@ class Ledger(DurableBook):
         decide: Callable[[tuple[Exposure, ...], int], tuple[T, OrderTicket | None]],
         *,
         slot: str,
-        keep: Callable[[sqlite3.Connection, T], None] | None = None,
-    ) -> tuple[T, OrderTicket | None]:
+        keep: Callable[[sqlite3.Connection, T, Reason | None], None] | None = None,
+    ) -> Reservation[T]:
         """Read the risk now open, let `decide` size a ticket on it, and commit the intent, all in one transaction.
 
         `decide` gets the exposures and how many entries of `slot` are pending or filled; it returns its reasons and the
-        ticket, or None to trade nothing; `keep` writes the reasons. No other process can add risk between the reading
-        and the commit.
+        ticket, or None to trade nothing. No other process can add risk between the reading and the commit. Whatever is
+        decided, nothing is committed that the trading state or the last check of the broker's account bars; `keep`
+        writes the reasons, and what barred them.
         """
         with self._books.transaction() as connection:
             reasons, ticket = decide(self._exposures(connection), self._entries(connection, slot))
-            if ticket is not None:
+            barred = self._barred(connection, ticket)
+            if ticket is not None and barred is None:
                 insert(connection, "orders", ticket_row(ticket) | {"state": OrderState.INTENT.value})
             if keep is not None:
-                keep(connection, reasons)
-        return reasons, ticket
+                keep(connection, reasons, barred)
+        return Reservation(reasons, None if barred else ticket, barred)
 
     def exposures(self) -> tuple[Exposure, ...]:
         """Return the risk of open positions and pending orders."""
@@ -176,10 +189,11 @@ class Ledger(DurableBook):
 
     def attempt(
         self, ticket: Ticket, *, limit_credit: float, at: dt.datetime, quote: SpreadQuote | None = None
-    ) -> Attempt:
+    ) -> Attempt | None:
         """Commit an attempt at a price per share (below zero: paid) for what is left of an order, and return it.
 
-        Only then may the broker hear of it. `quote` is what the order was decided on; it comes with the first one.
+        Only then may the broker hear of it. None if the order is an entry and nothing may be opened any more: it has
+        ended then, with what it had filled. `quote` is what the order was decided on; it comes with the first one.
         Raises `RecordError` while another attempt of the order has not ended, and if the order itself has.
         """
         with self._books.transaction() as connection:
@@ -194,6 +208,9 @@ class Ledger(DurableBook):
                     f"{self._books.path}: attempt {last['order_id']} is {last['state']}: it has not ended"
                 )
             filled = sum(fill.contracts for fill in fills_of(connection, order_id))
+            if isinstance(ticket, OrderTicket) and (barred := self._barred(connection, ticket)) is not None:
+                end_unsent(connection, order_id, PENDING_STATES, Reason.FILLED if filled else barred)
+                return None
             attempt = Attempt(
                 ticket=ticket,
                 number=1 if last is None else last["number"] + 1,
@@ -284,6 +301,10 @@ class Ledger(DurableBook):
             if open_contracts := self._closable(connection, position.entry_order_id):
                 lower_position(connection, position.entry_order_id, open_contracts)
                 add_settlement_outcome(connection, position.entry_order_id, open_contracts, settlement)
+
+    def _barred(self, connection: sqlite3.Connection, ticket: OrderTicket | None) -> Reason | None:
+        underlying = None if ticket is None else ticket.spread.underlying
+        return entry_bar(connection, self._books.path, self.account_id, underlying)
 
     def _closable(self, connection: sqlite3.Connection, entry_order_id: str) -> int:
         """Return how many contracts of a position are open, if no order to close it is pending."""

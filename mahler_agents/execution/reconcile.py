@@ -26,6 +26,12 @@ class Reconciled(Frozen):
     error: str | None = None
     """Why not."""
 
+    @property
+    def text(self) -> str:
+        """What became of it, in one line."""
+        left = f"order {self.client_order_id} was left pending"
+        return f"{left}, and stays so: {self.error}" if self.outcome is None else f"{left}: {self.outcome.value}"
+
 
 async def reconcile(
     trading: Trading, *, at: dt.datetime, spared: Callable[[PendingOrder], bool] = lambda _: False

@@ -69,6 +69,8 @@ async def work(order: Worked, *, broker: Broker, ledger: Ledger, grace: dt.timed
     at = start = order.ticket.decided_at
     for step, price in enumerate(order.prices, 1):
         attempt = await asyncio.to_thread(ledger.attempt, order.ticket, limit_credit=price, at=at, quote=order.quote)
+        if attempt is None:  # halted meanwhile
+            return
         one = LiveAttempt(attempt, broker=broker, ledger=ledger, grace=grace)
         async for instant in one.submitted():
             yield instant

@@ -78,20 +78,25 @@ async def size_stage(state: SizeInput, context: ReviewContext) -> Update:
             exit_params=context.terms.exits,
         )
 
-    def keep(connection: sqlite3.Connection, sizing: Sizing) -> None:
-        insert(connection, "sizings", sizing_row(context.candidate_id, sizing))
+    def keep(connection: sqlite3.Connection, sizing: Sizing, barred: Reason | None) -> None:
+        insert(connection, "sizings", sizing_row(context.candidate_id, _barred(sizing, barred)))
 
     await context.turns.wait(context.index)
     held = await asyncio.to_thread(context.ledger.entry, order_id)
     if (sizing := context.sized) is not None:
         ticket = held if held is not None and held.candidate_id == context.candidate_id else None
     else:
-        sizing, ticket = await asyncio.to_thread(context.ledger.reserve, decide, slot=context.slot, keep=keep)
+        decided, ticket, barred = await asyncio.to_thread(context.ledger.reserve, decide, slot=context.slot, keep=keep)
+        sizing = _barred(decided, barred)
     if ticket is not None:
         context.orders.add(ticket)
     context.turns.end(context.index)
     context.tell(Stage.SIZE, sizing)
     return {"sizing": sizing, "ticket": ticket}
+
+
+def _barred(sizing: Sizing, by: Reason | None) -> Sizing:
+    return sizing if by is None else sizing.forbidden_by(by)
 
 
 def route_after_size(state: ReviewState) -> Literal["execute", "record"]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from mahler_agents.errors import ConfigError
 
 
-def database_path(given: Path | None, market: str, broker: str, variables: Mapping[str, str] = os.environ) -> Path:
+def database_path(
+    given: Path | None, market: str, broker: str, variables: Mapping[str, str] = os.environ, *, live: bool = False
+) -> Path:
     """Return the record's file for a verb with a market: `--db`, else `MAHLER_DB`, else one for each market and broker.
 
-    The default file carries both names, so that sample data never mixes with an account's.
+    The default file carries both names, and the live environment's, so that sample data never mixes with an account's.
     """
-    return given or _named(variables) or Path(f"mahler-{market}-{broker}.db")
+    return given or _named(variables) or Path(f"mahler-{market}-{broker}{'-live' if live else ''}.db")
 
 
 def newest_database(
@@ -20,15 +22,16 @@ def newest_database(
 ) -> Path:
     """Return the record's file for a verb without a market: `--db`, else `MAHLER_DB`, else the newest `mahler-*.db`.
 
-    With a `broker` the newest of its default files is meant, `mahler-MARKET-BROKER.db`.
+    With a `broker` the newest of its default files is meant, `mahler-MARKET-BROKER.db` or `mahler-MARKET-BROKER-live.db`.
     Copies, such as `mahler-sample-paper.before-m004.db`, are not looked at. Raises `ConfigError` if there is none.
     """
     if path := given or _named(variables):
         return path
-    pattern = "mahler-*.db" if broker is None else f"mahler-*-{broker}.db"
-    found = sorted((path for path in Path().glob(pattern) if "." not in path.stem), key=_last_change)
+    patterns = ["mahler-*.db"] if broker is None else [f"mahler-*-{broker}.db", f"mahler-*-{broker}-live.db"]
+    matching = (path for pattern in patterns for path in Path().glob(pattern))
+    found = sorted((path for path in matching if "." not in path.stem), key=_last_change)
     if not found:
-        raise ConfigError(f"no {pattern} in this folder: run `mahler scan` first, or name the file with --db")
+        raise ConfigError(f"no {patterns[0]} in this folder: run `mahler scan` first, or name the file with --db")
     return found[-1]
 
 

@@ -4,6 +4,44 @@ from mahler_agents.record.dictionary.entry import ACCOUNT, LEGS, Entry
 from mahler_agents.record.dictionary.orders import BROKER_FILL
 
 ENTRIES = {
+    "record_owners": Entry(
+        row="The account and the environment that this record belongs to; several in records of older versions.",
+        columns={**ACCOUNT, "environment": "`paper` or `live`", "since": "when"},
+    ),
+    "trading_states": Entry(
+        row="A change of the trading state; the newest is in force. No row: nothing was ever halted.",
+        columns={
+            "id": "counts up",
+            "at": "when",
+            "state": "`active`, `reducing` (nothing is opened, reviews go on) or `halted`",
+            "reason": "why, in words",
+            "by": "who: a user, or `reconcile`",
+        },
+    ),
+    "broker_checks": Entry(
+        row="When an account was last held against the broker's.",
+        columns={
+            **ACCOUNT,
+            "at": "when",
+            "error": "why the broker could not be read: nothing is opened; null if it was",
+        },
+    ),
+    "broker_differences": Entry(
+        row="Something in which the broker's account differed from the ledger.",
+        columns={
+            "id": "counts up",
+            **ACCOUNT,
+            "kind": "`external` (the broker holds what is not ours), `missing` (a leg of ours) or `order` (not ours)",
+            "item": "symbol; the broker's id of an order",
+            "underlying": "nothing is opened in it; null for orders",
+            "in_ledger": "contracts that the ledger holds; negative is short",
+            "at_broker": "contracts or shares that the broker holds; negative is short",
+            "explanation": "in words",
+            "first_seen_at": "when",
+            "last_seen_at": "when",
+            "gone_at": "since when it is no more; null while it stands",
+        },
+    ),
     "equity": Entry(
         row="What an account was worth.",
         columns={**ACCOUNT, "at": "when", "equity": "dollars", "cash": "dollars"},

@@ -35,6 +35,7 @@ ENTRIES = {
             "pruned_at": "when `mahler db prune` dropped its requests, replies and snapshot; it cannot be replayed",
             "replay_of": "the run that this one replays",
             "retrospective": "1 if its advice was given after the fact, so that it is never pooled with that of a scan",
+            "host": "where the account is: `embedded`, or the broker's host; null in records of older versions",
         },
     ),
     "snapshots": Entry(

@@ -17,6 +17,7 @@ from mahler_agents.record.migrations import (
     m012_inspection,
     m013_replays,
     m014_order_attempts,
+    m015_safety,
     m016_implied_volatility,
     m018_retrospective_views,
 )
@@ -39,6 +40,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m012_inspection,
         m013_replays,
         m014_order_attempts,
+        m015_safety,
         m016_implied_volatility,
         m018_retrospective_views,
     )

@@ -1,0 +1,69 @@
+"""Command line, `mahler reconcile`: the ledger held against the broker, every difference in words."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mahler_agents.cli.options import as_json_option, broker_option, market_database_option, seed_option
+from mahler_agents.cli.safety_lines import check_lines, start_lines
+from mahler_agents.cli.scan import AsOf, instant_of
+from mahler_agents.cli.text import instant, plain
+from mahler_agents.errors import JobError
+
+if TYPE_CHECKING:
+    from mahler_agents.safety import ReconcileResult
+
+
+@click.command()
+@click.option("--market", default="sample", show_default=True, metavar="sample|csv:PATH", help="Where quotes are from.")
+@broker_option
+@seed_option
+@click.option(
+    "--as-of",
+    type=AsOf(),
+    metavar="DATE|TIME",
+    help="When, for a market of past days; else when the account last traded.",
+)
+@market_database_option
+@as_json_option
+def reconcile(
+    *, market: str, broker: str, seed: int | None, as_of: dt.date | None, db: Path | None, as_json: bool
+) -> int:
+    """Book the true ends of orders that were left pending, and explain what differs between ledger and broker.
+
+    Nothing is traded. What the broker holds and the desk did not trade is external: it blocks its underlying until it
+    is gone. A leg of ours that is missing makes the trading state REDUCING. Exit code 1 while anything differs, or the
+    broker cannot be read.
+    """
+    from mahler_agents.desk import Desk
+
+    desk = Desk(market=market, broker=broker, seed=seed, model="none", database=db)
+
+    async def run() -> "ReconcileResult":
+        async with desk:
+            return await desk.reconcile(at=as_of and instant_of(as_of, desk.market))
+
+    result = asyncio.run(run())
+    if as_json:
+        click.echo(result.model_dump_json())
+    else:
+        click.echo("\n".join([*_lines(result), f"recorded in {plain(str(desk.database))}"]))
+    return 0 if result.agrees else JobError.exit_code
+
+
+def _lines(result: "ReconcileResult") -> Iterator[str]:
+    for line in start_lines(result.identity, result.trading):
+        yield f"{line.note}: {line.text}"
+    yield f"ledger and broker as of {instant(result.at)} New York"
+    if not result.alone:
+        yield "another process is at work on this record: its pending orders are its own to end"
+    for one in result.orders:
+        yield f"order: {plain(one.text)}"
+    for line in check_lines(result.broker_check):
+        yield f"{line.note}: {line.text}"
+    if result.broker_check.agrees:
+        yield "the broker holds what the ledger says" if not result.broker_check.explained else "nothing else differs"

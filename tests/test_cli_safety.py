@@ -1,0 +1,166 @@
+"""`mahler halt`, `unhalt`, `reconcile`, and how the other verbs show that nothing is opened."""
+
+import json
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from desks import START, scan
+
+from mahler_agents.cli import main
+from mahler_agents.record import open_database
+from mahler_agents.record.trading_state import TradingState, halt_file, read_standing
+
+PROGRAM = (sys.executable, "-c", "import sys; from mahler_agents.cli import main; sys.exit(main())")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return open_database(tmp_path / "desk.db", create=True)
+
+
+@pytest.fixture(scope="module")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record in which a scan has opened positions."""
+    database = tmp_path_factory.mktemp("traded") / "desk.db"
+    scan(database, "none", as_of=START)
+    return database
+
+
+def state(path: Path) -> TradingState:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return read_standing(connection, path).state
+
+
+def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_a_halt_says_what_it_halted_and_who_and_why(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["halt", "--db", str(path), "--reason", "the feed lies"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("HALTED by user ")
+    assert first.endswith(": the feed lies")
+    assert str(path) in second
+    assert state(path) is TradingState.HALTED
+
+
+def test_a_halt_of_a_record_that_does_not_exist_is_bad_input(tmp_path: Path) -> None:
+    assert main(["halt", "--db", str(tmp_path / "typo.db")]) == 2
+    assert not halt_file(tmp_path / "typo.db").exists()
+
+
+def test_a_halt_of_a_damaged_record_is_in_force_and_says_where_it_is_not(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_bytes(b"damaged" * 1000)
+    assert main(["halt", "--db", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("HALTED")
+    assert "halted, but not in every place" in err
+    assert halt_file(path).exists()
+
+
+def test_reducing_never_loosens_a_halt(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["halt", "--db", str(path), "--reducing", "--reason", "only look"]) == 0
+    assert state(path) is TradingState.REDUCING
+    main(["halt", "--db", str(path)])
+    assert main(["halt", "--db", str(path), "--reducing"]) == 0
+    assert "already HALTED" in capsys.readouterr().out
+    assert state(path) is TradingState.HALTED
+
+
+def test_un_halting_without_a_terminal_shows_the_halt_and_is_refused(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["halt", "--db", str(path), "--reason", "the feed lies"])
+    with Path(os.devnull).open() as nobody:
+        monkeypatch.setattr(sys, "stdin", nobody)
+        assert main(["unhalt", "--db", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert "the feed lies" in out
+    assert str(halt_file(path)) in out
+    assert "--yes" in err
+    assert state(path) is TradingState.HALTED
+
+
+def test_un_halting_with_yes_ends_it_and_the_history_says_who(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["halt", "--db", str(path)])
+    assert main(["unhalt", "--db", str(path), "--yes", "--reason", "looked at"]) == 0
+    assert state(path) is TradingState.ACTIVE
+    assert not halt_file(path).exists()
+    [halted, active] = query(path, "SELECT state, reason FROM trading_states ORDER BY id")
+    assert (halted, active) == (("halted", ""), ("active", "looked at"))
+    capsys.readouterr()
+    assert main(["unhalt", "--db", str(path)]) == 0
+    assert "ACTIVE: nothing is halted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("answer", "then"), [("y", TradingState.ACTIVE), ("n", TradingState.HALTED)])
+def test_on_a_terminal_it_asks(path: Path, answer: str, then: TradingState) -> None:
+    main(["halt", "--db", str(path)])
+    ours, theirs = pty.openpty()
+    with subprocess.Popen((*PROGRAM, "unhalt", "--db", str(path)), stdin=theirs, stdout=subprocess.PIPE) as program:
+        os.close(theirs)
+        os.write(ours, f"{answer}\n".encode())
+        assert program.stdout is not None
+        out = program.stdout.read().decode()
+    os.close(ours)
+    assert "Let the desk open positions again?" in out
+    assert program.returncode == (0 if answer == "y" else 1)
+    assert state(path) is then
+
+
+def test_un_halting_says_what_stays_blocked_and_that_the_breaker_is_another_thing(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query(path, "INSERT INTO broker_differences (account_id, kind, item, underlying, explanation, first_seen_at,"
+          " last_seen_at) VALUES ('a', 'missing', 'SPY260417P00540000', 'SPY', 'the leg is gone', '', '')")  # fmt: skip
+    query(path, """INSERT INTO breaker_states VALUES ('a', '{"halts": [{"rule": "drawdown"}]}')""")
+    main(["halt", "--db", str(path)])
+    capsys.readouterr()
+    assert main(["unhalt", "--db", str(path), "--yes"]) == 0
+    told = capsys.readouterr().out
+    assert "stays blocked: the leg is gone" in told
+    assert "stays halted by the circuit breaker, by its own rules: drawdown" in told
+
+
+def test_reconciling_says_that_all_agrees(traded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reconcile", "--db", str(traded)]) == 0
+    told = capsys.readouterr().out
+    assert "desk: paper trading, account paper-sample-22 at paper, host embedded" in told
+    assert "the broker holds what the ledger says" in told
+    assert main(["reconcile", "--db", str(traded), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["broker_check"]["differences"] == []
+    assert document["identity"]["account_id"] == "paper-sample-22"
+
+
+def test_reconciling_explains_what_differs_and_ends_with_1_and_the_others_show_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = tmp_path / "desk.db"
+    scan(database, "none", as_of=START)
+    [(leg, label)] = query(database, "SELECT long_symbol, underlying FROM positions LIMIT 1")
+    query(database, f"DELETE FROM paper_positions WHERE symbol = '{leg}'")
+    assert main(["reconcile", "--db", str(database)]) == 1
+    told = capsys.readouterr().out
+    assert "missing: " in told
+    assert str(leg) in told
+    assert "trading: REDUCING since " in told
+    assert main(["positions", "--db", str(database)]) == 0
+    shown = capsys.readouterr().out
+    assert "trading: REDUCING" in shown
+    assert f"missing: {leg}" in shown
+    assert main(["monitor", "--db", str(database), "--as-of", "2026-03-17"]) == 0
+    passed = capsys.readouterr().out
+    assert "trading: REDUCING" in passed
+    assert f"missing: {leg}" in passed
+    assert str(label) in passed
