@@ -22,7 +22,7 @@ def newest_database(
 ) -> Path:
     """Return the record's file for a verb without a market: `--db`, else `MAHLER_DB`, else the newest `mahler-*.db`.
 
-    With a `broker` the newest of its default files is meant, `mahler-MARKET-BROKER.db` or `mahler-MARKET-BROKER-live.db`.
+    With a `broker` the newest of its default files is meant: `mahler-MARKET-BROKER.db`, or `-live.db`.
     Copies, such as `mahler-sample-paper.before-m004.db`, are not looked at. Raises `ConfigError` if there is none.
     """
     if path := given or _named(variables):
