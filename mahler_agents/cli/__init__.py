@@ -75,7 +75,9 @@ class LazyGroup(click.Group):
     epilog="\b\nExit codes: 0 done; 1 the job failed; 2 bad input or unknown id; 3 halted; 130 interrupted.\n"
     "Environment: MAHLER_ENVIRONMENT (paper or live), MAHLER_DB, MAHLER_MODEL, MAHLER_MODEL_FOR,\n"
     "MAHLER_MODELS, MAHLER_PRICES, MAHLER_REQUESTS_PER_MINUTE, MAHLER_DEBATE_ROUNDS, MAHLER_EXITS,\n"
-    "MAHLER_LIVE_CONFIRMATION, OPENAI_API_KEY, OPENAI_BASE_URL, NO_COLOR.",
+    "MAHLER_LIVE_CONFIRMATION, OPENAI_API_KEY, OPENAI_BASE_URL, NO_COLOR; at Alpaca APCA_API_KEY_ID,\n"
+    "APCA_API_SECRET_KEY, MAHLER_ALPACA_OPTION_FEED, MAHLER_ALPACA_STOCK_FEED, MAHLER_ALPACA_VIX,\n"
+    "MAHLER_ALPACA_REQUESTS_PER_MINUTE, and MAHLER_ALPACA_URL with MAHLER_CLOCK_URL for a fake one.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def mahler() -> None:
