@@ -64,8 +64,8 @@ def fake_alpaca(
         click.echo(f"# its clock: {instant(fake.now)} New York{', standing still' if still else ''}")
         for name, value in fake.environ.items():
             click.echo(f"export {name}={shlex.quote(value)}")
-        click.echo("# paste these four lines in another shell, then:")
-        click.echo(f"#   {program()} scan --market alpaca --broker alpaca --model none")
+        verb = f"{program()} scan --market alpaca --broker alpaca --model none"
+        click.echo(f"# paste these four lines in another shell, then: {verb}")
         told.wait()
         click.echo(f"# {_summary(fake.books())}")
 
