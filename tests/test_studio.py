@@ -36,19 +36,34 @@ async def served(folder: Path, environ: dict[str, str]) -> AsyncGenerator[str]:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     options = ["--no-browser", "--no-reload", "--port", str(port), "--config", str(ROOT / "langgraph.json")]
-    with (folder / "server.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "langgraph_cli", "dev", *options),
-            cwd=folder,
-            env={**os.environ, "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGGRAPH_STRICT_MSGPACK": "true", **environ},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
-            await process.wait()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "langgraph_cli", "dev", *options),
+        cwd=folder,
+        env={**os.environ, "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGGRAPH_STRICT_MSGPACK": "true", **environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=1_000_000,
+    )
+    started = asyncio.Event()
+    logging = asyncio.create_task(write_log(process, folder / "server.log", started))
+    try:
+        await started.wait()  # its imports take longer on a busy machine than the client tries to connect
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        await process.wait()
+        await logging
+
+
+async def write_log(process: asyncio.subprocess.Process, path: Path, started: asyncio.Event) -> None:
+    """Keep what the server prints, and tell once it has started or ended."""
+    assert process.stdout is not None
+    with path.open("wb") as log:
+        async for line in process.stdout:
+            log.write(line)
+            if b"Application started up" in line:
+                started.set()
+    started.set()
 
 
 def test_the_development_server_runs_both_graphs_and_the_page_s_example(
@@ -61,7 +76,7 @@ def test_the_development_server_runs_both_graphs_and_the_page_s_example(
         environ = {"MAHLER_ENVIRONMENT": "live", "MAHLER_DB": str(tmp_path / "mine.db"), "MAHLER_MODEL": "openai:a"}
         async with FaultServer() as provider, asyncio.timeout(PATIENCE):
             server = served(tmp_path, {**environ, **provider.environ})
-            async with server as url, get_client(url=url) as client:  # which tries again until it listens
+            async with server as url, get_client(url=url) as client:
                 seen["graphs"] = {one["graph_id"] for one in await client.assistants.search()}
                 thread = await client.threads.create()
                 seen["nodes"] = set()
