@@ -98,41 +98,37 @@ class CountedConnection(sqlite3.Connection):
         return cursor
 
 
-def desk_of(database: Path, model: str | Endpoint, *, market: SampleMarket | None = None, **choices: Any) -> Desk:
-    return Desk(
-        model=model,
-        market=market or SampleMarket(),
-        database=database,
-        config=choices.pop("config", None) or DeskConfig(),
-        clock=choices.pop("clock", None) or SimulatedClock(START),
-        ids=Ids(1),
-        environ={},
-        **choices,
-    )
+def desk_of(database: Path, model: str | Endpoint, **choices: Any) -> Desk:
+    """Return a desk on the sample market with seeded ids and a standing clock, unless it is told otherwise."""
+    usual = {"market": SampleMarket(), "config": DeskConfig(), "clock": SimulatedClock(START), "ids": Ids(1)}
+    return Desk(model=model, database=database, environ={}, **(usual | choices))
 
 
 def scanned(database: Path, model: CountedModel, **choices: Any) -> ScanResult:
     """Run one scan to its end."""
 
+    asked = {name: choices.pop(name, None) for name in ("as_of", "only")}
+    slot = choices.pop("slot", "test")
+
     async def run() -> ScanResult:
         async with desk_of(database, model.endpoint, **choices) as desk:
-            return await desk.scan(slot="test")
+            return await desk.scan(slot=slot, **asked)
 
     return virtual_time.run(run())
 
 
 def resumed(database: Path, model: CountedModel, run: str | None = None, **choices: Any) -> ScanResult | None:
     """Resume what was left, on a market that has no snapshot any more."""
-    at = choices.pop("at", None)
+    at, market = choices.pop("at", None), choices.pop("market", None) or FrozenOut()
 
     async def run_() -> ScanResult | None:
-        async with desk_of(database, model.endpoint, market=FrozenOut(), **choices) as desk:
+        async with desk_of(database, model.endpoint, market=market, **choices) as desk:
             return await desk.resume(run, at=at)
 
     return virtual_time.run(run_())
 
 
-def steps_of(work: Callable[[Step], object], at: int | None = None) -> int:
+def steps_of(work: Callable[[Step], object], at: int | None = None, *, commits: bool = True) -> int:
     """Do some work, count its moments, and die at the one of number `at`: each request, each commit, on either side."""
     moments = 0
 
@@ -148,20 +144,20 @@ def steps_of(work: Callable[[Step], object], at: int | None = None) -> int:
         return connect(*place, **{**how, "factory": CountedConnection})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CountedConnection, "steps", [step])
+        patch.setattr(CountedConnection, "steps", [step] if commits else [])
         patch.setattr(sqlite3, "connect", counted)
         work(step)
     return moments
 
 
-def killed(database: Path, at: int, work: Callable[[Path, CountedModel], object]) -> bool:
+def killed(database: Path, at: int, work: Callable[[Path, CountedModel], object], *, commits: bool = True) -> bool:
     """Do some work in a forked child that kills itself at its moment `at`; return whether it came to that."""
     open_database(database, create=True)  # the schema is no part of a scan
     heard = finished(database)
     child = os.fork()
     if child == 0:
         try:
-            steps_of(lambda step: work(database, CountedModel(heard, step)), at)
+            steps_of(lambda step: work(database, CountedModel(heard, step)), at, commits=commits)
             os._exit(0)
         finally:
             os._exit(1)

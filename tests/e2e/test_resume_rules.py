@@ -1,0 +1,291 @@
+"""End to end: when a scan is resumed, by whom, on what, and what is refused: yesterday's quotes are never traded."""
+
+import asyncio
+import datetime as dt
+import shutil
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crashes import CountedModel, FrozenOut, desk_of, finished, killed, resumed, scanned
+from desks import START
+
+from mahler_agents.analysts import ANALYSTS
+from mahler_agents.cli import main
+from mahler_agents.clock import Ids, SimulatedClock
+from mahler_agents.config import DeskConfig
+from mahler_agents.errors import InputError, UnknownIdError
+from mahler_agents.llm.budget import ScanBudget
+from mahler_agents.market.sample import SampleMarket
+from mahler_agents.risk import RiskLimits
+from mahler_agents.testing import virtual_time
+from mahler_agents.types import Reason
+
+MINUTE = dt.timedelta(minutes=1)
+REQUEST = 12
+"""At which the process dies: some candidates have been heard, no order was decided."""
+
+
+class Live(FrozenOut):
+    """A market whose quotes of a later instant exist only once that has come."""
+
+    live = True
+
+
+@pytest.fixture(scope="module")
+def died(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the record of a scan that died at its request of number `REQUEST`."""
+    return _died(tmp_path_factory.mktemp("died") / "desk.db")
+
+
+@pytest.fixture
+def database(died: Path, tmp_path: Path) -> Path:
+    """Return a copy of it."""
+    return Path(shutil.copy(died, tmp_path / "desk.db"))
+
+
+def _died(database: Path, **choices: Any) -> Path:
+    assert killed(database, REQUEST, lambda path, model: scanned(path, model, **choices), commits=False)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return database
+
+
+def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def model_of(database: Path) -> CountedModel:
+    return CountedModel(finished(database))
+
+
+# --- Time -------------------------------------------------------------------------------------------------------------
+
+
+def test_ten_minutes_after_its_snapshot_a_run_still_trades(database: Path) -> None:
+    result = resumed(database, model_of(database), at=START + 10 * MINUTE)
+    assert result is not None
+    assert result.resumed is not None
+    assert result.resumed.stale is None
+    assert sum(review.decision.decision == "traded" for review in result.reviews) >= 2
+
+
+@pytest.mark.parametrize("after", [10 * MINUTE + dt.timedelta(seconds=1), dt.timedelta(hours=3), dt.timedelta(days=1)])
+def test_later_it_completes_reviews_and_opens_nothing(database: Path, after: dt.timedelta) -> None:
+    model = model_of(database)
+    result = resumed(database, model, at=START + after)
+    assert result is not None
+    assert result.resumed is not None
+    assert "2026-03-16 10:00" in (result.resumed.stale or "")
+    assert {review.decision.reason for review in result.reviews} == {Reason.STALE_SNAPSHOT}
+    assert all(review.advice is not None for review in result.reviews)
+    assert model.asked
+    assert query(database, "SELECT COUNT(*) FROM orders") == [(0,)]
+    assert query(database, "SELECT DISTINCT decision, reason FROM candidates WHERE reviewed") == [
+        ("skipped", "stale_snapshot")
+    ]
+    assert query(database, "SELECT status, abandoned_at FROM runs") == [("done", None)]
+
+
+def test_after_the_close_it_opens_nothing_however_fresh_its_snapshot_is(tmp_path: Path) -> None:
+    near_the_close = dt.datetime(2026, 3, 16, 19, 55, tzinfo=dt.UTC)
+    database = _died(tmp_path / "desk.db", as_of=near_the_close)
+    result = resumed(database, model_of(database), at=near_the_close + 5 * MINUTE)
+    assert result is not None
+    assert result.resumed is not None
+    assert "outside the session" in (result.resumed.stale or "")
+    assert query(database, "SELECT COUNT(*) FROM orders") == [(0,)]
+
+
+def test_an_account_that_has_traded_since_opens_nothing_on_the_older_snapshot(database: Path) -> None:
+    scanned(database, CountedModel({}), as_of=START + 5 * MINUTE, slot=None, ids=Ids(2))
+    orders = query(database, "SELECT * FROM orders")
+    result = resumed(database, model_of(database))
+    assert result is not None
+    assert result.resumed is not None
+    assert "has traded" in (result.resumed.stale or "")
+    assert query(database, "SELECT * FROM orders") == orders != []
+
+
+def test_a_run_is_not_resumed_before_its_own_snapshot(database: Path) -> None:
+    with pytest.raises(InputError, match="cannot be resumed before"):
+        resumed(database, model_of(database), at=START - MINUTE)
+
+
+@pytest.mark.parametrize(("after", "trades"), [(5 * MINUTE, True), (11 * MINUTE, False)])
+def test_a_live_market_goes_by_the_clock_and_decides_orders_anew(
+    tmp_path: Path, after: dt.timedelta, trades: bool
+) -> None:
+    class LiveNow(SampleMarket):
+        live = True
+
+    database = _died(tmp_path / "desk.db", market=LiveNow())
+    result = resumed(database, model_of(database), market=Live(), clock=SimulatedClock(START + after))
+    assert result is not None
+    decided = query(database, "SELECT DISTINCT decided_at FROM orders")
+    shadows = query(database, "SELECT DISTINCT entered_at FROM shadows")
+    assert decided == shadows == ([("2026-03-16T14:08:00.000Z",)] if trades else [])
+
+
+# --- By whom ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_next_scan_of_its_slot_is_the_end_of_the_run(database: Path) -> None:
+    model = model_of(database)
+    result = scanned(database, model, ids=Ids(2), market=FrozenOut())
+    assert result.resumed is not None
+    assert query(database, "SELECT id, status FROM runs") == [(result.run_id, "done")]
+
+
+def test_the_next_scheduled_scan_completes_the_reviews_and_begins_its_own(database: Path) -> None:
+    left = query(database, "SELECT id FROM runs")[0][0]
+    result = scanned(database, model_of(database), as_of=START + dt.timedelta(days=1), slot="next", ids=Ids(2))
+    assert result.resumed is None
+    assert result.unfinished == ()
+    assert dict(query(database, "SELECT id, status FROM runs")) == {left: "done", result.run_id: "done"}
+    stale = query(database, f"SELECT DISTINCT reason FROM candidates WHERE run_id = '{left}' AND reviewed")
+    assert stale == [("stale_snapshot",)]
+
+
+def test_a_run_that_cannot_be_resumed_keeps_no_scheduled_scan_from_its_time(database: Path) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE runs SET version = '0.0.1'")
+    connection.close()
+    for number in (2, 3):
+        at = START + number * dt.timedelta(days=1)
+        result = scanned(database, CountedModel({}), as_of=at, slot=f"{number}", ids=Ids(number))
+        assert len(result.unfinished) == 1
+    told = query(database, "SELECT message FROM events WHERE code = 'not_resumed'")
+    assert [text.partition(" was begun by version 0.0.1")[1] != "" for (text,) in told] == [True]
+
+
+def test_an_ad_hoc_scan_leaves_it_and_says_so(database: Path) -> None:
+    left = query(database, "SELECT id FROM runs")[0][0]
+    result = scanned(database, CountedModel({}), slot=None, ids=Ids(2))
+    assert result.unfinished == (left,)
+    assert query(database, f"SELECT status FROM runs WHERE id = '{left}'") == [("failed",)]
+
+
+def test_of_two_that_resume_at_once_one_does(database: Path) -> None:
+    models = [model_of(database), model_of(database)]
+
+    async def both() -> list[Any]:
+        async def one(model: CountedModel) -> Any:
+            async with desk_of(database, model.endpoint, market=FrozenOut()) as desk:
+                return await desk.resume()
+
+        return await asyncio.gather(*map(one, models), return_exceptions=True)
+
+    ended = virtual_time.run(both())
+    refused = [one for one in ended if isinstance(one, InputError)]
+    assert len(refused) == 1
+    assert "may be at work in another process" in str(refused[0])
+    assert sorted(bool(model.asked) for model in models) == [False, True]
+    assert query(database, "SELECT status FROM runs") == [("done",)]
+
+
+def test_a_resumption_that_is_killed_is_resumed(database: Path) -> None:
+    assert killed(database, 5, resumed, commits=False)
+    before, model = finished(database), model_of(database)
+    result = resumed(database, model)
+    assert result is not None
+    assert query(database, "SELECT status FROM runs") == [("done",)]
+    assert before.total() > REQUEST - 5
+    calls = Counter(span for (span,) in query(database, "SELECT span_id FROM llm_calls WHERE abandoned_at IS NULL"))
+    assert calls == before + model.asked
+    assert (
+        query(database, "SELECT COUNT(*) FROM llm_calls WHERE abandoned_at IS NOT NULL AND ended_at IS NULL")[0][0] > 0
+    )
+
+
+# --- On what ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_spent_before_counts_in_the_budget(tmp_path: Path) -> None:
+    budget = ScanBudget(max_calls=15)
+    database = _died(tmp_path / "desk.db", budget=budget)
+    before = query(database, "SELECT COUNT(*) FROM llm_calls")[0][0]
+    model = model_of(database)
+    result = resumed(database, model, budget=ScanBudget())
+    assert result is not None
+    assert result.resumed is not None
+    assert result.resumed.kept == ("budget",)
+    assert result.spent.calls == query(database, "SELECT COUNT(*) FROM llm_calls")[0][0] == 15
+    assert model.asked.total() == 15 - before
+
+
+def test_a_prompt_that_changed_in_between_is_not_used(database: Path, tmp_path: Path) -> None:
+    own = tmp_path / "prompts"
+    shutil.copytree(Path(__file__).parents[2] / "prompts", own)
+    text = (own / "greeks.md").read_text(encoding="utf-8")
+    (own / "greeks.md").write_text(text + "\nSay it in French.\n", encoding="utf-8")
+    result = resumed(database, model_of(database), prompts=own, limits=RiskLimits(max_portfolio_heat_pct=0.01))
+    assert result is not None
+    assert result.resumed is not None
+    assert [one.partition(" (")[0].split()[:2] for one in result.resumed.kept] == [["limits"], ["prompt", "greeks"]]
+    assert "French" not in "".join(text for (text,) in query(database, "SELECT request FROM llm_calls"))
+    assert query(database, "SELECT COUNT(DISTINCT prompt_hash) FROM llm_calls WHERE role = 'greeks'") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("choices", "named"),
+    [
+        ({"config": DeskConfig(debate_rounds=1)}, "debate_rounds 0 (now 1)"),
+        ({"config": DeskConfig(max_trades_per_scan=1)}, "max_trades_per_scan 3 (now 1)"),
+        ({"analysts": ANALYSTS[:2]}, "the analysts"),
+        ({"model": "none"}, "models for greeks"),
+    ],
+)
+def test_another_desk_is_refused_and_the_run_stays_as_it_was(
+    database: Path, choices: dict[str, Any], named: str
+) -> None:
+    async def run() -> None:
+        async with desk_of(database, choices.pop("model", model_of(database).endpoint), **choices) as desk:
+            await desk.resume()
+
+    before = query(database, "SELECT * FROM runs")
+    with pytest.raises(InputError) as refused:
+        virtual_time.run(run())
+    assert named in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert query(database, "SELECT * FROM runs") == before
+
+
+# --- Which run --------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_that_was_left_is_nothing_to_do(tmp_path: Path) -> None:
+    database = tmp_path / "desk.db"
+    scanned(database, CountedModel({}))
+    assert resumed(database, CountedModel({})) is None
+    with pytest.raises(InputError, match="is done: its process did not leave it"):
+        resumed(database, CountedModel({}), "latest")
+    with pytest.raises(UnknownIdError, match="no run `19990101`"):
+        resumed(database, CountedModel({}), "19990101")
+
+
+def test_the_command_says_what_it_finished_and_the_trace_how_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--model", "none", "--db", "desk.db"]
+    assert main(["scan", "--resume", *options]) == 0
+    assert "nothing to resume" in capsys.readouterr().out
+    assert main(["scan", *options]) == 0
+    with sqlite3.connect("desk.db") as connection:
+        connection.execute("UPDATE runs SET status = 'failed', abandoned_at = started_at")
+        left = connection.execute("SELECT id FROM runs").fetchone()[0]
+    connection.close()
+    capsys.readouterr()
+    assert main(["trace", "show", left, "--db", "desk.db"]) == 0
+    assert f"mahler scan --resume {left}" in capsys.readouterr().out
+    assert main(["scan", "--resume", "nonsense", *options]) == 2
+    assert "no run `nonsense`" in capsys.readouterr().err
+    assert main(["scan", "--resume", left[:10], *options]) == 0
+    assert f"run {left}: 0 LLM calls served from the record" in capsys.readouterr().out
+    assert main(["scan", "--resume", left, *options]) == 2
+    assert "there is nothing to resume" in capsys.readouterr().err
