@@ -28,7 +28,7 @@ from mahler_agents.execution import (
     PendingOrder,
     Reconciled,
     Trading,
-    is_unsent_entry_of,
+    is_entry_of,
     reconcile,
     wait_for,
 )
@@ -279,7 +279,7 @@ class Desk:
         stale = await self._staleness(await asyncio.to_thread(self._read_left, run_id), at)
 
         def is_gone_on_with(pending: PendingOrder) -> bool:
-            return stale is None and not self.market.live and is_unsent_entry_of(pending, run_id)
+            return stale is None and not self.market.live and is_entry_of(pending, run_id)
 
         async with AsyncExitStack() as stack:
             now = at or self._clock.now()

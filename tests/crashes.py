@@ -27,6 +27,7 @@ from mahler_agents.testing.scripted import (
     ScriptedModel,
     ScriptedReply,
     ScriptedRequest,
+    connection_error,
     favourable,
     http_error,
     reply,
@@ -66,7 +67,7 @@ class CountedModel(ScriptedModel):
         if fault == "error":
             return http_error(500, "scripted outage")
         if fault == "broken":
-            return ConnectionResetError("scripted reset")
+            return connection_error()
         if fault == "prose":
             return reply("I would rather not say it in JSON.")
         if fault == "refusal":
@@ -100,7 +101,12 @@ class CountedConnection(sqlite3.Connection):
 
 def desk_of(database: Path, model: str | Endpoint, **choices: Any) -> Desk:
     """Return a desk on the sample market with seeded ids and a standing clock, unless it is told otherwise."""
-    usual = {"market": SampleMarket(), "config": DeskConfig(), "clock": SimulatedClock(START), "ids": Ids(1)}
+    usual: dict[str, Any] = {
+        "market": SampleMarket(),
+        "config": DeskConfig(),
+        "clock": SimulatedClock(START),
+        "ids": Ids(1),
+    }
     return Desk(model=model, database=database, environ={}, **(usual | choices))
 
 
@@ -171,13 +177,6 @@ def finished(database: Path) -> Counter[str]:
     with closing(sqlite3.connect(database)) as connection:
         rows = connection.execute("SELECT span_id FROM llm_calls WHERE outcome IS NOT NULL").fetchall()
     return Counter(row[0] for row in rows)
-
-
-def orders_sent(database: Path) -> int:
-    """Return how many orders were at the broker, not at their end."""
-    with closing(sqlite3.connect(database)) as connection:
-        states = "'sent', 'unknown', 'accepted', 'partial'"
-        return connection.execute(f"SELECT COUNT(*) FROM orders WHERE state IN ({states})").fetchone()[0]
 
 
 def runs_left(database: Path) -> int:

@@ -28,7 +28,7 @@ from mahler_agents.execution.paper import PaperBroker
 from mahler_agents.execution.paper_account import settled, settles_at
 from mahler_agents.execution.positions import PendingOrder, Position
 from mahler_agents.execution.prices import lowest_credit
-from mahler_agents.execution.reconcile import Reconciled, is_unsent_entry_of, reconcile
+from mahler_agents.execution.reconcile import Reconciled, is_entry_of, reconcile
 from mahler_agents.execution.settlement import Expiry, LegSettlement, Settlement
 from mahler_agents.execution.trading_state import Standing, TradingState, TradingStates
 from mahler_agents.execution.worker import OrderWorker
@@ -73,7 +73,7 @@ __all__ = [
     "client_order_id",
     "close_positions",
     "execute",
-    "is_unsent_entry_of",
+    "is_entry_of",
     "lowest_credit",
     "reconcile",
     "refuse_unconfirmed",

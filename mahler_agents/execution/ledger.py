@@ -42,7 +42,7 @@ from mahler_agents.execution.orders import (
     Ticket,
 )
 from mahler_agents.execution.positions import PendingOrder, Position
-from mahler_agents.execution.rows import attempt_row, exposure_of, position_of, ticket_of, ticket_row
+from mahler_agents.execution.rows import attempt_of, attempt_row, exposure_of, position_of, ticket_of, ticket_row
 from mahler_agents.execution.settlement import Settlement
 from mahler_agents.execution.states import attempt_may_become
 from mahler_agents.market.snapshot import Exposure
@@ -135,6 +135,15 @@ class Ledger(DurableBook):
             ).fetchone()
         ticket = None if row is None else ticket_of(row)
         return ticket if isinstance(ticket, OrderTicket) else None
+
+    def attempts_made(self, ticket: Ticket) -> tuple[int, Attempt | None]:
+        """Return how many attempts an order has had, and the last of them if it has not ended."""
+        with self._books.reading() as connection:
+            last = last_attempt(connection, ticket.client_order_id)
+        if last is None:
+            return 0, None
+        live = attempt_of(last, ticket) if OrderState(last["state"]) in PENDING_STATES else None
+        return last["number"], live
 
     def execution(self, ticket: OrderTicket) -> Execution | None:
         """Return how an entry ended, None if it has not."""

@@ -55,11 +55,10 @@ async def reconcile(
     return tuple(ended)
 
 
-def is_unsent_entry_of(pending: PendingOrder, run_id: str) -> bool:
-    """Return whether an order is an entry of a run that was reserved and never sent."""
+def is_entry_of(pending: PendingOrder, run_id: str) -> bool:
+    """Return whether an order is an entry of a run."""
     ticket = pending.ticket
-    of_run = isinstance(ticket, OrderTicket) and ticket.candidate_id.startswith(f"{run_id}.")
-    return of_run and pending.state is OrderState.INTENT
+    return isinstance(ticket, OrderTicket) and ticket.candidate_id.startswith(f"{run_id}.")
 
 
 async def _reconciled(one: PendingOrder, trading: Trading, at: dt.datetime) -> AsyncGenerator[dt.datetime]:

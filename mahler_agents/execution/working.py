@@ -64,20 +64,30 @@ async def work(order: Worked, *, broker: Broker, ledger: Ledger, grace: dt.timed
     """Work an order to its end; yields the instants that it waits for, and goes on when they have come.
 
     A broker that has filled, rejected or expired it ends the work early; else what is left is canceled 30 seconds after
-    the last price. Raises `BrokerError`, `MarketError` or `RecordError` with the order pending.
+    the last price. One that a process left is gone on with where it was: an attempt that has not ended is sent again,
+    under its id. Raises `BrokerError`, `MarketError` or `RecordError` with the order pending.
     """
     at = start = order.ticket.decided_at
+    made, live = await asyncio.to_thread(ledger.attempts_made, order.ticket)
     for step, price in enumerate(order.prices, 1):
-        attempt = await asyncio.to_thread(ledger.attempt, order.ticket, limit_credit=price, at=at, quote=order.quote)
+        last = step == len(order.prices)
+        if step < made or (step == made and live is None):
+            at = start + step * STEP
+            continue
+        left = live if step == made else None
+        attempt = left or await asyncio.to_thread(
+            ledger.attempt, order.ticket, limit_credit=price, at=at, quote=order.quote
+        )
         if attempt is None:  # halted meanwhile
             return
         one = LiveAttempt(attempt, broker=broker, ledger=ledger, grace=grace)
-        async for instant in one.submitted():
+        # Canceled by others than us, it is not to be worked on; what was left half-way we may have canceled ourselves.
+        async for instant in one.submitted(over=last or left is None):
             yield instant
         if not one.ended:
             yield (at := max(one.at, start + step * STEP))
             await one.found(at)
-            async for instant in one.canceled(at, over=step == len(order.prices)):
+            async for instant in one.canceled(at, over=last):
                 yield instant
         if (await asyncio.to_thread(ledger.status, order.ticket.client_order_id)).ended:
             return
@@ -101,14 +111,14 @@ class LiveAttempt:
         """Whether the broker has said that nothing of it can fill any more."""
         return self.told is not None and self.told.ended
 
-    async def submitted(self) -> AsyncGenerator[dt.datetime]:
+    async def submitted(self, *, over: bool = True) -> AsyncGenerator[dt.datetime]:
         """Send it, and return when it is certain what became of it; yields the instants to wait for.
 
         Without a certain answer it is asked for by its id through the grace; what is not found is sent once more, under
         the same id, and asked for again. Raises `BrokerError` if nothing is known then: it stays `UNKNOWN`.
         """
         for _ in range(2):
-            if await self._submit():
+            if await self._submit(over=over):
                 return
             await asyncio.to_thread(self._ledger.mark_unknown, self.attempt)
             for instant in looks(self.at, self._grace):
@@ -154,7 +164,7 @@ class LiveAttempt:
             self._lost = error
             return False
 
-    async def _submit(self) -> bool:
+    async def _submit(self, *, over: bool) -> bool:
         """Send the attempt; return whether there was a certain answer."""
         one = self.attempt
         try:
@@ -164,7 +174,7 @@ class LiveAttempt:
         except BrokerError as error:
             self._lost = error
             return False
-        await self._book(update, over=True)
+        await self._book(update, over=over)
         return True
 
     async def _cancel(self, at: dt.datetime, *, over: bool) -> None:

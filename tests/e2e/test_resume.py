@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from conftest import at_scale
-from crashes import CountedModel, Step, content, finished, killed, orders_sent, resumed, runs_left, scanned, steps_of
+from crashes import CountedModel, Step, content, finished, killed, resumed, runs_left, scanned, steps_of
 
 from mahler_agents.record import open_database
 
 SEED = 5
 KILLS = at_scale(50 * 2) if at_scale(20) == 1 else 50
-
-SAID = {"llm_calls", "opinions", "failures", "verdicts", "advice", "briefs", "prompts", "snapshots"}
 
 
 class Undisturbed(NamedTuple):
@@ -41,7 +39,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 def put_right(database: Path, undisturbed: Undisturbed) -> None:
     """Resume what was left, or scan if there was no run yet, and hold the record to the undisturbed one."""
     before = finished(database) if runs_left(database) else Counter[str]()
-    sent = orders_sent(database)
     model = CountedModel(before)
     if runs_left(database):
         result = resumed(database, model)
@@ -53,9 +50,8 @@ def put_right(database: Path, undisturbed: Undisturbed) -> None:
         scanned(database, model)
     assert model.asked == undisturbed.asked - before
     held = content(database)
-    # An order that was at the broker is ended there, and is not worked on: what follows from that differs.
     for table, rows in undisturbed.content.items():
-        assert held[table] == rows or (sent and table not in SAID), table
+        assert held[table] == rows, table
 
 
 def moments(total: int) -> list[int]:
@@ -68,6 +64,7 @@ def test_a_scan_killed_at_any_moment_is_resumed_to_what_it_would_have_been(
     died = 0
     for moment in moments(undisturbed.moments):
         database = tmp_path / f"{moment}.db"
-        died += killed(database, moment, scanned)
-        put_right(database, undisturbed)
+        if killed(database, moment, scanned):  # batches of rows differ: a late moment may never come
+            died += 1
+            put_right(database, undisturbed)
     assert died >= 0.9 * KILLS

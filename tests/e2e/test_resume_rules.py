@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from crashes import CountedModel, FrozenOut, desk_of, finished, killed, resumed, scanned
-from desks import START
 
 from mahler_agents.analysts import ANALYSTS
 from mahler_agents.cli import main
@@ -25,6 +24,8 @@ from mahler_agents.testing import virtual_time
 from mahler_agents.types import Reason
 
 MINUTE = dt.timedelta(minutes=1)
+AS_OF = dt.datetime(2026, 3, 17, 14, 0, tzinfo=dt.UTC)
+"""Of the snapshot that the sample market has unless it is asked for another."""
 REQUEST = 12
 """At which the process dies: some candidates have been heard, no order was decided."""
 
@@ -67,7 +68,7 @@ def model_of(database: Path) -> CountedModel:
 
 
 def test_ten_minutes_after_its_snapshot_a_run_still_trades(database: Path) -> None:
-    result = resumed(database, model_of(database), at=START + 10 * MINUTE)
+    result = resumed(database, model_of(database), at=AS_OF + 10 * MINUTE)
     assert result is not None
     assert result.resumed is not None
     assert result.resumed.stale is None
@@ -77,10 +78,10 @@ def test_ten_minutes_after_its_snapshot_a_run_still_trades(database: Path) -> No
 @pytest.mark.parametrize("after", [10 * MINUTE + dt.timedelta(seconds=1), dt.timedelta(hours=3), dt.timedelta(days=1)])
 def test_later_it_completes_reviews_and_opens_nothing(database: Path, after: dt.timedelta) -> None:
     model = model_of(database)
-    result = resumed(database, model, at=START + after)
+    result = resumed(database, model, at=AS_OF + after)
     assert result is not None
     assert result.resumed is not None
-    assert "2026-03-16 10:00" in (result.resumed.stale or "")
+    assert "2026-03-17 10:00" in (result.resumed.stale or "")
     assert {review.decision.reason for review in result.reviews} == {Reason.STALE_SNAPSHOT}
     assert all(review.advice is not None for review in result.reviews)
     assert model.asked
@@ -92,7 +93,7 @@ def test_later_it_completes_reviews_and_opens_nothing(database: Path, after: dt.
 
 
 def test_after_the_close_it_opens_nothing_however_fresh_its_snapshot_is(tmp_path: Path) -> None:
-    near_the_close = dt.datetime(2026, 3, 16, 19, 55, tzinfo=dt.UTC)
+    near_the_close = dt.datetime(2026, 3, 17, 19, 55, tzinfo=dt.UTC)
     database = _died(tmp_path / "desk.db", as_of=near_the_close)
     result = resumed(database, model_of(database), at=near_the_close + 5 * MINUTE)
     assert result is not None
@@ -102,7 +103,7 @@ def test_after_the_close_it_opens_nothing_however_fresh_its_snapshot_is(tmp_path
 
 
 def test_an_account_that_has_traded_since_opens_nothing_on_the_older_snapshot(database: Path) -> None:
-    scanned(database, CountedModel({}), as_of=START + 5 * MINUTE, slot=None, ids=Ids(2))
+    scanned(database, CountedModel({}), as_of=AS_OF + 5 * MINUTE, slot=None, ids=Ids(2))
     orders = query(database, "SELECT * FROM orders")
     result = resumed(database, model_of(database))
     assert result is not None
@@ -113,22 +114,22 @@ def test_an_account_that_has_traded_since_opens_nothing_on_the_older_snapshot(da
 
 def test_a_run_is_not_resumed_before_its_own_snapshot(database: Path) -> None:
     with pytest.raises(InputError, match="cannot be resumed before"):
-        resumed(database, model_of(database), at=START - MINUTE)
+        resumed(database, model_of(database), at=AS_OF - MINUTE)
 
 
 @pytest.mark.parametrize(("after", "trades"), [(5 * MINUTE, True), (11 * MINUTE, False)])
 def test_a_live_market_goes_by_the_clock_and_decides_orders_anew(
-    tmp_path: Path, after: dt.timedelta, trades: bool
+    tmp_path: Path, after: dt.timedelta, *, trades: bool
 ) -> None:
     class LiveNow(SampleMarket):
         live = True
 
     database = _died(tmp_path / "desk.db", market=LiveNow())
-    result = resumed(database, model_of(database), market=Live(), clock=SimulatedClock(START + after))
+    result = resumed(database, model_of(database), market=Live(), clock=SimulatedClock(AS_OF + after))
     assert result is not None
     decided = query(database, "SELECT DISTINCT decided_at FROM orders")
     shadows = query(database, "SELECT DISTINCT entered_at FROM shadows")
-    assert decided == shadows == ([("2026-03-16T14:08:00.000Z",)] if trades else [])
+    assert decided == shadows == ([("2026-03-17T14:08:00.000Z",)] if trades else [])
 
 
 # --- By whom ----------------------------------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ def test_the_next_scan_of_its_slot_is_the_end_of_the_run(database: Path) -> None
 
 def test_the_next_scheduled_scan_completes_the_reviews_and_begins_its_own(database: Path) -> None:
     left = query(database, "SELECT id FROM runs")[0][0]
-    result = scanned(database, model_of(database), as_of=START + dt.timedelta(days=1), slot="next", ids=Ids(2))
+    result = scanned(database, model_of(database), as_of=AS_OF + dt.timedelta(days=1), slot="next", ids=Ids(2))
     assert result.resumed is None
     assert result.unfinished == ()
     assert dict(query(database, "SELECT id, status FROM runs")) == {left: "done", result.run_id: "done"}
@@ -156,7 +157,7 @@ def test_a_run_that_cannot_be_resumed_keeps_no_scheduled_scan_from_its_time(data
         connection.execute("UPDATE runs SET version = '0.0.1'")
     connection.close()
     for number in (2, 3):
-        at = START + number * dt.timedelta(days=1)
+        at = AS_OF + number * dt.timedelta(days=1)
         result = scanned(database, CountedModel({}), as_of=at, slot=f"{number}", ids=Ids(number))
         assert len(result.unfinished) == 1
     told = query(database, "SELECT message FROM events WHERE code = 'not_resumed'")
@@ -180,7 +181,7 @@ def test_of_two_that_resume_at_once_one_does(database: Path) -> None:
 
         return await asyncio.gather(*map(one, models), return_exceptions=True)
 
-    ended = virtual_time.run(both())
+    ended = asyncio.run(both())  # virtual time has one thread, and one of them waits in it for the other
     refused = [one for one in ended if isinstance(one, InputError)]
     assert len(refused) == 1
     assert "may be at work in another process" in str(refused[0])
