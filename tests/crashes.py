@@ -179,9 +179,11 @@ def finished(database: Path) -> Counter[str]:
     return Counter(row[0] for row in rows)
 
 
-def runs_left(database: Path) -> int:
+def status(database: Path) -> str | None:
+    """Return how the one run of the record stands, None if it had not begun."""
     with closing(sqlite3.connect(database)) as connection:
-        return connection.execute("SELECT COUNT(*) FROM runs WHERE status = 'running'").fetchone()[0]
+        row = connection.execute("SELECT status FROM runs").fetchone()
+    return row and row[0]
 
 
 TIMES = frozenset({"started_at", "ended_at", "milliseconds", "recorded_at", "abandoned_at"})

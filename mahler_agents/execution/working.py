@@ -91,7 +91,7 @@ async def work(order: Worked, *, broker: Broker, ledger: Ledger, grace: dt.timed
                 yield instant
         if (await asyncio.to_thread(ledger.status, order.ticket.client_order_id)).ended:
             return
-        at = one.at
+        at = max(one.at, start + step * STEP)
 
 
 class LiveAttempt:

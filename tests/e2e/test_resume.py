@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from conftest import at_scale
-from crashes import CountedModel, Step, content, finished, killed, resumed, runs_left, scanned, steps_of
+from crashes import CountedModel, Step, content, finished, killed, resumed, scanned, status, steps_of
 
 from mahler_agents.record import open_database
 
@@ -38,15 +38,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 def put_right(database: Path, undisturbed: Undisturbed) -> None:
     """Resume what was left, or scan if there was no run yet, and hold the record to the undisturbed one."""
-    before = finished(database) if runs_left(database) else Counter[str]()
+    before, stands = finished(database), status(database)
     model = CountedModel(before)
-    if runs_left(database):
+    if stands == "running":
         result = resumed(database, model)
         assert result is not None
         assert result.resumed is not None
         assert result.resumed.stale is None
         assert result.resumed.served == before.total()
-    else:
+    elif stands is None:  # it had not begun to be
         scanned(database, model)
     assert model.asked == undisturbed.asked - before
     held = content(database)
