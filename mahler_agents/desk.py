@@ -276,13 +276,14 @@ class Desk:
         return None if run_id is None else await self._resume(run_id, at, watch)
 
     async def _resume(self, run_id: str, at: dt.datetime | None, watch: Watcher) -> ScanResult:
-        stale = await self._staleness(await asyncio.to_thread(self._read_left, run_id), at)
+        left = await asyncio.to_thread(self._read_left, run_id)
+        now = at or (self._clock.now() if self.market.live else left.snapshot.as_of)
+        stale = staleness(left, now=now, traded=await asyncio.to_thread(self._ledger.last_traded_as_of))
 
         def is_gone_on_with(pending: PendingOrder) -> bool:
             return stale is None and not self.market.live and is_entry_of(pending, run_id)
 
         async with AsyncExitStack() as stack:
-            now = at or self._clock.now()
             writer = await self._at_work(stack, run_id, lambda: self._put_right(now, [], is_gone_on_with))
             await self._safety.refuse_if_halted(BookRecording(writer, self._clock), f"resuming run {run_id}")
             left = await asyncio.to_thread(self._read_left, run_id)
@@ -327,10 +328,6 @@ class Desk:
         own = {"market": self.market.name, "broker": self._broker.name, "account_id": self._broker.account_id}
         refuse_another(left, self._choices(None), own=own, endpoints=self._endpoints)
         return left
-
-    async def _staleness(self, left: LeftRun, at: dt.datetime | None) -> str | None:
-        now = at or (self._clock.now() if self.market.live else left.snapshot.as_of)
-        return staleness(left, now=now, traded=await asyncio.to_thread(self._ledger.last_traded_as_of))
 
     async def _at_work(self, stack: AsyncExitStack, run_id: str, put_right: Callable[[], Awaitable[None]]) -> Writer:
         """Be present on the record for as long as `stack` is open, and return what writes to it."""
