@@ -3,10 +3,9 @@
 import datetime as dt
 from pathlib import Path
 
-import keyring
-import keyring.backend
 import keyring.backends.fail
 import pytest
+from stored_keys import StoredKeys, keyring_of
 
 from mahler_agents.alpaca import AlpacaSettings, Credentials, alpaca_settings, find_credentials
 from mahler_agents.alpaca.api import AlpacaApi
@@ -17,39 +16,16 @@ from mahler_agents.types import Environment
 PAPER = {"APCA_API_KEY_ID": "PKCANARY0123456789", "APCA_API_SECRET_KEY": "canarySecretCanarySecretCanary"}
 
 
-class InMemory(keyring.backend.KeyringBackend):
-    """A keyring that is a dict."""
-
-    priority = 1.0  # pyright: ignore[reportAssignmentType] - a class property there
-
-    def __init__(self, held: dict[str, str]) -> None:
-        super().__init__()
-        self.held = held
-
-    def get_password(self, service: str, username: str) -> str | None:
-        """Return what is held for us."""
-        return self.held.get(username) if service == "mahler-agents" else None
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        """Hold nothing: the desk only reads."""
-        raise NotImplementedError(service, username, password)
-
-
 @pytest.fixture
 def no_keyring():
-    yield from _keyring(keyring.backends.fail.Keyring())
+    with keyring_of(keyring.backends.fail.Keyring()):
+        yield
 
 
 @pytest.fixture
 def keys_in_keyring():
-    yield from _keyring(InMemory(PAPER))
-
-
-def _keyring(backend: keyring.backend.KeyringBackend):
-    before = keyring.get_keyring()
-    keyring.set_keyring(backend)
-    yield
-    keyring.set_keyring(before)
+    with keyring_of(StoredKeys(PAPER)):
+        yield
 
 
 def _in_file(folder: Path, text: str) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from stored_keys import StoredKeys, keyring_of
 
 from mahler_agents.cli import main
 from mahler_agents.desk import Desk
@@ -105,7 +106,8 @@ def test_without_keys_the_three_places_for_them_are_named(
     for name in list(os.environ):
         if name.startswith("APCA_"):
             monkeypatch.delenv(name)
-    assert main(["monitor", *AT_ALPACA]) == 2
+    with keyring_of(StoredKeys({})):
+        assert main(["monitor", *AT_ALPACA]) == 2
     error = capsys.readouterr().err
     assert all(place in error for place in ("APCA_API_KEY_ID", ".env", "keyring"))
 

@@ -6,9 +6,8 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import keyring
-import keyring.backend
 import pytest
+from stored_keys import StoredKeys, keyring_of
 
 from mahler_agents.cli import main
 from mahler_agents.desk import Desk
@@ -19,37 +18,18 @@ from mahler_agents.testing.protocol import example_of
 from mahler_agents.testing.scripted import ScriptedModel, ScriptedReply, ScriptedRequest, reply
 
 
-class InMemory(keyring.backend.KeyringBackend):
-    """A keyring that is a dict."""
-
-    priority = 1.0  # pyright: ignore[reportAssignmentType] - a class property there
-    held: dict[str, str]
-
-    def get_password(self, service: str, username: str) -> str | None:
-        """Return what is held for us."""
-        return self.held.get(username) if service == "mahler-agents" else None
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        """Hold nothing: the desk only reads."""
-        raise NotImplementedError(service, username, password)
-
-
 @pytest.fixture(params=["file", "keyring"])
 def alpaca(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAlpaca]:
     """A fake whose keys are in no variable of the environment."""
     monkeypatch.chdir(tmp_path)
-    before = keyring.get_keyring()
     with FakeAlpaca() as fake:
         keys = {name: fake.environ[name] for name in ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")}
-        stored = InMemory()
-        stored.held = keys if request.param == "keyring" else {}
-        keyring.set_keyring(stored)
         if request.param == "file":
             (tmp_path / ".env").write_text("".join(f"{name}={key}\n" for name, key in keys.items()))
         for name in ("MAHLER_ALPACA_URL", "MAHLER_CLOCK_URL"):
             monkeypatch.setenv(name, fake.environ[name])
-        yield fake
-    keyring.set_keyring(before)
+        with keyring_of(StoredKeys(keys if request.param == "keyring" else {})):
+            yield fake
 
 
 def _keys_in(fake: FakeAlpaca, text: str | bytes) -> list[str]:
