@@ -206,6 +206,8 @@ def context(
         sized=None,
         multiplier=SizeMultiplier(),
         delta_facts=on.delta_facts,
+        forbidden=None,
+        sized=None,
         prompts=on.prompts,
         llm=llm,
         market=on.market,

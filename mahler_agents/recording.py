@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from mahler_agents.advisory import Advice
@@ -279,12 +278,12 @@ class Recording:
 
     def call_started(self, call: CallStarted) -> None:
         """Record an HTTP attempt before it is made, so that a crash leaves evidence."""
-        row = asdict(call)
+        row = dict(vars(call))
         self._writer.insert("llm_calls", {"id": row.pop("call_id"), "request": row.pop("request_json"), **row})
 
     def call_finished(self, call: CallFinished) -> None:
         """Complete an HTTP attempt's row with what came of it."""
-        row = asdict(call)
+        row = dict(vars(call))
         key = {"id": row.pop("call_id")}
         self._writer.update("llm_calls", key, {"response": row.pop("response_text"), **row})
 

@@ -80,7 +80,10 @@ async def _verdict(llm: Asker, state: ReviewState, context: ReviewContext) -> ma
 
 
 async def advisory_stage(state: ReviewState, context: ReviewContext) -> Update:
-    """Turn the verdict, or its absence, into advice, and have it on disk before any order is decided."""
+    """Turn the verdict, or its absence, into advice, and have it on disk before any order is decided.
+
+    With it, all that came before it: the candidate's row, to which its sizing, order and shadow refer.
+    """
     advice = advise(
         state.get("verdict"),
         underlying=state["candidate"].spread.underlying,

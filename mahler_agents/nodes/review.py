@@ -143,7 +143,6 @@ async def _follow(state: ReviewState, context: ReviewContext) -> None:
     if credit is None:
         _not_followed(context, f"{spread.label}: at the decision time an entry would have been no credit spread")
         return
-    await context.recording.flush()  # the shadow refers to the candidate's row
     await asyncio.to_thread(
         context.shadows.enter,
         context.candidate_id,
