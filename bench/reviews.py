@@ -60,9 +60,13 @@ class NoLedger:
     account_id = "bench"
 
     def reserve(self, decide: Callable[..., Any], **_: object) -> Any:
-        """Return what `decide` says of an empty account."""
+        """Return what `decide` says of an empty account, where nothing is barred."""
         empty: tuple[Exposure, ...] = ()
-        return decide(empty, 0)
+        return (*decide(empty, 0), None)
+
+    def attempts_made(self, ticket: Ticket) -> tuple[int, None]:  # noqa: ARG002 - as the real one
+        """Return that none was."""
+        return 0, None
 
     def attempt(self, ticket: Ticket, *, limit_credit: float, at: dt.datetime, quote: object) -> Attempt:  # noqa: ARG002
         """Return the first attempt of a ticket."""
@@ -206,8 +210,6 @@ def context(
         sized=None,
         multiplier=SizeMultiplier(),
         delta_facts=on.delta_facts,
-        forbidden=None,
-        sized=None,
         prompts=on.prompts,
         llm=llm,
         market=on.market,
