@@ -9,11 +9,13 @@ import datetime as dt
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mahler_agents.alpaca import alpaca_settings, find_credentials
+from mahler_agents.alpaca.raw import RawTape
 from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts.roles import load_prompts, roles_of
 from mahler_agents.choices import ScanChoices
@@ -45,12 +47,14 @@ from mahler_agents.llm.router import ModelRouter, Past, check_priced
 from mahler_agents.llm.transport import CallLog
 from mahler_agents.market import calendar
 from mahler_agents.market.open import open_market
+from mahler_agents.market.recorded import RecordedMarket
 from mahler_agents.market.snapshot import Market, PresentMarket
+from mahler_agents.market.watched import Quoted, WatchedMarket
 from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
 from mahler_agents.progress import Watcher, guarded, unwatched
 from mahler_agents.record import Writer, open_database
 from mahler_agents.record.abandoned import abandoned_scans, claim, mark_abandoned, unended_scans
-from mahler_agents.record.location import database_path
+from mahler_agents.record.location import database_path, rerun_database
 from mahler_agents.record.presence import at_work
 from mahler_agents.recording import BookRecording, Recording
 from mahler_agents.redaction import Redactor
@@ -60,8 +64,10 @@ from mahler_agents.resume import AtWorkError, LeftRun, left_run, read_left, refu
 from mahler_agents.risk import BreakerBook, RiskLimits
 from mahler_agents.safety import ReconcileResult, Safety, refuse_to_go_back
 from mahler_agents.scan import Scan, ScanParts, ScanResult
+from mahler_agents.scan_parts import Tapes
 from mahler_agents.screen import ScreenParams
 from mahler_agents.shadows import ShadowBook
+from mahler_agents.tape import Tape
 from mahler_agents.telemetry import Telemetry, telemetry_from
 from mahler_agents.threads import entered_in_thread
 from mahler_agents.types import Environment
@@ -94,6 +100,7 @@ class Desk:
         budget: ScanBudget | None = None,
         analysts: Sequence[Analyst] = ANALYSTS,
         seed: int | None = None,
+        keep_raw: bool = False,
         telemetry: Telemetry | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
@@ -101,9 +108,10 @@ class Desk:
     ) -> None:
         """Choose the parts; nothing is opened yet.
 
-        `market` is `sample`, `csv:PATH`, `alpaca` or a `Market`; `model` is what `--model` takes, or an endpoint such
-        as that of a `ScriptedModel`, and `model_for` the same for single roles, `analyst` or `fund_manager`; `prompts`
-        is a folder to read prompts from instead of the package's; `seed` is the sample market's; `call_limits` is what
+        `market` is `sample`, `csv:PATH`, `alpaca`, `recorded:RUN` or a `Market`; `model` is what `--model` takes, or an
+        endpoint such as that of a `ScriptedModel`, and `model_for` the same for single roles, `analyst` or
+        `fund_manager`; `prompts` is a folder to read prompts from instead of the package's; `seed` is the sample
+        market's; `keep_raw` records every answer of the market alpaca beside what was read in it; `call_limits` is what
         one LLM call to a provider may cost in time and requests (the embedded model has its own), and `budget` what all
         of a scan may take; `telemetry` gets every scan that has ended, and else what OpenTelemetry's own variables
         name. `broker` is `paper`, the embedded one, or `alpaca`, with the market `alpaca`. Raises `InputError` for a
@@ -115,8 +123,15 @@ class Desk:
         self._clock = clock or clock_from(environ)
         self._environ = environ
         self._alpaca: AlpacaApi | None = None
-        opened = open_market(market, seed=seed, alpaca=self._alpaca_market) if isinstance(market, str) else market
-        self.market: Market = opened
+        self._keep_raw = keep_raw
+        self._tapes = Tapes(quotes=Tape[Quoted](), raw=None)
+        if keep_raw and market != "alpaca":
+            raise InputError("raw answers are kept of the market alpaca only: no other has a server that gives any")
+        self.market: Market = (
+            open_market(market, seed=seed, alpaca=self._alpaca_market, variables=environ)
+            if isinstance(market, str)
+            else market
+        )
         self._at_alpaca = broker == "alpaca"
         if self._at_alpaca:
             check_quotes_are_of(self.market, self._alpaca_api().settings)
@@ -124,7 +139,11 @@ class Desk:
         self._models = choose_models(model, model_for or {}, environ)
         self.model = self._models.spec
         live = self.config.environment is Environment.LIVE
-        self.database = database_path(database, self.market.name, broker, environ, live=live)
+        self.database = (
+            rerun_database(database, self.market.world, broker)
+            if isinstance(self.market, RecordedMarket)
+            else database_path(database, self.market.name, broker, environ, live=live)
+        )
         self.limits = limits or (RiskLimits.live() if live else RiskLimits())
         self.screen_params = _on_feed(screen_params or ScreenParams(), self.market)
         self.regime_params = regime_params or RegimeParams()
@@ -173,7 +192,7 @@ class Desk:
             )
             self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id, redact=redact))
             self._trading = Trading(
-                market=self.market,
+                market=self._watched,
                 broker=self._broker,
                 ledger=self._ledger,
                 wait=wait_for(self.market, self._clock),
@@ -197,16 +216,24 @@ class Desk:
         return opening.enter_context(
             PaperBroker(
                 self.database,
-                self.market,
+                self._watched,
                 concession=self.config.entry_concession,
                 commission=self.config.commission_per_contract_and_leg,
             )
         )
 
+    @property
+    def _watched(self) -> Market:
+        return WatchedMarket(self.market, self._tapes.quotes)
+
     def _alpaca_market(self) -> Market:
         from mahler_agents.market.alpaca import AlpacaMarket  # alpaca-py takes half a second
 
-        return AlpacaMarket(self._alpaca_api(), self._clock)
+        api = self._alpaca_api()
+        # The keys are known by now, wherever they were found.
+        raw = RawTape(Redactor.of(self._environ)) if self._keep_raw else None
+        self._tapes = replace(self._tapes, raw=raw)
+        return AlpacaMarket(api, self._clock, tape=raw)
 
     def _alpaca_api(self) -> "AlpacaApi":
         """Return the one way to Alpaca, which the market and the broker share: its limits are the account's."""
@@ -257,6 +284,8 @@ class Desk:
                 asked_as_of=instant,
                 slot=slot or f"adhoc-{run_id}",
                 watch=guarded(watch),
+                tapes=self._rolling(stack),
+                rerun_of=self.market.rerun_of if isinstance(self.market, RecordedMarket) else None,
                 unfinished=await asyncio.to_thread(abandoned_scans, self.database, self._broker.account_id),
             )
             return await scan.run()
@@ -299,6 +328,7 @@ class Desk:
                 asked_as_of=left.snapshot.as_of,
                 slot=left.run["slot"],
                 watch=guarded(watch),
+                tapes=self._rolling(stack),
                 left=left,
                 resumed=left.resumption(stale=stale, desk=self._choices(None)),
             )
@@ -336,6 +366,10 @@ class Desk:
         # Present until the last row is written: another process could take this run for a dead one's otherwise.
         await stack.enter_async_context(at_work(self.database, put_right))
         return await stack.enter_async_context(entered_in_thread(self._writer))
+
+    def _rolling(self, stack: AsyncExitStack) -> Tapes:
+        stack.enter_context(self._tapes.rolling())  # no longer than there is who writes
+        return self._tapes
 
     async def _models_of(
         self, stack: AsyncExitStack, log: CallLog, budget: ScanBudget | None, past: Past | None = None

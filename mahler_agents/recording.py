@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mahler_agents.advisory import Advice
+from mahler_agents.alpaca.raw import RawAnswer
 from mahler_agents.analysts.base import Brief, Opinion
 from mahler_agents.analysts.debate import Argument
 from mahler_agents.analysts.fund_manager import Verdict
@@ -15,6 +16,7 @@ from mahler_agents.llm.failures import Failure
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.transport import CallFinished, CallStarted
 from mahler_agents.market.snapshot import Account
+from mahler_agents.market.watched import Quoted
 from mahler_agents.record.writer import Writer, as_json
 from mahler_agents.regime import Regime, RegimeUnknown
 from mahler_agents.risk import BreakerDecision, PortfolioDelta, Reduction, SizeMultiplier, Sizing
@@ -286,6 +288,29 @@ class Recording:
         row = dict(vars(call))
         key = {"id": row.pop("call_id")}
         self._writer.update("llm_calls", key, {"response": row.pop("response_text"), **row})
+
+    def quoted(self, quoted: Quoted) -> None:
+        """Record the quotes that the market gave for an instant, unless it has been asked for them before."""
+        for symbol, quote in quoted.quotes.items():
+            row: dict[str, Any] = {"run_id": self.run_id, "at": utc_text(quoted.at), "symbol": symbol}
+            if quote is not None:
+                row |= {"bid": quote.bid, "ask": quote.ask, "quoted_at": utc_text(quote.at)}
+            self._writer.insert_once("quotes", row)
+
+    def raw_answer(self, answer: RawAnswer) -> None:
+        """Record what the market's server answered, its body under its hash."""
+        payload = {"hash": answer.content_hash, "bytes": answer.size, "content": answer.content}
+        self._writer.insert_once("raw_payloads", payload)
+        row = {
+            "run_id": self.run_id,
+            "method": answer.method,
+            "path": answer.path,
+            "status": answer.status,
+            "asked_at": utc_text(answer.asked_at),
+            "received_at": utc_text(answer.received_at),
+            "payload_hash": answer.content_hash,
+        }
+        self._writer.insert("raw_answers", row)
 
     def _now(self) -> str:
         return utc_text(self._clock.now())

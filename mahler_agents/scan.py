@@ -34,7 +34,7 @@ from mahler_agents.risk import (
     size_multiplier,
 )
 from mahler_agents.safety import refuse_to_go_back
-from mahler_agents.scan_parts import ScanParts, ScanResult
+from mahler_agents.scan_parts import ScanParts, ScanResult, Tapes
 from mahler_agents.screen import Candidate, ScreenReport, screen, select_for_review
 from mahler_agents.types import Reason
 from mahler_agents.version import __version__
@@ -53,7 +53,11 @@ class Scan:
     asked_as_of: dt.datetime
     """The market answers with the snapshot that it has for this instant."""
     slot: str
+    tapes: Tapes
+    """Hear what the market is asked for and answers."""
     watch: Watcher = unwatched
+    rerun_of: str | None = None
+    """The run whose market it sees again, if it does."""
     left: LeftRun | None = None
     """What the process before had come to, if this scan is resumed."""
     resumed: Resumption | None = None
@@ -146,6 +150,7 @@ class Scan:
         if self.parts.market.live and self._forbidden is None:
             decision_at = self.parts.clock.now() + self._delay
         self.recording.run_resumed(decision_at)
+        self.tapes.keep_with(self.recording)
         for prompt in self.parts.prompts.values():
             self.recording.prompt(prompt)
         return snapshot, snapshot.account, decision_at
@@ -343,9 +348,12 @@ class Scan:
                 "snapshot_hash": content_hash(packed),
                 "version": __version__,
                 "config": parts.choices.recorded,
+                "rerun_of": self.rerun_of,
+                "retrospective": self.rerun_of is not None,
                 **shared,
             },
             {"hash": content_hash(packed), "content": packed, **shared},
         )
+        self.tapes.keep_with(self.recording)
         for prompt in parts.prompts.values():
             self.recording.prompt(prompt)

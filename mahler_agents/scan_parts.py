@@ -1,10 +1,12 @@
 """Scan: what a scan works with, and what it returns."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from mahler_agents.alpaca.raw import RawTape
 from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import Clock
 from mahler_agents.config import DeskConfig
@@ -15,6 +17,8 @@ from mahler_agents.llm.budget import Spent
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.router import ModelRouter
 from mahler_agents.market.snapshot import Account, Market
+from mahler_agents.market.watched import Quoted
+from mahler_agents.recording import Recording
 from mahler_agents.regime import Regime, RegimeUnknown
 from mahler_agents.resume import Resumption
 from mahler_agents.review import Review
@@ -22,7 +26,29 @@ from mahler_agents.risk import BreakerBook, BreakerDecision, PortfolioDelta, Siz
 from mahler_agents.safety import Safety
 from mahler_agents.screen import ScreenReport
 from mahler_agents.shadows import ShadowBook
+from mahler_agents.tape import Tape
 from mahler_agents.types import Environment, Frozen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tapes:
+    """Take down what a scan reads of its market beside the snapshot."""
+
+    quotes: Tape[Quoted]
+    raw: RawTape | None
+    """What the market's server answered, to the letter; None if that is not to be kept."""
+
+    @contextmanager
+    def rolling(self) -> Generator[None]:
+        """Roll for the length of the block."""
+        with self.quotes.rolling(), self.raw.rolling() if self.raw is not None else nullcontext():
+            yield
+
+    def keep_with(self, recording: Recording) -> None:
+        """Record what was heard, and what will be; the run has its row by now."""
+        self.quotes.keep_with(recording.quoted)
+        if self.raw is not None:
+            self.raw.keep_with(recording.raw_answer)
 
 
 @dataclass(frozen=True, kw_only=True)

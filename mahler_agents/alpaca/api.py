@@ -4,6 +4,7 @@ Importing this module imports alpaca-py, which takes half a second: only where A
 """
 
 import asyncio
+import copy
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,8 @@ from mahler_agents.alpaca.clients import APIError, CorporateActions, News, Optio
 from mahler_agents.alpaca.credentials import Credentials
 from mahler_agents.alpaca.errors import AlpacaRefused, AlpacaUnsure
 from mahler_agents.alpaca.pace import Pace
-from mahler_agents.alpaca.session import ThreadSession, TookTooLongError
+from mahler_agents.alpaca.raw import RawTape
+from mahler_agents.alpaca.session import ThreadSession, TookTooLongError, heard_by
 from mahler_agents.alpaca.settings import AlpacaSettings
 from mahler_agents.clock import Clock
 from mahler_agents.redaction import Redactor
@@ -41,10 +43,13 @@ class AlpacaApi:
     """Alpaca's clients, and the two ways to use them: `get` for what may be asked again, `send` for what may not.
 
     A context manager: its threads and connections end with it. All data come raw (as dicts), so that one null does not
-    lose a chain. Raises `ConfigError` if the keys are of the other environment, before any request.
+    lose a chain. `session` stands in for the one that goes to the network. Raises `ConfigError` if the keys are of the
+    other environment, before any request.
     """
 
-    def __init__(self, settings: AlpacaSettings, credentials: Credentials, clock: Clock) -> None:
+    def __init__(
+        self, settings: AlpacaSettings, credentials: Credentials, clock: Clock, *, session: ThreadSession | None = None
+    ) -> None:
         credentials.check_for(settings.environment)
         self.settings = settings
         self._clock = clock
@@ -52,7 +57,10 @@ class AlpacaApi:
         self._pace = Pace(settings.requests_per_minute, clock)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="alpaca")
         # A proxy that the environment names is not asked for a server on this machine.
-        self._session = ThreadSession(settings.timeout_seconds, proxies_from_environment=not settings.loopback)
+        self._session = session or ThreadSession(
+            settings.timeout_seconds, proxies_from_environment=not settings.loopback
+        )
+        self._tape: RawTape | None = None
         key_id, secret_key = credentials.keys
         paper = settings.environment is Environment.PAPER
         self.trading = Trading(key_id, secret_key, paper=paper, raw_data=True, url_override=settings.trading_url)
@@ -78,6 +86,12 @@ class AlpacaApi:
     def synthetic(self) -> str | None:
         """Whose made-up figures the server's are, as in `sample-22`; None if it has not said so in any answer."""
         return self._session.synthetic
+
+    def heard_by(self, tape: RawTape | None) -> Self:
+        """Return a door to the same clients whose answers a tape hears, where there is one."""
+        door = copy.copy(self)
+        door._tape = tape  # noqa: SLF001 - its own
+        return door
 
     async def get(self, call: Callable[[], T], *, what: str) -> T:
         """Return what `call` returns, which sends one request that changes nothing; asked up to four times.
@@ -134,7 +148,8 @@ class AlpacaApi:
     def _answer(self, call: Callable[[], T], what: str) -> T:
         """Return the call's answer, or raise its kind; without the request, which carries the keys."""
         try:
-            return call()
+            with heard_by(self._hearer()):
+                return call()
         except APIError as error:
             raised = self._error_of(error, what)
         except (TookTooLongError, requests.Timeout):
@@ -144,6 +159,12 @@ class AlpacaApi:
         except requests.RequestException as error:
             raised = AlpacaUnsure(what, f"the connection failed ({type(error).__name__})")
         raise raised from None
+
+    def _hearer(self) -> Callable[[requests.Response], None] | None:
+        if (tape := self._tape) is None:
+            return None
+        asked_at = self._clock.now()
+        return lambda response: tape.hear(response, asked_at, self._clock.now())
 
     def _error_of(self, error: APIError, what: str) -> AlpacaRefused | AlpacaUnsure:
         response = error.response

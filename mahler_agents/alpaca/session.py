@@ -2,8 +2,8 @@
 
 import threading
 import weakref
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from socket import SHUT_RDWR, socket
 from typing import Any
 
@@ -63,6 +63,8 @@ class ThreadSession(requests.Session):
             raise TookTooLongError
         if response.is_redirect:  # the clients would take it for an answer without a body
             raise requests.TooManyRedirects
+        if (hear := getattr(_thread, "hear", None)) is not None:
+            hear(response)
         self.synthetic = response.headers.get(SYNTHETIC_HEADER) or self.synthetic
         return response
 
@@ -83,6 +85,16 @@ class ThreadSession(requests.Session):
                 for scheme in ("http://", "https://"):
                     session.mount(scheme, _TrackedAdapter())
             return session
+
+
+@contextmanager
+def heard_by(hear: Callable[[requests.Response], None] | None) -> Generator[None]:
+    """Let `hear` have every whole answer to what this thread asks inside the block, whatever its status."""
+    _thread.hear = hear
+    try:
+        yield
+    finally:
+        _thread.hear = None
 
 
 def _sockets() -> weakref.WeakSet[socket]:

@@ -10,7 +10,7 @@ import click
 
 from mahler_agents.cli.options import as_json_option, database_option
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import count, plain
+from mahler_agents.cli.text import count, plain, size
 from mahler_agents.errors import InputError, JobError
 from mahler_agents.record.location import newest_database
 
@@ -53,8 +53,10 @@ def backup(to: Path | None, db: Path | None, *, as_json: bool) -> None:
     target = record.with_name(dated) if to is None else to / dated if to.is_dir() else to
     check_place(target, create=True)
     back_up(record, target)
-    size = target.stat().st_size
-    click.echo(json.dumps({"path": str(target), "bytes": size}) if as_json else f"{plain(str(target))}: {_size(size)}")
+    written = target.stat().st_size
+    click.echo(
+        json.dumps({"path": str(target), "bytes": written}) if as_json else f"{plain(str(target))}: {size(written)}"
+    )
 
 
 @db.command()
@@ -89,7 +91,7 @@ def check(db: Path | None, *, mend: bool, as_json: bool) -> int:
 @database_option
 @as_json_option
 def prune(db: Path | None, *, older_than: int | None, keep: int | None, yes: bool, as_json: bool) -> None:
-    """Drop the bulk of old runs: requests, replies, snapshots, and texts that nothing refers to.
+    """Drop the bulk of old runs: requests, replies, snapshots, raw answers, and texts that nothing refers to.
 
     Orders, fills, positions, outcomes, equity, shadows, opinions, verdicts and their briefs stay, and so does every
     row that they refer to; a run keeps all until its trades and shadows have ended. A pruned run cannot be replayed.
@@ -131,7 +133,7 @@ def _pruning_lines(pruning: "Pruning") -> list[str]:
     table = [
         Column(heading="what", cells=[one.kind for one in pruning.bulk]),
         Column(heading="count", cells=[f"{one.count:,}" for one in pruning.bulk], right=True),
-        Column(heading="size", cells=[_size(one.bytes) for one in pruning.bulk], right=True),
+        Column(heading="size", cells=[size(one.bytes) for one in pruning.bulk], right=True),
     ]
     lines += [f"  {line}" for line in table_lines(table, None)]
     if pruning.still_open:
@@ -139,14 +141,10 @@ def _pruning_lines(pruning: "Pruning") -> list[str]:
             f"{count(pruning.still_open, 'run')} as old stay whole: unfinished, or with a trade or shadow open"
         )
     if pruning.done:
-        lines.append(f"the file: {_size(pruning.bytes_before)} before, {_size(pruning.bytes_after)} now")
+        lines.append(f"the file: {size(pruning.bytes_before)} before, {size(pruning.bytes_after)} now")
     else:
         lines.append("nothing was changed: --yes does it")
     return lines
-
-
-def _size(number: int) -> str:
-    return f"{number / 1e6:,.1f} MB" if number >= 1e6 else f"{number / 1e3:,.1f} kB"
 
 
 def _now() -> dt.datetime:

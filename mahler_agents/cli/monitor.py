@@ -45,6 +45,8 @@ def monitor(
     """
     from mahler_agents.desk import Desk
 
+    if market.partition(":")[0] == "recorded":
+        raise InputError("only `mahler scan` takes a recorded market: there are no later quotes to mark positions at")
     desk = Desk(market=market, broker=broker, seed=seed, model="none", database=db)
     if as_of is None and not desk.market.live:
         raise InputError(f"the market {market} has more than one instant: say when with --as-of")

@@ -48,7 +48,11 @@ class AsOf(click.ParamType[dt.date]):
 
 @click.command()
 @click.option(
-    "--market", default="sample", show_default=True, metavar="sample|csv:PATH|alpaca", help="Where quotes are from."
+    "--market",
+    default="sample",
+    show_default=True,
+    metavar="sample|csv:PATH|alpaca|recorded:RUN",
+    help="Where quotes are from; recorded:RUN is what a scan of this record saw, recorded:RUN@FILE one of another.",
 )
 @broker_option
 @click.option(
@@ -74,6 +78,7 @@ class AsOf(click.ParamType[dt.date]):
     metavar="[RUN]",
     help="Finish a scan whose process died (the last one, or RUN), with the same options as that.",
 )
+@click.option("--keep-raw", is_flag=True, help="Record every answer of the market alpaca to the letter.")
 @market_database_option
 @as_json_option
 def scan(
@@ -86,6 +91,7 @@ def scan(
     seed: int | None,
     as_of: dt.date | None,
     resume: str | None,
+    keep_raw: bool,
     db: Path | None,
     as_json: bool,
 ) -> int:
@@ -97,6 +103,9 @@ def scan(
 
     With --resume, calls that had ended are served from the record and orders are kept; more than 10 minutes after the
     snapshot, or outside the session, reviews are completed and nothing is opened. If no scan was left, it says so.
+
+    A scan of recorded:RUN has a paper account and a record of its own, mahler-recorded-RUN-paper.db; RUN is an id, the
+    beginning of one, or latest. With --keep-raw on RUN, what Alpaca answered is read again, else the snapshot.
     """
     with _view(as_json=as_json) as view:
         from mahler_agents.desk import Desk  # seconds of imports: only once something shows that work has begun
@@ -109,6 +118,7 @@ def scan(
             exit_policy=ExitPolicy.named(exits),
             database=db,
             seed=seed,
+            keep_raw=keep_raw,
             **advisors.of_desk(),
         )
         view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])

@@ -79,6 +79,11 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
+def size(number: int) -> str:
+    """Return bytes in the unit that a reader wants, e.g. `93.4 MB`, `0.2 kB`."""
+    return f"{number / 1e6:,.1f} MB" if number >= 1e6 else f"{number / 1e3:,.1f} kB"
+
+
 def counts(by_reason: Mapping[str, int]) -> str:
     """Return counts by reason, most frequent first, e.g. `6 dte, 3 not out of the money`."""
     ordered = sorted(by_reason.items(), key=lambda item: -item[1])

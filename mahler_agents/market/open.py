@@ -1,20 +1,33 @@
 """Stage 1, market: a market's name as the user types it in, the `Market` out."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from mahler_agents.errors import InputError
 from mahler_agents.market.snapshot import Market
 
-_EXISTING = "sample, csv:PATH, alpaca"
+_EXISTING = "sample, csv:PATH, alpaca, recorded:RUN"
 
 
-def open_market(spec: str, *, seed: int | None = None, alpaca: Callable[[], Market] | None = None) -> Market:
-    """Return the market that `spec` names: `sample` (with `seed`, or its default), `csv:PATH` or `alpaca`.
+def open_market(
+    spec: str,
+    *,
+    seed: int | None = None,
+    alpaca: Callable[[], Market] | None = None,
+    variables: Mapping[str, str] = os.environ,
+) -> Market:
+    """Return the market that `spec` names: `sample`, `csv:PATH`, `alpaca` or `recorded:RUN`.
 
-    `alpaca` makes that market of the desk's own keys and clock; without it, it is refused. Raises `InputError` for
-    any other name, and if the file of a `csv` market cannot be used.
+    `seed` is the sample market's, which has a default; `alpaca` makes that market of the desk's own keys and clock;
+    without it, it is refused. RUN is a run's id, the beginning of one, or `latest`, in the record that `MAHLER_DB`
+    names among `variables`, else in the newest of this folder that is no re-run's; `recorded:RUN@FILE` names another.
+    Raises `InputError` for any other name, if the file of a `csv` market cannot be used, and for a run whose market
+    cannot be seen again.
     """
     name, _, argument = spec.partition(":")
+    if name == "recorded":
+        return _open_recorded(argument, seed, variables)
     if name == "csv":
         return _open_csv(argument, seed)
     if spec == "sample":
@@ -32,6 +45,19 @@ def _open_alpaca(make: Callable[[], Market] | None, seed: int | None) -> Market:
     if make is None:
         raise InputError("the market alpaca has only now: use one whose past is known, sample or csv:PATH")
     return make()
+
+
+def _open_recorded(argument: str, seed: int | None, variables: Mapping[str, str]) -> Market:
+    from mahler_agents.market.recorded import RecordedMarket
+    from mahler_agents.record.location import recorded_database
+    from mahler_agents.record.reruns import read_recorded
+
+    run, _, file = argument.partition("@")
+    if not run:
+        raise InputError("the market recorded needs a run: recorded:RUN, an id, the beginning of one, or latest")
+    if seed is not None:
+        raise InputError("a seed is for the sample market only: what a run saw is what it was")
+    return RecordedMarket(read_recorded(recorded_database(Path(file) if file else None, variables), run))
 
 
 def _open_csv(path: str, seed: int | None) -> Market:

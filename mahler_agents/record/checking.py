@@ -80,7 +80,7 @@ def _texts(connection: sqlite3.Connection) -> Iterator[Finding]:
         missing = _count(connection, f"SELECT COUNT(*) FROM llm_calls WHERE {column} NOT IN (SELECT hash FROM {table})")
         if missing:
             yield Finding(code="texts", problem=True, text=f"{missing:,} calls name one of {table} that is not there")
-    for table in ("snapshots", "prompts", "briefs"):
+    for table in ("snapshots", "raw_payloads", "prompts", "briefs"):
         unused = _count(connection, f"SELECT COUNT(*) FROM {table} WHERE {unreferred(connection, table)}")
         if unused:
             yield Finding(

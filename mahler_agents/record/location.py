@@ -1,10 +1,14 @@
 """Record: where the file is; a verb's options and the environment in, a path out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from mahler_agents.errors import ConfigError
+
+RECORDED = "recorded"
+"""Name of the market of a run that is seen again; its worlds, and so their files, begin with it."""
 
 
 def database_path(
@@ -28,11 +32,34 @@ def newest_database(
     if path := given or _named(variables):
         return path
     patterns = ["mahler-*.db"] if broker is None else [f"mahler-*-{broker}.db", f"mahler-*-{broker}-live.db"]
-    matching = (path for pattern in patterns for path in Path().glob(pattern))
-    found = sorted((path for path in matching if "." not in path.stem), key=_last_change)
+    return _newest(patterns)
+
+
+def recorded_database(given: Path | None, variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the record that a run is taken from to see its market again: as `newest_database`, but for re-runs' own.
+
+    Raises `ConfigError` if there is none.
+    """
+    if path := given or _named(variables):
+        return path
+    return _newest(["mahler-*.db"], but=f"mahler-{RECORDED}-")
+
+
+def rerun_database(given: Path | None, world: str, broker: str) -> Path:
+    """Return the file of a run that sees another's market again: `--db`, else a new one for each, named by its world.
+
+    Never what `MAHLER_DB` names: that is where the other run is.
+    """
+    numbered = (Path(f"mahler-{world}{number}-{broker}.db") for number in chain([""], (f"-{one}" for one in count(2))))
+    return given or next(path for path in numbered if not path.exists())
+
+
+def _newest(patterns: Sequence[str], *, but: str | None = None) -> Path:
+    matching = (path for pattern in patterns for path in Path().glob(pattern) if "." not in path.stem)
+    found = [path for path in matching if but is None or not path.name.startswith(but)]
     if not found:
         raise ConfigError(f"no {patterns[0]} in this folder: run `mahler scan` first, or name the file with --db")
-    return found[-1]
+    return max(found, key=_last_change)
 
 
 def studio_folder(variables: Mapping[str, str] = os.environ) -> Path:

@@ -1,7 +1,8 @@
-"""Record: old runs in, their bulk out: requests, replies and snapshots go, all that was decided and traded stays.
+"""Record: old runs in, their bulk out: requests, replies and what markets showed go, all that was decided stays.
 
-No row is deleted but texts and snapshots that nothing refers to. So orders, fills, positions, outcomes, equity and
-shadows keep the candidates, runs, opinions and briefs that they refer to; what is lost is the replay of a pruned run.
+No row is deleted but raw answers, and texts and snapshots that nothing refers to. So orders, fills, positions,
+outcomes, equity and shadows keep the candidates, runs, opinions and briefs that they refer to; what is lost is the
+replay of a pruned run.
 """
 
 import sqlite3
@@ -78,6 +79,7 @@ def prune(path: Path, *, before: str | None = None, keep: int | None = None, at:
             connection.execute("BEGIN IMMEDIATE")
             runs, still_open = _choose(connection, before, keep)
             connection.execute("UPDATE runs SET snapshot_hash = NULL WHERE id IN (SELECT id FROM pruned)")
+            connection.execute("DELETE FROM raw_answers WHERE run_id IN (SELECT id FROM pruned)")
             bulk = (*_empty_columns(connection), *_drop_texts(connection))
             connection.execute("UPDATE runs SET pruned_at = ? WHERE id IN (SELECT id FROM pruned)", (at,))
             connection.execute("COMMIT" if really else "ROLLBACK")
@@ -116,7 +118,7 @@ def _empty_columns(connection: sqlite3.Connection) -> list[Bulk]:
 
 def _drop_texts(connection: sqlite3.Connection) -> list[Bulk]:
     found: list[Bulk] = []
-    for table in ("snapshots", "briefs", "prompts"):
+    for table in ("snapshots", "raw_payloads", "briefs", "prompts"):
         rows = f"{table} WHERE {unreferred(connection, table)}"
         found.append(_measured(connection, table, rows, "content"))
         connection.execute(f"DELETE FROM {rows}")

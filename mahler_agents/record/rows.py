@@ -361,6 +361,17 @@ class CandidateTrace(SpreadRow):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RawKept:
+    """How much was kept of what the market's server answered."""
+
+    answers: int
+    bytes: int
+    """Of all bodies."""
+    stored_bytes: int
+    """Of each body once, compressed; other runs may share them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunTrace:
     """A run and everything under it."""
 
@@ -372,3 +383,5 @@ class RunTrace:
     """By version, which is the content's hash."""
     briefs: Mapping[str, Mapping[str, Any]]
     """By hash."""
+    raw: RawKept | None = None
+    """What was kept of the answers of the market's server; None if nothing was."""

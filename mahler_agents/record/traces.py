@@ -21,6 +21,7 @@ from mahler_agents.record.rows import (
     OpinionRow,
     OrderRow,
     PromptRow,
+    RawKept,
     RunRow,
     RunTrace,
     SizingRow,
@@ -52,7 +53,19 @@ class TraceReader(ReadTransaction):
             events=tuple(read_row(EventRow, row) for row in events),
             prompts={row["hash"]: read_row(PromptRow, row) for row in self._given("prompts", "prompt_hash", run_id)},
             briefs={row["hash"]: json.loads(row["content"]) for row in briefs},
+            raw=self._raw(run_id),
         )
+
+    def _raw(self, run_id: str) -> RawKept | None:
+        answered = "FROM raw_payloads JOIN raw_answers ON payload_hash = hash WHERE run_id = ?"
+        once = f"SELECT DISTINCT hash, LENGTH(content) AS stored {answered}"
+        (row,) = self._rows(
+            f"SELECT COUNT(*) AS answers, COALESCE(SUM(bytes), 0) AS bytes,"
+            f" (SELECT COALESCE(SUM(stored), 0) FROM ({once})) AS stored_bytes {answered}",
+            run_id,
+            run_id,
+        )
+        return read_row(RawKept, row) if row["answers"] else None
 
     def _given(self, table: str, column: str, run_id: str) -> list[sqlite3.Row]:
         """Return the blobs that the run's advisors were given."""

@@ -8,7 +8,7 @@ from rich.tree import Tree
 
 from mahler_agents.cli import phrases
 from mahler_agents.cli.risk_lines import RiskLine, run_risk_lines
-from mahler_agents.cli.text import count, counts, instant, per_share, plain, shortened
+from mahler_agents.cli.text import count, counts, instant, per_share, plain, shortened, size
 from mahler_agents.cli.trace.sums import attempts, calls_of, known_cost, seconds, tokens
 from mahler_agents.record.rows import (
     CallRow,
@@ -78,6 +78,9 @@ def _run_lines(trace: RunTrace) -> list[Text]:
     ]
     if run.screen is not None:
         lines.append(f"screen: {_screen(run.screen)}")
+    if trace.raw is not None:
+        kept, stored = size(trace.raw.bytes), size(trace.raw.stored_bytes)
+        lines.append(f"raw answers: {count(trace.raw.answers, 'answer')} kept, {kept} ({stored} stored)")
     if told := calls_of(trace):
         lines.append(f"LLM: {told}")
     shown = [*(Text(line) for line in lines), *(_risk(line) for line in run_risk_lines(run))]

@@ -17,7 +17,7 @@ from mahler_agents.clock import NEW_YORK, Clock
 from mahler_agents.market.alpaca.chain import RawChain, raw_chain
 from mahler_agents.market.alpaca.figures import items, part
 from mahler_agents.market.alpaca.pages import one_page, pages
-from mahler_agents.market.alpaca.parts import bars_of, closes_of, dividends_of, headlines_of, price_of, quote_of
+from mahler_agents.market.alpaca.parts import bars_of, closes_of, dividends_of, headlines_of, price_of, quotes_of
 from mahler_agents.market.alpaca.vix import IndexQuote, index_quote
 from mahler_agents.market.calendar import previous_session, session_close
 from mahler_agents.market.snapshot import Bars, Dividend, Headline
@@ -122,8 +122,8 @@ class Fetch:
             )
             for batch in batches
         )
-        told = {symbol: quote_of(quote) for answer in answers for symbol, quote in part(answer, "quotes").items()}
-        return {symbol: quote for symbol in symbols if (quote := told.get(symbol)) is not None}
+        told = {symbol: quote for answer in answers for symbol, quote in quotes_of(answer).items()}
+        return {symbol: told[symbol] for symbol in symbols if symbol in told}
 
     async def headlines(self, underlying: str) -> tuple[Headline, ...]:
         """Return the newest headlines about an underlying, of ten days at most."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from mahler_agents.alpaca import AlpacaRefused, AlpacaUnsure
 from mahler_agents.alpaca.api import AlpacaApi
+from mahler_agents.alpaca.raw import RawTape
 from mahler_agents.clock import NEW_YORK, Clock
 from mahler_agents.config import risk_free_rate, stale_rate
 from mahler_agents.errors import InputError, MarketError
@@ -37,15 +38,16 @@ class AlpacaMarket:
     """The market that Alpaca shows of now: chains, prices, bars, news and dividends; and Cboe's VIX.
 
     The API is another's to open and to close; whether it is a made-up one is known once it has answered something.
+    A `tape` hears all that it answers to this market, and nothing of what it answers to a broker.
     """
 
     name = "alpaca"
     live = True
 
-    def __init__(self, api: AlpacaApi, clock: Clock) -> None:
+    def __init__(self, api: AlpacaApi, clock: Clock, *, tape: RawTape | None = None) -> None:
         self._api = api
         self._clock = clock
-        self._fetch = Fetch(api, clock)
+        self._fetch = Fetch(api.heard_by(tape), clock)
         self.max_quote_age_seconds = _QUOTE_AGE[api.settings.option_feed]
 
     @property
@@ -88,6 +90,13 @@ class AlpacaMarket:
         self.check_now(as_of)
         today = self._open_session()
         await self._compare_clocks()
+        return await self.told(today, underlyings)
+
+    async def told(self, today: dt.date, underlyings: Sequence[str]) -> Snapshot:
+        """Return what Alpaca tells in the session of `today`, without the questions whether there is one now.
+
+        Its `as_of` is when the last answer has come. Raises `MarketError` if no underlying could be had.
+        """
         fetched, vix, vix_3_month = await asyncio.gather(
             asyncio.gather(
                 *(fetch_underlying(self._fetch, name, today, self.max_quote_age_seconds) for name in underlyings)

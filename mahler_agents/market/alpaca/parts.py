@@ -57,7 +57,13 @@ def _is_fresh(told: Mapping[str, Any], at: dt.datetime, max_age: dt.timedelta) -
     return made is not None and abs(at - made) <= max_age
 
 
-def quote_of(told: Any) -> Quote | None:
+def quotes_of(told: Any) -> Mapping[str, Quote]:
+    """Return the usable quotes of options in an answer, by symbol."""
+    found = {symbol: _quote_of(quote) for symbol, quote in part(told, "quotes").items()}
+    return {symbol: quote for symbol, quote in found.items() if quote is not None}
+
+
+def _quote_of(told: Any) -> Quote | None:
     """Return an option's quote; None for one without a bid or a positive ask, or with a bid above it."""
     quote = told if isinstance(told, dict) else NOTHING
     bid, ask, at = number(quote.get("bp")), number(quote.get("ap")), instant(quote.get("t"))

@@ -15,7 +15,7 @@ ENTRIES = {
             "started_at": "when the run began, by the desk's clock",
             "ended_at": "when it ended; null if it did not",
             "environment": "`paper` or `live`: the rules and limits in force",
-            "market": "where the quotes are from: `sample`, `csv`, ...",
+            "market": "where the quotes are from: `sample`, `csv`, `alpaca`; `recorded` if another run had seen them",
             "source": "the same in words",
             "synthetic": "1 if the market's figures are made up",
             "broker": "where orders went",
@@ -36,6 +36,7 @@ ENTRIES = {
             "replay_of": "the run that this one replays",
             "retrospective": "1 if its advice was given after the fact, so that it is never pooled with that of a scan",
             "host": "where the account is: `embedded`, or the broker's host; null in records of older versions",
+            "rerun_of": "the run, of another record as a rule, whose market this one saw again",
         },
     ),
     "snapshots": Entry(
@@ -46,6 +47,38 @@ ENTRIES = {
             "market": "where it is from",
             "synthetic": "1 if its figures are made up",
             "content": "a compressed NumPy archive (`mahler_agents.market.archive.unpack`)",
+        },
+    ),
+    "quotes": Entry(
+        row="A quote of an option that a run asked its market for; nulls where there was none.",
+        columns={
+            "run_id": "its run",
+            "at": "the instant that it was asked for: the first answer counts",
+            "symbol": "OCC symbol",
+            "bid": "dollars per share",
+            "ask": "dollars per share",
+            "quoted_at": "since when it stood",
+        },
+    ),
+    "raw_answers": Entry(
+        row="One answer of the market's server, in the order in which they came; only with `--keep-raw`.",
+        columns={
+            "id": "counts up",
+            "run_id": "its run",
+            "method": "of HTTP",
+            "path": "with its query; the host is left out, and keys are in neither",
+            "status": "of HTTP",
+            "asked_at": "when the request was sent",
+            "received_at": "when the answer was whole",
+            "payload_hash": "its body",
+        },
+    ),
+    "raw_payloads": Entry(
+        row="The body of such answers, by its hash.",
+        columns={
+            "hash": "SHA-256 of the body",
+            "bytes": "of the body",
+            "content": "the body without keys, compressed by zlib",
         },
     ),
     "candidates": Entry(

@@ -20,6 +20,7 @@ from mahler_agents.record.migrations import (
     m015_safety,
     m016_implied_volatility,
     m018_retrospective_views,
+    m021_raw_answers,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -43,6 +44,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m015_safety,
         m016_implied_volatility,
         m018_retrospective_views,
+        m021_raw_answers,
     )
 )
 """Name and statements of every migration, oldest first."""
