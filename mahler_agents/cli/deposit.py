@@ -71,7 +71,7 @@ def deposit(dollars: int, *, at: dt.datetime | None, account: str | None, db: Pa
     from mahler_agents.record.location import newest_database
     from mahler_agents.report.account import only_account
 
-    path = newest_database(db)
+    path = newest_database(db, reruns=False)
     with AccountReader(path) as reader:
         chosen = only_account(reader.accounts(), account)
         embedded = reader.embedded_accounts()

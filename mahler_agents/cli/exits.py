@@ -28,7 +28,7 @@ def exits(*, broker: str | None, db: Path | None, as_json: bool) -> None:
     The thresholds are those under which it was entered. The costs are those of closing what is open, at mid, before the
     exit's fees; the distances are how far the cost must fall to the target, and may rise to the stop.
     """
-    with Reader(newest_database(db, broker=broker)) as reader:
+    with Reader(newest_database(db, broker=broker, reruns=False)) as reader:
         held = reader.open_positions()
     thresholds = [_thresholds(position) for position in held]
     if as_json:

@@ -27,7 +27,7 @@ def halt(*, reason: str, reducing: bool, broker: str | None, db: Path | None) ->
     from mahler_agents.record.database import check_place
     from mahler_agents.record.location import newest_database
 
-    path = newest_database(db, broker=broker)
+    path = newest_database(db, broker=broker, reruns=False)
     check_place(path)
     state = TradingState.REDUCING if reducing else TradingState.HALTED
     change = Change(state=state, reason=reason, by=user(), at=utc_text(SystemClock().now()))

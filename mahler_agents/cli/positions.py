@@ -29,7 +29,7 @@ def positions(*, broker: str | None, db: Path | None, as_json: bool) -> None:
     Profit and loss is of what is still open, at mid and at the natural side, less the fees of the entry; an exit has
     fees of its own.
     """
-    path = newest_database(db, broker=broker)
+    path = newest_database(db, broker=broker, reruns=False)
     with Reader(path) as reader:
         held = reader.open_positions()
     if as_json:

@@ -29,7 +29,7 @@ def unhalt(*, reason: str, yes: bool, broker: str | None, db: Path | None) -> in
     from mahler_agents.record import open_database
     from mahler_agents.record.location import newest_database
 
-    path = open_database(newest_database(db, broker=broker))
+    path = open_database(newest_database(db, broker=broker, reruns=False))
     with TradingStates(path) as states:
         shown = states.standing()
         for line in _shown(path, shown):

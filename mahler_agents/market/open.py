@@ -49,7 +49,7 @@ def _open_alpaca(make: Callable[[], Market] | None, seed: int | None) -> Market:
 
 def _open_recorded(argument: str, seed: int | None, variables: Mapping[str, str]) -> Market:
     from mahler_agents.market.recorded import RecordedMarket
-    from mahler_agents.record.location import recorded_database
+    from mahler_agents.record.location import newest_database
     from mahler_agents.record.reruns import read_recorded
 
     run, _, file = argument.partition("@")
@@ -57,7 +57,8 @@ def _open_recorded(argument: str, seed: int | None, variables: Mapping[str, str]
         raise InputError("the market recorded needs a run: recorded:RUN, an id, the beginning of one, or latest")
     if seed is not None:
         raise InputError("a seed is for the sample market only: what a run saw is what it was")
-    return RecordedMarket(read_recorded(recorded_database(Path(file) if file else None, variables), run))
+    record = newest_database(Path(file) if file else None, variables, reruns=False)
+    return RecordedMarket(read_recorded(record, run))
 
 
 def _open_csv(path: str, seed: int | None) -> Market:

@@ -1,7 +1,7 @@
 """Record: where the file is; a verb's options and the environment in, a path out."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import chain, count
 from pathlib import Path
 
@@ -22,27 +22,26 @@ def database_path(
 
 
 def newest_database(
-    given: Path | None, variables: Mapping[str, str] = os.environ, *, broker: str | None = None
+    given: Path | None,
+    variables: Mapping[str, str] = os.environ,
+    *,
+    broker: str | None = None,
+    reruns: bool = True,
 ) -> Path:
     """Return the record's file for a verb without a market: `--db`, else `MAHLER_DB`, else the newest `mahler-*.db`.
 
-    With a `broker` the newest of its default files is meant: `mahler-MARKET-BROKER.db`, or `-live.db`.
-    Copies, such as `mahler-sample-paper.before-m004.db`, are not looked at. Raises `ConfigError` if there is none.
+    With a `broker` the newest of its default files is meant: `mahler-MARKET-BROKER.db`, or `-live.db`. Without `reruns`
+    those of recorded markets are not: no desk goes on trading there. Copies, such as
+    `mahler-sample-paper.before-m004.db`, are not looked at. Raises `ConfigError` if there is none.
     """
     if path := given or _named(variables):
         return path
     patterns = ["mahler-*.db"] if broker is None else [f"mahler-*-{broker}.db", f"mahler-*-{broker}-live.db"]
-    return _newest(patterns)
-
-
-def recorded_database(given: Path | None, variables: Mapping[str, str] = os.environ) -> Path:
-    """Return the record that a run is taken from to see its market again: as `newest_database`, but for re-runs' own.
-
-    Raises `ConfigError` if there is none.
-    """
-    if path := given or _named(variables):
-        return path
-    return _newest(["mahler-*.db"], but=f"mahler-{RECORDED}-")
+    matching = (path for pattern in patterns for path in Path().glob(pattern) if "." not in path.stem)
+    found = [path for path in matching if reruns or not path.name.startswith(f"mahler-{RECORDED}-")]
+    if not found:
+        raise ConfigError(f"no {patterns[0]} in this folder: run `mahler scan` first, or name the file with --db")
+    return max(found, key=_last_change)
 
 
 def rerun_database(given: Path | None, world: str, broker: str) -> Path:
@@ -52,14 +51,6 @@ def rerun_database(given: Path | None, world: str, broker: str) -> Path:
     """
     numbered = (Path(f"mahler-{world}{number}-{broker}.db") for number in chain([""], (f"-{one}" for one in count(2))))
     return given or next(path for path in numbered if not path.exists())
-
-
-def _newest(patterns: Sequence[str], *, but: str | None = None) -> Path:
-    matching = (path for pattern in patterns for path in Path().glob(pattern) if "." not in path.stem)
-    found = [path for path in matching if but is None or not path.name.startswith(but)]
-    if not found:
-        raise ConfigError(f"no {patterns[0]} in this folder: run `mahler scan` first, or name the file with --db")
-    return max(found, key=_last_change)
 
 
 def studio_folder(variables: Mapping[str, str] = os.environ) -> Path:

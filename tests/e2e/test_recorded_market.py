@@ -292,6 +292,8 @@ def test_every_scan_again_begins_a_record_of_its_own(
     (tmp_path / "mahler-sample-paper.db").write_bytes(database.read_bytes())
     for _ in range(2):
         assert main(["scan", "--market", "recorded:latest", "--model", "none"]) == 0
+    assert main(["halt"]) == 0  # the desk, and not a scan of a recorded market
+    assert (tmp_path / "mahler-sample-paper.db.halt").exists()
     made = sorted(path.name for path in tmp_path.glob("mahler-recorded-*.db"))
     assert made == [f"mahler-recorded-{result.run_id}-2-paper.db", f"mahler-recorded-{result.run_id}-paper.db"]
     assert outcome(tmp_path / made[0])["orders"] == outcome(tmp_path / made[1])["orders"] != []
@@ -328,13 +330,13 @@ def test_a_run_that_cannot_be_seen_again_is_one_clear_line(
 ) -> None:
     database = copied(sample[0], tmp_path)
     change(database, "UPDATE runs SET snapshot_hash = NULL")
-    columns = [name for (_, name, *_) in query(database, "PRAGMA table_info(runs)")]
+    columns: list[str] = [name for (_, name, *_) in query(database, "PRAGMA table_info(runs)")]
     for name, values in {
         "20260317-replay": {"kind": "'replay'", "replay_of": "id", "retrospective": "1"},
         "20260317-again": {"rerun_of": "'20260101-aaaaaa'", "retrospective": "1"},
     }.items():
-        chosen = {"id": f"'{name}'", **values}
-        shown = ", ".join(chosen.get(column, column) for column in columns)
+        chosen: dict[str, str] = {"id": f"'{name}'", **values}
+        shown = ", ".join(chosen.get(str(column), str(column)) for column in columns)
         change(database, f"INSERT INTO runs SELECT {shown} FROM runs WHERE NOT retrospective")
     assert main(["scan", "--market", f"recorded:{run}@{database}", "--model", "none"]) == 2
     told = capsys.readouterr().err

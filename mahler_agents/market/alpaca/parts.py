@@ -59,11 +59,11 @@ def _is_fresh(told: Mapping[str, Any], at: dt.datetime, max_age: dt.timedelta) -
 
 def quotes_of(told: Any) -> Mapping[str, Quote]:
     """Return the usable quotes of options in an answer, by symbol."""
-    found = {symbol: _quote_of(quote) for symbol, quote in part(told, "quotes").items()}
+    found = {symbol: quote_of(quote) for symbol, quote in part(told, "quotes").items()}
     return {symbol: quote for symbol, quote in found.items() if quote is not None}
 
 
-def _quote_of(told: Any) -> Quote | None:
+def quote_of(told: Any) -> Quote | None:
     """Return an option's quote; None for one without a bid or a positive ask, or with a bid above it."""
     quote = told if isinstance(told, dict) else NOTHING
     bid, ask, at = number(quote.get("bp")), number(quote.get("ap")), instant(quote.get("t"))
