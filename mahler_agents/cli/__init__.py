@@ -39,7 +39,7 @@ VERBS = {
     "db path": "Print the record's file.",
     "db backup": "Copy the record, also while a scan writes to it.",
     "db check": "Look for damage in the record.",
-    "db prune": "Drop the bulk of old runs: requests, replies, snapshots, raw answers.",
+    "db prune": "Drop the bulk of old runs: requests, replies, snapshots.",
     "model install": "Put the embedded model where a scan finds it.",
     "model path": "Print the embedded model's file.",
     "fake-alpaca": "Serve an Alpaca on this machine over the synthetic market.",
