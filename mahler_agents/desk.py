@@ -31,6 +31,7 @@ from mahler_agents.execution import (
     Reconciled,
     Trading,
     is_entry_of,
+    present_of,
     reconcile,
     wait_for,
 )
@@ -196,6 +197,7 @@ class Desk:
                 broker=self._broker,
                 ledger=self._ledger,
                 wait=wait_for(self.market, self._clock),
+                present=present_of(self.market, self._clock),
                 concession=self.config.entry_concession,
                 grace=dt.timedelta(seconds=self.config.lost_answer_grace_seconds),
             )
@@ -438,6 +440,8 @@ class Desk:
         async with AsyncExitStack() as stack:
             ended: list[Reconciled] = []
             await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant, ended)))
+            if at is None and self.market.live:  # a slow broker may have taken minutes, and quotes are of now
+                instant = self._clock.now()
             recording = BookRecording(await stack.enter_async_context(entered_in_thread(self._writer)), self._clock)
             check = await self._safety.check(instant, recording)
             context = MonitorContext(

@@ -32,7 +32,7 @@ from mahler_agents.execution.reconcile import Reconciled, is_entry_of, reconcile
 from mahler_agents.execution.settlement import Expiry, LegSettlement, Settlement
 from mahler_agents.execution.trading_state import Standing, TradingState, TradingStates
 from mahler_agents.execution.worker import OrderWorker
-from mahler_agents.execution.working import Wait, at_once, wait_for
+from mahler_agents.execution.working import Wait, at_once, present_of, wait_for
 
 __all__ = [
     "Attempt",
@@ -75,6 +75,7 @@ __all__ = [
     "execute",
     "is_entry_of",
     "lowest_credit",
+    "present_of",
     "reconcile",
     "refuse_unconfirmed",
     "settled",

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import MahlerError
 from mahler_agents.execution.broker import Broker
 from mahler_agents.execution.ledger import Ledger
@@ -26,7 +27,8 @@ from mahler_agents.execution.orders import (
 )
 from mahler_agents.execution.positions import Position
 from mahler_agents.execution.prices import entry_prices, exit_prices
-from mahler_agents.execution.working import Wait, Worked, work
+from mahler_agents.execution.working import Present, Wait, Worked, as_planned, work
+from mahler_agents.market import calendar
 from mahler_agents.market.snapshot import Market
 from mahler_agents.types import Frozen, Quote, Reason, Spread, SpreadQuote
 
@@ -40,6 +42,8 @@ class Trading:
     ledger: Ledger
     wait: Wait
     """How to wait for an instant of the market."""
+    present: Present = as_planned
+    """How to tell whether it has come to be later than that."""
     concession: float
     """An entry concedes up to this share of the way from mid to the natural side."""
     grace: dt.timedelta
@@ -85,7 +89,7 @@ async def execute(
     orders: list[tuple[OrderTicket, Worked]] = []
     for ticket in todo:
         quote = SpreadQuote.of(quotes, ticket.spread)
-        if (reason := _not_to_send(ticket, quote)) is not None or quote is None:
+        if (reason := _not_to_send(ticket, quote, trading)) is not None or quote is None:
             yield ticket, await _not_sent(ticket, trading.ledger, reason or Reason.NO_QUOTE, quote)
         else:
             prices = entry_prices(quote, concession=trading.concession, floor=ticket.limit_credit)
@@ -152,7 +156,10 @@ async def _worked(orders: Sequence[Worked], trading: Trading) -> AsyncGenerator[
     """Work orders of one decision time together; yields each one's place and how it stands when it has ended."""
     if not orders:
         return
-    ways = [work(one, broker=trading.broker, ledger=trading.ledger, grace=trading.grace) for one in orders]
+    ways = [
+        work(one, broker=trading.broker, ledger=trading.ledger, grace=trading.grace, present=trading.present)
+        for one in orders
+    ]
     async with aclosing(in_lock_step(ways, start=orders[0].ticket.decided_at, wait=trading.wait)) as ended:
         async for place, error in ended:
             if error is not None:
@@ -168,12 +175,25 @@ async def _quotes(spreads: Sequence[Spread], at: dt.datetime, trading: Trading) 
     return await trading.market.quotes(list(legs), at) if legs else {}
 
 
-def _not_to_send(ticket: OrderTicket, quote: SpreadQuote | None) -> Reason | None:
+def _not_to_send(ticket: OrderTicket, quote: SpreadQuote | None, trading: Trading) -> Reason | None:
     """Return why an entry is not sent on these quotes, None if it is."""
-    if quote is None:
+    if quote is None or (trading.market.live and _is_stale(quote, ticket, trading.market)):
         return Reason.NO_QUOTE
+    if trading.market.live and not _in_session(trading.present(ticket.decided_at)):
+        return Reason.EXPIRED  # it would wait for the next session, on prices of this one
     moved = round_down_to_cent(quote.mid_credit) < ticket.limit_credit or quote.mid_credit >= ticket.spread.width
     return Reason.QUOTE_MOVED if moved else None
+
+
+def _is_stale(quote: SpreadQuote, ticket: OrderTicket, market: Market) -> bool:
+    """Return whether a feed has stood still: a market of the past has the quotes that it has."""
+    oldest = min(quote.short.at, quote.long.at)
+    return (ticket.decided_at - oldest).total_seconds() > market.max_quote_age_seconds
+
+
+def _in_session(at: dt.datetime) -> bool:
+    date = at.astimezone(NEW_YORK).date()
+    return calendar.is_session(date) and at < calendar.session_close(date)
 
 
 def _execution(ticket: OrderTicket, order: Worked, status: OrderStatus) -> Execution:

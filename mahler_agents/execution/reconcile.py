@@ -67,11 +67,13 @@ async def _reconciled(one: PendingOrder, trading: Trading, at: dt.datetime) -> A
     if one.attempt is None:  # never sent, or between two of its prices: the broker has nothing of it that could fill
         await asyncio.to_thread(trading.ledger.abandon, order_id)
         return
-    live = LiveAttempt(one.attempt, broker=trading.broker, ledger=trading.ledger, grace=trading.grace)
+    live = LiveAttempt(
+        one.attempt, broker=trading.broker, ledger=trading.ledger, grace=trading.grace, present=trading.present
+    )
     known = await live.look(at)
     if not known and one.state not in {OrderState.SENT, OrderState.UNKNOWN}:
         raise BrokerError(f"{trading.broker.name} does not know order {live.attempt.order_id}, which it had accepted")
-    for instant in looks(at, trading.grace):
+    for instant in looks(trading.present(at), trading.grace):
         if known:
             break
         yield instant

@@ -24,6 +24,9 @@ from mahler_agents.types import Frozen, SpreadQuote
 STEP = dt.timedelta(seconds=30)
 """How long an order is worked at one price."""
 
+ON_TIME = dt.timedelta(seconds=1)
+"""What is at most so late is on time: plans need not follow every answer."""
+
 
 class Wait(Protocol):
     """Returns once quotes of an instant can be had."""
@@ -35,6 +38,29 @@ class Wait(Protocol):
 
 async def at_once(instant: dt.datetime) -> None:
     """Wait for nothing: the market has the quotes of every instant already."""
+
+
+class Present(Protocol):
+    """Tells which instant it really is when a planned one has come."""
+
+    def __call__(self, planned: dt.datetime) -> dt.datetime:
+        """Return it: the planned one, or a later one."""
+        ...
+
+
+def as_planned(planned: dt.datetime) -> dt.datetime:
+    """Return the planned instant: what is asked and answered takes no time."""
+    return planned
+
+
+def present_of(market: Market, clock: Clock) -> Present:
+    """Return how to tell what time it really is: a live market goes on while a broker or a review is slow."""
+
+    def present(planned: dt.datetime) -> dt.datetime:
+        now = clock.now()
+        return now if now - planned > ON_TIME else planned
+
+    return present if market.live else as_planned
 
 
 def wait_for(market: Market, clock: Clock) -> Wait:
@@ -60,14 +86,17 @@ def looks(since: dt.datetime, grace: dt.timedelta) -> list[dt.datetime]:
     return [*instants, since + grace]
 
 
-async def work(order: Worked, *, broker: Broker, ledger: Ledger, grace: dt.timedelta) -> AsyncGenerator[dt.datetime]:
+async def work(
+    order: Worked, *, broker: Broker, ledger: Ledger, grace: dt.timedelta, present: Present
+) -> AsyncGenerator[dt.datetime]:
     """Work an order to its end; yields the instants that it waits for, and goes on when they have come.
 
     A broker that has filled, rejected or expired it ends the work early; else what is left is canceled 30 seconds after
-    the last price. One that a process left is gone on with where it was: an attempt that has not ended is sent again,
-    under its id. Raises `BrokerError`, `MarketError` or `RecordError` with the order pending.
+    the last price. Where it begins late or answers are slow, what is left to do moves on: each price has its time. One
+    that a process left is gone on with where it was: an attempt that has not ended is sent again, under its id. Raises
+    `BrokerError`, `MarketError` or `RecordError` with the order pending.
     """
-    at = start = order.ticket.decided_at
+    at = start = present(order.ticket.decided_at)
     made, live = await asyncio.to_thread(ledger.attempts_made, order.ticket)
     for step, price in enumerate(order.prices, 1):
         last = step == len(order.prices)
@@ -80,11 +109,12 @@ async def work(order: Worked, *, broker: Broker, ledger: Ledger, grace: dt.timed
         )
         if attempt is None:  # halted meanwhile
             return
-        one = LiveAttempt(attempt, broker=broker, ledger=ledger, grace=grace)
+        one = LiveAttempt(attempt, broker=broker, ledger=ledger, grace=grace, present=present)
         # Canceled by others than us, it is not to be worked on; what was left half-way we may have canceled ourselves.
         async for instant in one.submitted(over=last or left is None):
             yield instant
         if not one.ended:
+            start += present(one.at) - one.at
             yield (at := max(one.at, start + step * STEP))
             await one.found(at)
             async for instant in one.canceled(at, over=last):
@@ -97,13 +127,15 @@ async def work(order: Worked, *, broker: Broker, ledger: Ledger, grace: dt.timed
 class LiveAttempt:
     """One attempt on its way at the broker, to its certain end; what is told of it is booked at once."""
 
-    def __init__(self, attempt: Attempt, *, broker: Broker, ledger: Ledger, grace: dt.timedelta) -> None:
+    def __init__(
+        self, attempt: Attempt, *, broker: Broker, ledger: Ledger, grace: dt.timedelta, present: Present
+    ) -> None:
         self.attempt = attempt
         self.at = attempt.at
         """The instant of the last request."""
         self.told: OrderUpdate | None = None
         """What the broker said last."""
-        self._broker, self._ledger, self._grace = broker, ledger, grace
+        self._broker, self._ledger, self._grace, self._present = broker, ledger, grace, present
         self._lost: BrokerError | None = None
 
     @property
@@ -121,7 +153,7 @@ class LiveAttempt:
             if await self._submit(over=over):
                 return
             await asyncio.to_thread(self._ledger.mark_unknown, self.attempt)
-            for instant in looks(self.at, self._grace):
+            for instant in self._looks():
                 yield instant
                 if await self.found(instant):
                     return
@@ -135,11 +167,13 @@ class LiveAttempt:
 
         `over`: no other attempt follows. Raises `BrokerError` if it has not ended after the grace.
         """
-        for instant in [at, *looks(at, self._grace)]:
+        if self.ended:
+            return
+        await self._cancel(at, over=over)
+        for instant in self._looks():
             if self.ended:
                 return
-            if instant > at:
-                yield instant
+            yield instant
             await self._cancel(instant, over=over)
         if not self.ended:
             state = "unknown" if self.told is None else self.told.state.value
@@ -147,6 +181,10 @@ class LiveAttempt:
             raise BrokerError(
                 f"{self._broker.name} was asked to cancel order {self.attempt.order_id}, which is {state} still{why}"
             ) from self._lost
+
+    def _looks(self) -> list[dt.datetime]:
+        """Return when to ask again: the grace begins once the request has failed, which may have taken its time."""
+        return looks(self._present(self.at), self._grace)
 
     async def look(self, at: dt.datetime) -> bool:
         """Ask for the attempt and book what is told; return whether the broker knows it. Raises `BrokerError`."""
