@@ -27,6 +27,7 @@ T = TypeVar("T")
 KEYS = Credentials(key_id="PKCANARY0123456789", secret_key="canarySecretCanarySecretCanary")  # noqa: S106
 BY_CLIENT_ID = "/v2/orders:by_client_order_id"
 BY_ID = f"/v2/orders/{BROKER_ORDER_ID}"
+SECOND, THIRD = "5f2b7f3a-17c8-4b0c-9d2e-3f1c7a1b77aa", "5f2b7f3a-17c8-4b0c-9d2e-3f1c7a1b88bb"
 TICKET = a_ticket()
 SENT_ID = attempt_id(TICKET.client_order_id, 1)
 AFTER_EXPIRY = dt.datetime.combine(EXPIRATION + dt.timedelta(days=3), dt.time(14), dt.UTC)
@@ -205,6 +206,37 @@ def test_an_order_that_alpaca_has_never_had_is_not_found() -> None:
         assert desk.find() is None
 
 
+def test_a_404_that_is_not_alpacas_own_does_not_say_that_it_never_had_the_order() -> None:
+    gateways = told({"message": "no Route matched with those values"}, 404)
+    with answering(gateways) as desk, pytest.raises(BrokerError, match="no Route matched"):
+        desk.find()
+
+
+def test_an_order_that_others_replaced_is_followed_to_the_one_that_trades_now() -> None:
+    ours, second = an_order("replaced", replaced_by=SECOND), an_order("replaced", id=SECOND, replaced_by=THIRD)
+    live = an_order("filled", filled=4, id=THIRD, client_order_id="by-hand")
+    with answering(told(ours), told(second), told(live)) as desk:
+        update = desk.find()
+        assert update is not None
+        assert (update.state, update.contracts, update.broker_order_id) == (OrderState.FILLED, 4, THIRD)
+        assert [path for _, path in desk.asked] == [BY_CLIENT_ID, f"/v2/orders/{SECOND}", f"/v2/orders/{THIRD}"]
+
+
+def test_of_an_order_that_others_replaced_what_trades_now_is_canceled() -> None:
+    ours, canceled = told(an_order("replaced", replaced_by=SECOND)), told(an_order("canceled", id=SECOND))
+    with answering(ours, told(an_order("new", id=SECOND)), NO_CONTENT, ours, canceled) as desk:
+        assert desk.cancel().state is OrderState.CANCELED
+        assert ("DELETE", f"/v2/orders/{SECOND}") in desk.asked
+
+
+def test_replacements_without_an_end_are_told() -> None:
+    with (
+        answering(told(an_order("replaced", replaced_by=SECOND))) as desk,
+        pytest.raises(BrokerError, match="than 100"),
+    ):
+        desk.find()
+
+
 def test_legs_that_the_first_answer_leaves_out_are_asked_for_by_alpacas_own_id() -> None:
     with answering(told(an_order("filled", filled=4, legs=None)), told(an_order("filled", filled=4))) as desk:
         update = desk.find()
@@ -289,10 +321,24 @@ def test_everything_that_is_held_and_every_open_order_is_told() -> None:
         assert "status=open" in desk.server.asked[1][1]
 
 
-def test_more_open_orders_than_one_answer_holds_cannot_be_read() -> None:
+def open_orders(first: int, count: int, at: str) -> list[dict[str, Any]]:
+    return [an_order(id=f"id-{number}", submitted_at=at) for number in range(first, first + count)]
+
+
+def test_open_orders_are_read_page_by_page_each_once() -> None:
+    first = [*open_orders(0, 400, "2026-03-17T14:05:00Z"), *open_orders(400, 100, "2026-03-17T14:03:00.684952901Z")]
+    second = [*open_orders(400, 100, "2026-03-17T14:03:00.684952901Z"), *open_orders(500, 7, "2026-03-17T14:02:00Z")]
+    with answering(told(first), told(second)) as desk:
+        found = desk.ask(lambda broker: broker.working(DECIDED_AT))
+        assert {order.broker_order_id for order in found} == {f"id-{number}" for number in range(507)}
+        assert len(found) == 507
+        assert "until=2026-03-17T14%3A03%3A00.684953" in desk.server.asked[1][1]
+
+
+def test_open_orders_that_no_page_can_tell_apart_cannot_be_read() -> None:
     with (
-        answering(told([an_order()] * 500)) as desk,
-        pytest.raises(BrokerError, match="the account has 500 open orders or more"),
+        answering(told(open_orders(0, 500, "2026-03-17T14:05:00Z"))) as desk,
+        pytest.raises(BrokerError, match="500 open orders of one instant"),
     ):
         desk.ask(lambda broker: broker.working(DECIDED_AT))
 

@@ -15,7 +15,7 @@ from mahler_agents.alpaca import AlpacaRefused
 from mahler_agents.errors import BrokerError
 from mahler_agents.execution import OrderState, OrderUpdate, Position
 from mahler_agents.execution.alpaca.answers import Answer
-from mahler_agents.execution.alpaca.orders import STATES, SpreadOrder, update_of, working_order
+from mahler_agents.execution.alpaca.orders import STATES, SpreadOrder, update_of, update_of_row, working_order
 from mahler_agents.execution.alpaca.refusals import is_duplicate, reason_of
 from mahler_agents.types import Reason
 
@@ -72,11 +72,61 @@ def test_a_status_and_what_has_filled_make_the_state_or_contradict_each_other(
             assert told.broker_order_id == BROKER_ORDER_ID
 
 
-def test_a_status_that_nobody_documents_is_refused_and_so_is_an_order_that_somebody_replaced() -> None:
+def test_a_status_that_nobody_documents_is_refused() -> None:
     with pytest.raises(BrokerError, match="has the status `frozen`, which is none that Alpaca documents"):
         update(an_order("frozen"))
-    with pytest.raises(BrokerError, match="was replaced at Alpaca by 77aa, by hand or by a corporate action"):
-        update(an_order("replaced", replaced_by="77aa"))
+
+
+def row_of(*raw: dict[str, Any]) -> OrderUpdate:
+    return update_of_row([Answer.of(one, WHAT) for one in raw])
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "qty", "filled", "state", "contracts"),
+    [
+        (0, "new", 4, 0, OrderState.ACCEPTED, 0),
+        (0, "filled", 4, 4, OrderState.FILLED, 4),
+        (0, "canceled", 4, 1, OrderState.CANCELED, 1),
+        (1, "new", 3, 0, OrderState.PARTIAL, 1),
+        (1, "filled", 3, 3, OrderState.FILLED, 4),
+        (1, "expired", 3, 0, OrderState.EXPIRED, 1),
+        (1, "filled", 2, 2, OrderState.CANCELED, 3),  # made smaller by hand: what is left was given up
+        (1, "canceled", 4, 3, OrderState.FILLED, 4),
+        (0, "rejected", 4, 0, OrderState.REJECTED, 0),
+    ],
+)
+def test_an_order_that_others_replaced_stands_as_its_successor_does_with_the_fills_of_both(  # noqa: PLR0917 - a table
+    before: int, status: str, qty: int, filled: int, state: OrderState, contracts: int
+) -> None:
+    ours = an_order("replaced", filled=before, replaced_by="77aa")
+    told = row_of(ours, an_order(status, qty=qty, filled=filled, id="77aa", short="1.25"))
+    assert (told.state, told.contracts, told.broker_order_id) == (state, contracts, "77aa")
+    if told.traded is not None:
+        assert told.traded.credit * contracts == pytest.approx(0.95 * before + 1.15 * filled)
+    assert told.detail == "replaced at Alpaca by 77aa, by hand or by a corporate action"
+
+
+def test_a_replacement_of_other_legs_or_of_more_contracts_is_not_ours_to_book() -> None:
+    ours = an_order("replaced", filled=1, replaced_by="77aa")
+    with pytest.raises(BrokerError, match="replaced at Alpaca by one of other legs"):
+        row_of(ours, an_order("filled", qty=3, filled=3, spread=a_spread("QQQ")))
+    with pytest.raises(BrokerError, match="5 contracts filled where 4 were due"):
+        row_of(ours, an_order("filled", filled=4))
+
+
+def test_a_fill_of_which_a_leg_is_not_told_is_no_fill_to_book() -> None:
+    whole = an_order("filled", filled=4)
+    with pytest.raises(BrokerError, match="has no `legs`"):
+        update(whole | {"legs": []})
+    with pytest.raises(BrokerError, match="has not one leg bought and one sold: sell 1 SPY"):
+        update(whole | {"legs": whole["legs"][:1]})
+
+
+def test_a_field_of_a_shape_that_nobody_documents_is_told_and_breaks_nothing_else() -> None:
+    with pytest.raises(BrokerError, match="is no JSON array"):
+        update(an_order("filled", filled=4, legs={}))
+    with pytest.raises(BrokerError, match="`status` in"):
+        update(an_order() | {"status": {}})
 
 
 # --- Fills ------------------------------------------------------------------------------------------------------------

@@ -93,9 +93,10 @@ class AlpacaApi:
         door._tape = tape  # noqa: SLF001 - its own
         return door
 
-    async def get(self, call: Callable[[], T], *, what: str) -> T:
+    async def get(self, call: Callable[[], T], *, what: str, for_order: bool = False) -> T:
         """Return what `call` returns, which sends one request that changes nothing; asked up to four times.
 
+        `for_order`: it has the places that are kept for orders, and does not wait for data.
         Raises `AlpacaRefused` at once, and `AlpacaUnsure` after the last attempt. Waits, among them the server's own
         Retry-After up to a minute, are on the injected clock.
         """
@@ -106,7 +107,7 @@ class AlpacaApi:
             sleep=self._sleep,
             reraise=True,
         )
-        return await again(self._once, call, what=what, for_order=False)
+        return await again(self._once, call, what=what, for_order=for_order)
 
     async def send(self, call: Callable[[], T], *, what: str) -> T:
         """Return what `call` returns, which sends one request that changes something: once, whatever happens.
@@ -190,7 +191,7 @@ class AlpacaApi:
             if after is not None:
                 return float(after) if after.isdigit() else (parsedate_to_datetime(after) - now).total_seconds()
             return float(reset) - now.timestamp() if reset is not None and response.status_code == 429 else None
-        except ValueError:
+        except (ValueError, TypeError):  # no date, or one without a zone
             return None
 
 

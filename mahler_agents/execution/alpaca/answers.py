@@ -33,7 +33,8 @@ class Answer:
 
     def has(self, name: str) -> bool:
         """Return whether a field says anything: it is there, and neither null nor empty."""
-        return self.fields.get(name) not in {None, ""} if not isinstance(self.fields.get(name), list) else True
+        value = self.fields.get(name)
+        return value is not None and value not in ("", [])
 
     def named(self, what: str) -> "Answer":
         """Return the same answer under a better name."""

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from mahler_agents.clock import Clock
 from mahler_agents.errors import BrokerError
 from mahler_agents.execution.alpaca.account import account_of, check_can_trade, positions_of
 from mahler_agents.execution.alpaca.answers import Answer
-from mahler_agents.execution.alpaca.orders import SpreadOrder, update_of, working_order
+from mahler_agents.execution.alpaca.orders import REPLACED, SpreadOrder, update_of_row, working_order
 from mahler_agents.execution.alpaca.refusals import REFUSALS, is_duplicate, reason_of
 from mahler_agents.execution.alpaca.settling import ACTIVITY_TYPES, LegEnd, leg_ends, settlement_of, underlying_of
 from mahler_agents.execution.broker import BrokerOrder
@@ -33,6 +34,8 @@ Short, since orders are worked one step of one at a time: `working` goes on aski
 
 _MOST_ORDERS = 500
 """What one answer holds at most (docs.alpaca.markets, Get All Orders: `limit`)."""
+_MOST_REPLACED = 100
+"""Orders that may have replaced one of ours, one after another."""
 _PAGE = 100
 """Activities on a page, at most (docs.alpaca.markets, Account Activities: Pagination of Results)."""
 _BEFORE = dt.timedelta(days=60)
@@ -85,13 +88,19 @@ class AlpacaBroker:
         """Return the orders that are open at Alpaca, the desk's and any other."""
         del at
         what = "the open orders"
-        wanted = GetOrdersRequest(status=QueryOrderStatus.OPEN, limit=_MOST_ORDERS, nested=True)
-        answers = Answer.each(await self._get(lambda: self._api.trading.get_orders(wanted), what), what)
-        if len(answers) >= _MOST_ORDERS:
-            raise BrokerError(
-                f"the account has {_MOST_ORDERS} open orders or more: Alpaca tells no more of them at once"
-            )
-        return tuple(working_order(answer) for answer in answers)
+        found: dict[str, BrokerOrder] = {}
+        until: dt.datetime | None = None
+        while True:  # newest first; the next page begins with the last one's own instant, whose orders may be more
+            wanted = GetOrdersRequest(status=QueryOrderStatus.OPEN, limit=_MOST_ORDERS, nested=True, until=until)
+            get = partial(self._api.trading.get_orders, wanted)
+            answers = Answer.each(await self._get(get, what), what)
+            known = len(found)
+            found |= {order.broker_order_id: order for order in map(working_order, answers)}
+            if len(answers) < _MOST_ORDERS:
+                return tuple(found.values())
+            if len(found) == known:
+                raise BrokerError(f"Alpaca tells of {_MOST_ORDERS} open orders of one instant, and of none beyond")
+            until = min(answer.instant("submitted_at") for answer in answers) + dt.timedelta(microseconds=1)
 
     async def submit(
         self, ticket: Ticket, *, number: int, contracts: int, limit_credit: float, at: dt.datetime
@@ -121,7 +130,7 @@ class AlpacaBroker:
             )
         except AlpacaUnsure as error:
             raise BrokerError(str(error)) from error
-        return update_of(self._ours(Answer.of(raw, what), order_id))
+        return await self._standing(self._ours(Answer.of(raw, what), order_id))
 
     async def cancel(self, order_id: str, *, at: dt.datetime) -> OrderUpdate:
         """Cancel what is left of an attempt, ask until it has ended, and return how: a fill that came first wins.
@@ -133,22 +142,24 @@ class AlpacaBroker:
         told = await self._find(order_id)
         if told is None:
             raise BrokerError(f"Alpaca does not know order {order_id}, which was to be canceled")
-        update = update_of(told)
-        sure = False
+        row = await self._row(told)
+        taken = ""
         for wait in ASK_AGAIN_AFTER:
+            update, live = update_of_row(row), row[-1].text("id")
             if update.ended:
                 return update
-            sure = sure or await self._delete(update.broker_order_id, order_id)
+            if taken != live and await self._delete(live, order_id):
+                taken = live
             if wait:
                 await self._clock.sleep_until(self._clock.now() + wait)
-            update = update_of(await self._by_id(update.broker_order_id, order_id))
-        return update
+            row = await self._row(await self._by_id(row[0].text("id"), order_id))
+        return update_of_row(row)
 
     async def find(self, order_id: str, *, at: dt.datetime) -> OrderUpdate | None:
         """Return how an attempt stands now, None if Alpaca has never had it."""
         del at
         told = await self._find(order_id)
-        return None if told is None else update_of(told)
+        return None if told is None else await self._standing(told)
 
     async def settlements(self, symbols: Sequence[str], *, at: dt.datetime) -> Mapping[str, LegSettlement]:
         """Return how legs that have expired by `at` were settled, as far as Alpaca has told: often the next morning.
@@ -197,14 +208,16 @@ class AlpacaBroker:
             raise BrokerError(f"Alpaca says that order {order.order_id} exists already, and does not know it")
         if different := order.differences(told):
             raise BrokerError(f"Alpaca has another order under the id {order.order_id}: {'; '.join(different)}")
-        return update_of(told)
+        return await self._standing(told)
 
     async def _find(self, order_id: str) -> Answer | None:
         what = f"order {order_id}"
         try:
-            raw = await self._api.get(lambda: self._api.trading.get_order_by_client_id(order_id), what=f"find {what}")
+            raw = await self._api.get(
+                lambda: self._api.trading.get_order_by_client_id(order_id), what=f"find {what}", for_order=True
+            )
         except AlpacaRefused as error:
-            if error.status == 404:
+            if error.status == 404 and error.code is not None:  # Alpaca's own: a gateway's says nothing of the order
                 return None
             raise BrokerError(str(error)) from error
         except AlpacaUnsure as error:
@@ -212,6 +225,24 @@ class AlpacaBroker:
         answer = self._ours(Answer.of(raw, what), order_id)
         # Legs are documented for an order that is asked for by its own id, with `nested`; by ours they may be left out.
         return answer if answer.has("legs") else await self._by_id(answer.text("id"), order_id)
+
+    async def _standing(self, answer: Answer) -> OrderUpdate:
+        return update_of_row(await self._row(answer))
+
+    async def _row(self, answer: Answer) -> tuple[Answer, ...]:
+        """Return an order and those that have replaced it, one after another, which nobody does here.
+
+        Somebody else has, or a corporate action; what they trade now is what was left of ours.
+        """
+        row = [answer]
+        while row[-1].text("status") == REPLACED:
+            if len(row) > _MOST_REPLACED:
+                raise BrokerError(f"{answer.what} was replaced at Alpaca more than {_MOST_REPLACED} times")
+            next_id, wanted = row[-1].text("replaced_by"), GetOrderByIdRequest(nested=True)
+            get = partial(self._api.trading.get_order_by_id, next_id, wanted)
+            what = f"order {next_id}, which replaced {answer.what}"
+            row.append(Answer.of(await self._get(get, what), what))
+        return tuple(row)
 
     async def _by_id(self, broker_order_id: str, order_id: str) -> Answer:
         wanted = GetOrderByIdRequest(nested=True)
@@ -251,7 +282,7 @@ def _reading(api: AlpacaApi, path: str, params: Mapping[str, Any] | None = None)
 
 async def _asked(api: AlpacaApi, call: Callable[[], T], what: str) -> T:
     try:
-        return await api.get(call, what=what)
+        return await api.get(call, what=what, for_order=True)
     except (AlpacaRefused, AlpacaUnsure) as error:
         raise BrokerError(str(error)) from error
 

@@ -5,6 +5,7 @@ Level 3 Trading). Ours are credits.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -41,7 +42,10 @@ STATES: dict[str, OrderState] = {
     "done_for_day": OrderState.EXPIRED,
     "calculated": OrderState.EXPIRED,
 }
-"""Alpaca's status -> ours (docs.alpaca.markets, Orders at Alpaca: Order Lifecycle); `replaced` is none of them."""
+"""Alpaca's status -> ours (docs.alpaca.markets, Orders at Alpaca: Order Lifecycle); `replaced` is none."""
+
+REPLACED = "replaced"
+"""Status of an order whose successor (`replaced_by`) trades what was left of it."""
 
 _SIDES = {"sell": 1, "buy": -1}
 
@@ -86,7 +90,7 @@ class SpreadOrder:
 
     def differences(self, answer: Answer) -> tuple[str, ...]:
         """Return in what an order at Alpaca is another one than this, in words; empty if it is this one."""
-        told = {(leg.text("symbol"), leg.text("side"), leg.whole("ratio_qty")) for leg in legs_of(answer)}
+        told = _legs(answer)
         asked = {(leg.symbol, leg.side, 1) for leg in self.legs}
         found: list[str] = []
         if told != asked:
@@ -114,6 +118,35 @@ def update_of(answer: Answer) -> OrderUpdate:
     )
 
 
+def update_of_row(row: Sequence[Answer]) -> OrderUpdate:
+    """Return how an order stands that others may have replaced, one after another: ours comes first, the live one last.
+
+    Each tells what it has filled itself (github.com/alpacahq/Alpaca-API/issues/165), and all of it is ours. One that
+    was made smaller has ended with what it has filled. Raises `BrokerError` if one is of other legs, or fills too much.
+    """
+    if len(row) == 1:
+        return update_of(row[0])
+    first, last = row[0], row[-1]
+    asked = first.whole("qty")
+    if any(_legs(one) != _legs(first) for one in row):
+        raise BrokerError(f"{first.what} was replaced at Alpaca by one of other legs: {_legs_text(_legs(last))}")
+    newest = update_of(last)
+    traded = Traded.of([one for one in (*(_traded(old) for old in row[:-1]), newest.traded) if one is not None])
+    contracts, state = traded.contracts if traded else 0, newest.state
+    if contracts > asked:
+        raise BrokerError(
+            f"{first.what} was replaced at Alpaca, and {contracts} contracts filled where {asked} were due"
+        )
+    if newest.ended and contracts == asked:
+        state = OrderState.FILLED
+    elif state is OrderState.FILLED:
+        state = OrderState.CANCELED
+    elif state is OrderState.ACCEPTED and traded is not None:
+        state = OrderState.PARTIAL
+    words = f"replaced at Alpaca by {', '.join(one.text('id') for one in row[1:])}, by hand or by a corporate action"
+    return OrderUpdate(state=state, broker_order_id=last.text("id"), traded=traded, detail=words)
+
+
 def working_order(answer: Answer) -> BrokerOrder:
     """Return an order that is open at Alpaca, of whatever kind: ours, or somebody else's."""
     legs = Answer.each(answer.fields["legs"], answer.what) if answer.has("legs") else (answer,)
@@ -134,13 +167,6 @@ def legs_of(answer: Answer) -> tuple[Answer, ...]:
 
 def _state(answer: Answer) -> OrderState:
     status = answer.text("status")
-    if status == "replaced":
-        # Nothing here replaces orders: somebody else has, and what trades now does so under another id.
-        successor = answer.text("replaced_by") if answer.has("replaced_by") else "another order"
-        raise BrokerError(
-            f"{answer.what} was replaced at Alpaca by {successor}, by hand or by a corporate action: cancel that one"
-            " and look at the account; the desk does not know what it trades"
-        )
     if status not in STATES:
         raise BrokerError(f"{answer.what} has the status `{status}`, which is none that Alpaca documents")
     return STATES[status]
@@ -154,8 +180,10 @@ def _traded(answer: Answer) -> Traded | None:
     contracts = answer.whole("filled_qty")
     if contracts == 0:
         return None
-    received = Decimal(0)
-    for leg in legs_of(answer):
+    received, legs = Decimal(0), legs_of(answer)
+    if sorted(_sign(leg) for leg in legs) != [-1, 1]:
+        raise BrokerError(f"{answer.what} has not one leg bought and one sold: {_legs_text(_legs(answer))}")
+    for leg in legs:
         bought_or_sold = contracts * leg.whole("ratio_qty")
         if leg.whole("filled_qty") != bought_or_sold:
             raise BrokerError(
@@ -204,6 +232,10 @@ def _price_told_otherwise(answer: Answer, traded: Traded | None) -> str | None:
     if abs(told + Decimal(str(traded.credit))) <= _CENT:
         return None
     return f"Alpaca's average price of the order is {told}, of its legs {-traded.credit:.4f}: the legs' is booked"
+
+
+def _legs(answer: Answer) -> set[tuple[str, str, int]]:
+    return {(leg.text("symbol"), leg.text("side"), leg.whole("ratio_qty")) for leg in legs_of(answer)}
 
 
 def _legs_text(legs: set[tuple[str, str, int]]) -> str:
