@@ -159,6 +159,12 @@ class Scan:
     def _delay(self) -> dt.timedelta:
         return dt.timedelta(seconds=self.parts.config.decision_delay_seconds)
 
+    def _until(self, decision_at: dt.datetime) -> dt.timedelta:
+        """Return how long models may take: to the decision time, some of which has passed where the market is live."""
+        if not self.parts.market.live or self._forbidden is not None:
+            return self._delay
+        return min(self._delay, decision_at - self.parts.clock.now())
+
     @property
     def _forbidden(self) -> Reason | None:
         """Why nothing may be opened any more, whatever the limits say."""
@@ -211,7 +217,7 @@ class Scan:
     ) -> tuple[Review, ...]:
         if self.parts.llm is not None:
             now = asyncio.get_running_loop().time()
-            self.parts.llm.set_deadline(now + self.parts.config.decision_delay_seconds)
+            self.parts.llm.set_deadline(now + self._until(decision_at).total_seconds())
         turns, orders = Turns(len(reviewed)), OrderWorker(self.parts.trading)
         contexts = [
             self._context(

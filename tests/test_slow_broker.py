@@ -109,7 +109,7 @@ class Bench:
     def __init__(self, market: LiveMarket, broker: SlowBroker, ledger: Ledger, clock: SimulatedClock) -> None:
         self.market, self.broker, self.ledger, self.clock = market, broker, ledger, clock
         self.ticket = a_ticket()
-        ledger.reserve(lambda *_: (None, self.ticket), slot=self.ticket.slot)
+        ledger.reserve(lambda _, __: (None, self.ticket), slot=self.ticket.slot)
         market.quote(self.ticket.spread, short=(1.05, 1.15), long=(0.10, 0.16))
 
     @property

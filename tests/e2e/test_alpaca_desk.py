@@ -1,5 +1,7 @@
 """End to end: `mahler scan` and `mahler monitor` at Alpaca, which is the fake one: trades, refusals, what is said."""
 
+import asyncio
+import datetime as dt
 import json
 import os
 from collections.abc import Iterator
@@ -11,9 +13,13 @@ from stored_keys import StoredKeys, keyring_of
 from mahler_agents.cli import main
 from mahler_agents.desk import Desk
 from mahler_agents.errors import InputError
+from mahler_agents.llm.failures import DEADLINE_PASSED
 from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.sample import SampleMarket
+from mahler_agents.progress import Progress, Stage
+from mahler_agents.scan import ScanResult
 from mahler_agents.testing.fake_alpaca import FakeAlpaca
+from mahler_agents.testing.scripted import ScriptedModel
 
 AT_ALPACA = ("--market", "alpaca", "--broker", "alpaca")
 
@@ -125,3 +131,21 @@ def test_alpaca_takes_no_commission_unless_the_user_counts_one(fake: FakeAlpaca)
     )
     assert plain.config.commission_per_contract_and_leg == 0
     assert chosen.config.commission_per_contract_and_leg == 0.05
+
+
+def test_models_have_until_the_decision_time_and_not_the_delay_from_when_they_are_asked(
+    fake: FakeAlpaca, tmp_path: Path
+) -> None:
+    def slow_screen(progress: Progress) -> None:
+        if progress.stage is Stage.SCREEN:
+            fake.advance_to(fake.now + dt.timedelta(seconds=181))
+
+    async def scanned() -> ScanResult:
+        model = ScriptedModel.always(confidence=0.9).endpoint
+        async with Desk(market="alpaca", broker="alpaca", model=model, database=tmp_path / "a.db") as desk:
+            return await desk.scan(watch=slow_screen)
+
+    result = asyncio.run(scanned())
+    assert [review.opinions for review in result.reviews] == [()] * len(result.reviews)
+    assert DEADLINE_PASSED in {failure.detail for review in result.reviews for failure in review.failures}
+    assert any(review.decision.decision == "traded" for review in result.reviews)
