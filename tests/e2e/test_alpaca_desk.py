@@ -17,6 +17,7 @@ from mahler_agents.llm.failures import DEADLINE_PASSED
 from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.sample import SampleMarket
 from mahler_agents.progress import Progress, Stage
+from mahler_agents.remote_clock import RemoteClock
 from mahler_agents.scan import ScanResult
 from mahler_agents.testing.fake_alpaca import FakeAlpaca
 from mahler_agents.testing.scripted import ScriptedModel
@@ -136,13 +137,18 @@ def test_alpaca_takes_no_commission_unless_the_user_counts_one(fake: FakeAlpaca)
 def test_models_have_until_the_decision_time_and_not_the_delay_from_when_they_are_asked(
     fake: FakeAlpaca, tmp_path: Path
 ) -> None:
+    clock = RemoteClock(fake.url)
+
     def slow_screen(progress: Progress) -> None:
         if progress.stage is Stage.SCREEN:
-            fake.advance_to(fake.now + dt.timedelta(seconds=181))
+            fake.advance_to(late := fake.now + dt.timedelta(seconds=181))
+            while clock.now() < late:  # it keeps a time for a twentieth of a second
+                pass
 
     async def scanned() -> ScanResult:
         model = ScriptedModel.always(confidence=0.9).endpoint
-        async with Desk(market="alpaca", broker="alpaca", model=model, database=tmp_path / "a.db") as desk:
+        database = tmp_path / "a.db"
+        async with Desk(market="alpaca", broker="alpaca", model=model, database=database, clock=clock) as desk:
             return await desk.scan(watch=slow_screen)
 
     result = asyncio.run(scanned())
