@@ -18,6 +18,7 @@ from mahler_agents.market import calendar
 from mahler_agents.record import connect, open_database
 from mahler_agents.testing.fake_alpaca import FakeAlpaca
 from mahler_agents.testing.fake_alpaca.orders import Order
+from mahler_agents.testing.fake_alpaca.venue import ARRIVES_AFTER
 
 TIMEOUT_SECONDS = 0.25
 """Of a request whose server hangs."""
@@ -29,7 +30,7 @@ Job = Callable[[Desk], None]
 
 
 class Watched(list[Order]):
-    """The server's orders, which notes whoever sends one while another in the same contracts is live."""
+    """The server's orders, which notes whoever sends one while another of the same intent is live."""
 
     def __init__(self, orders: Sequence[Order]) -> None:
         super().__init__(orders)
@@ -37,13 +38,17 @@ class Watched(list[Order]):
 
     def append(self, order: Order) -> None:
         """Take an order."""
-        legs = {leg.symbol for leg in order.legs}
         self.doubled += [
             (other.client_order_id, order.client_order_id)
             for other in self
-            if other.is_open and legs & {leg.symbol for leg in other.legs}
+            if other.is_open and intent_of(other.client_order_id) == intent_of(order.client_order_id)
         ]
         super().append(order)
+
+
+def intent_of(client_order_id: str) -> str:
+    """Return the id of the intent of which an order is an attempt."""
+    return client_order_id.rpartition(".")[0]
 
 
 def watched(fake: FakeAlpaca) -> Watched:
@@ -76,8 +81,9 @@ class Trial:
         self.fake.advance_to(self.fake.now + gap)
 
     def put_right(self) -> None:
-        """Once nothing fails any more: assert that one process finds out about everything that is pending."""
+        """Once nothing fails, nor is on its way: assert that one process finds out about everything that is pending."""
         self.fake.forget_faults()
+        self.later(ARRIVES_AFTER)
 
         def looked(desk: Desk) -> None:
             assert [one for one in desk.told if one.error is not None] == []
@@ -138,7 +144,7 @@ class Trial:
         filled: Counter[str] = Counter()
         for order in orders:
             assert (order["units"], order["limit_cents"]) == attempts[order["client_order_id"]]
-            filled[order["client_order_id"].rpartition(".")[0]] += order["filled"]
+            filled[intent_of(order["client_order_id"])] += order["filled"]
         assert len({order["client_order_id"] for order in orders}) == len(orders)
         assert [intent for intent, count in filled.items() if count > asked[intent]] == []
 

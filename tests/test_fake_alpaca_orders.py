@@ -321,6 +321,17 @@ def test_before_and_after_are_before_and_after_the_order_was_accepted(fault: str
         assert [one["client_order_id"] for one in fake.books()["orders"]] == [body["client_order_id"]] * is_done
 
 
+def test_an_order_that_is_done_late_is_placed_a_minute_after_its_504() -> None:
+    with FakeAlpaca() as fake:
+        fake.fail("POST /v2/orders", "done_late")
+        assert ask(fake, "POST", "/v2/orders", entry(-4.0)).status == 504
+        pass_(fake, seconds=59)
+        assert fake.books()["orders"] == []
+        pass_(fake, seconds=10)
+        [placed] = fake.books()["orders"]
+        assert placed["at"] == "2026-03-17T14:01:00+00:00"
+
+
 def test_an_answer_that_drips_is_one_to_an_order_that_was_accepted() -> None:
     """Each byte comes in time for a client that waits for the next one only."""
     with FakeAlpaca() as fake, socket.create_connection(("127.0.0.1", int(fake.url.rpartition(":")[2]))) as client:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from mahler_agents.errors import RecordError
 from mahler_agents.execution.booking import fills_of
-from mahler_agents.execution.orders import PENDING_STATES, Attempt, OrderState, OrderStatus, OrderUpdate, Traded
+from mahler_agents.execution.orders import PENDING_STATES, Attempt, OrderState, OrderStatus, OrderUpdate, Ticket, Traded
 from mahler_agents.execution.positions import PendingOrder
 from mahler_agents.execution.rows import attempt_of, ticket_of
 from mahler_agents.execution.states import order_state
@@ -38,6 +38,13 @@ def pending_order(connection: sqlite3.Connection, row: sqlite3.Row) -> PendingOr
     last = last_attempt(connection, ticket.client_order_id)
     live = None if last is None or OrderState(last["state"]) not in PENDING_STATES else attempt_of(last, ticket)
     return PendingOrder(ticket=ticket, state=OrderState(row["state"]), attempt=live)
+
+
+def ticket_by_id(connection: sqlite3.Connection, client_order_id: str) -> Ticket:
+    """Return the ticket of an order that is in the ledger."""
+    return ticket_of(
+        connection.execute("SELECT * FROM orders WHERE client_order_id = ?", (client_order_id,)).fetchone()
+    )
 
 
 def last_attempt(connection: sqlite3.Connection, client_order_id: str) -> sqlite3.Row | None:

@@ -19,6 +19,7 @@ from mahler_agents.execution.attempts import (
     pending_order,
     sql_list,
     status_of,
+    ticket_by_id,
 )
 from mahler_agents.execution.booking import (
     add_exit_outcome,
@@ -110,6 +111,20 @@ class Ledger(DurableBook):
             ).fetchall()
             return tuple(pending_order(connection, row) for row in rows)
 
+    def doubted(self, since: dt.datetime) -> tuple[Attempt, ...]:
+        """Return the attempts made since then that were given up though the broker had said nothing of them.
+
+        It did not know them when it was asked; a request that was long on its way may have come after that.
+        """
+        with self._books.reading() as connection:
+            rows = connection.execute(
+                "SELECT order_attempts.* FROM order_attempts JOIN orders USING (client_order_id) WHERE account_id = ?"
+                " AND order_attempts.state = ? AND order_attempts.broker_order_id IS NULL AND order_attempts.at >= ?"
+                " ORDER BY order_attempts.at, order_id",
+                (self.account_id, OrderState.CANCELED.value, utc_text(since)),
+            ).fetchall()
+            return tuple(attempt_of(row, ticket_by_id(connection, row["client_order_id"])) for row in rows)
+
     def abandon(self, client_order_id: str) -> None:
         """Close a pending order of which nothing is at the broker: what it filled before is held.
 
@@ -123,8 +138,7 @@ class Ledger(DurableBook):
             filled = bool(fills_of(connection, client_order_id))
             reason = Reason.FILLED if filled else Reason.ABANDONED
             end_unsent(connection, client_order_id, PENDING_STATES, reason)
-            row = connection.execute("SELECT * FROM orders WHERE client_order_id = ?", (client_order_id,)).fetchone()
-            if isinstance(ticket := ticket_of(row), ClosingTicket):
+            if isinstance(ticket := ticket_by_id(connection, client_order_id), ClosingTicket):
                 add_exit_outcome(connection, ticket)
 
     def entry(self, client_order_id: str) -> OrderTicket | None:

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from mahler_agents.errors import BrokerError
+from mahler_agents.errors import BrokerError, MahlerError
 from mahler_agents.execution.execute import Trading
 from mahler_agents.execution.lock_step import in_lock_step
 from mahler_agents.execution.orders import OrderState, OrderTicket
@@ -16,9 +16,12 @@ from mahler_agents.execution.positions import PendingOrder
 from mahler_agents.execution.working import LiveAttempt, looks
 from mahler_agents.types import Frozen, Reason
 
+DOUBTED_FOR = dt.timedelta(days=1)
+"""How long a broker is asked again about what it did not know: an order of a day cannot come later than the next."""
+
 
 class Reconciled(Frozen):
-    """A pending order and how it ended."""
+    """A pending order, or one that came late, and how it ended."""
 
     client_order_id: str
     outcome: Reason | None
@@ -42,6 +45,9 @@ async def reconcile(
     booked. One of which no certain answer came is asked for by its id through the grace, and never sent again. One
     whose end cannot be learned or booked keeps no other from its own, and no position from its exits. Those that are
     `spared` are gone on with.
+
+    What was abandoned is asked for again for a day: a request that was long on its way may have come to the broker
+    after it was asked. Such an order is canceled, and what had filled is booked: it is a trade of ours.
     """
     pending = [one for one in await asyncio.to_thread(trading.ledger.pending) if not spared(one)]
     ended: list[Reconciled] = []
@@ -52,7 +58,26 @@ async def reconcile(
             status = await asyncio.to_thread(trading.ledger.status, order_id)
             words = None if error is None else str(error)
             ended.append(Reconciled(client_order_id=order_id, outcome=status.reason, error=words))
-    return tuple(ended)
+    return (*ended, *await _come_late(trading, at))
+
+
+async def _come_late(trading: Trading, at: dt.datetime) -> tuple[Reconciled, ...]:
+    """End the orders that the broker has after all, though it did not know them when they were abandoned."""
+    found: list[Reconciled] = []
+    for attempt in await asyncio.to_thread(trading.ledger.doubted, at - DOUBTED_FOR):
+        order_id = attempt.ticket.client_order_id
+        try:
+            update = await trading.broker.find(attempt.order_id, at=at)
+            if update is not None and not update.ended:
+                update = await trading.broker.cancel(attempt.order_id, at=at)
+            if update is None or (update.ended and update.traded is None):
+                continue
+            status = await asyncio.to_thread(trading.ledger.book, attempt, update, over=True)
+        except MahlerError as error:
+            found.append(Reconciled(client_order_id=order_id, outcome=None, error=str(error)))
+        else:
+            found.append(Reconciled(client_order_id=order_id, outcome=status.reason))
+    return tuple(found)
 
 
 def is_entry_of(pending: PendingOrder, run_id: str) -> bool:

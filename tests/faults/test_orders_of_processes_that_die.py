@@ -20,6 +20,7 @@ from mahler_agents.clock import NEW_YORK
 from mahler_agents.market import calendar
 from mahler_agents.testing.fake_alpaca import FAULTS, FakeAlpaca
 from mahler_agents.testing.fake_alpaca.faults import HANGS, OF_AN_ORDER, Fault
+from mahler_agents.testing.fake_alpaca.orders import Step
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 T = TypeVar("T")
@@ -170,3 +171,24 @@ def _script(fake: FakeAlpaca, rng: np.random.Generator) -> None:
 
 def _one_of(rng: np.random.Generator, choices: tuple[T, ...]) -> T:
     return choices[int(rng.integers(len(choices)))]
+
+
+@pytest.mark.parametrize("fills", [False, True])
+def test_an_order_that_comes_after_it_was_abandoned_is_found_and_is_ours(tmp_path: Path, *, fills: bool) -> None:
+    with FakeAlpaca(start=START, fill_at=1.0) as fake:
+        (tmp_path / "trial").mkdir()
+        trial = Trial(fake, tmp_path / "trial")
+        fake.fail("POST /v2/orders", "done_late")
+        # Reserved and attempted, with two steps each, and asked for: that the answer comes is the sixth step.
+        assert trial.live(lambda desk: desk.enter((3,)), die_at=6) is None
+        trial.live(lambda _: None)
+        assert trial.rows("SELECT state, reason FROM orders") == [("canceled", "abandoned")]
+        assert list(trial.orders) == []
+        trial.later(dt.timedelta(minutes=2))
+        [came] = trial.orders
+        assert came.is_open
+        came.script += [Step.FILL] * fills  # when it is looked at
+        trial.put_right()
+        assert trial.rows("SELECT reason FROM orders") == [("filled" if fills else "abandoned",)]
+        assert trial.rows("SELECT contracts FROM positions") == ([(3,)] if fills else [])
+        trial.make_flat()

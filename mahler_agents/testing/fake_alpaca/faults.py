@@ -40,6 +40,8 @@ class Fault(StrEnum):
     """The connection is reset, and nothing done."""
     RESET_AFTER = "reset_after"
     """Done, and the connection is reset."""
+    DONE_LATE = "done_late"
+    """504, and done a minute of the fake's clock later, when nobody waits for it any more."""
     ACCEPTED_THEN_REJECTED = "accepted_then_rejected"
     """The order is accepted; when it is next looked at, it is rejected."""
     PARTIAL_THEN_EXPIRED = "partial_then_expired"
@@ -89,6 +91,7 @@ def _page(status: int) -> Response:
 ANSWERS = {
     Fault.GATEWAY_TIMEOUT_BEFORE: failure(504, 50410000, "gateway timeout"),
     Fault.GATEWAY_TIMEOUT_AFTER: failure(504, 50410000, "gateway timeout"),
+    Fault.DONE_LATE: failure(504, 50410000, "gateway timeout"),
     Fault.TOO_MANY_REQUESTS: Response(
         status=429,
         json={"code": 42910000, "message": "rate limit exceeded"},

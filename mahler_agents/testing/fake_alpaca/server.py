@@ -15,6 +15,7 @@ from mahler_agents.testing.fake_alpaca.faults import ANSWERS, DONE_FIRST, HANGS,
 from mahler_agents.testing.fake_alpaca.http import RefusedError, Request, Response, Route, failure
 from mahler_agents.testing.fake_alpaca.limits import Limit
 from mahler_agents.testing.fake_alpaca.routing import all_routes, find_route
+from mahler_agents.testing.fake_alpaca.venue import ARRIVES_AFTER
 from mahler_agents.testing.fake_alpaca.world import World
 
 HOST = "127.0.0.1"
@@ -166,6 +167,9 @@ def answer(route: Route, request: Request, world: World, fault: Fault | None) ->
     """Return what a route answers while a fault meets it; None is no answer at all."""
     if fault is None:
         return _handled(route, request, world)
+    if fault is Fault.DONE_LATE:
+        world.on_the_way.append((world.now + ARRIVES_AFTER, lambda: _handled(route, request, world)))
+        return ANSWERS[fault]
     if fault in DONE_FIRST:
         world.faults.meeting = fault
         try:

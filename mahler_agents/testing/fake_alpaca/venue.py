@@ -22,6 +22,9 @@ The vendor exercises by 18:00 New York (alpaca.markets/support/what-is-automatic
 SLOW_CANCEL = dt.timedelta(seconds=1)
 """How long a cancel takes that takes its time."""
 
+ARRIVES_AFTER = dt.timedelta(minutes=1)
+"""How late a request is carried out that comes late."""
+
 _MOST_WILLING = 0.8
 _PART_OF_FILLS = 0.5
 
@@ -30,6 +33,7 @@ def advance(world: World, instant: dt.datetime) -> None:
     """Move the clock on to an instant, and let everything happen on the way, in order."""
     while world.now < instant:
         world.now = min([instant, *_stops(world, instant)])
+        _arrive(world)
         look(world)
         today = world.now.astimezone(NEW_YORK).date()
         if calendar.is_session(today):
@@ -61,11 +65,20 @@ def step_scripts(world: World, orders: Iterable[Order]) -> None:
             _carry_out(world, order, order.script.pop(0))
 
 
+def _arrive(world: World) -> None:
+    """Carry out the requests that were on the way until now."""
+    due = [request for at, request in world.on_the_way if at <= world.now]
+    world.on_the_way = [one for one in world.on_the_way if one[0] > world.now]
+    for request in due:
+        request()
+
+
 def _stops(world: World, instant: dt.datetime) -> list[dt.datetime]:
     """Return the coming instants at which something may happen, the first of each kind."""
     today = world.now.astimezone(NEW_YORK).date()
     ahead = [calendar.session(day) for day in calendar.sessions(today, today + dt.timedelta(days=10))]
     times = [at for hours in ahead for at in (hours.close, hours.close + SETTLES_AFTER)]
+    times += [at for at, _ in world.on_the_way]
     if world.books.open_orders:
         times += [hours.open for hours in ahead]
         if is_open(world.now):

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import threading
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from mahler_agents.clock import SystemClock
@@ -35,6 +35,8 @@ class World:
         """The simulated instant, timezone-aware UTC; only `venue.advance` sets it."""
         cash = round(100 * settings.cash)
         self.books = Books(seed=settings.seed, cash_cents=cash, opened_at=self.now, last_equity_cents=cash)
+        self.on_the_way: list[tuple[dt.datetime, Callable[[], object]]] = []
+        """Requests that are going to be carried out, and when."""
         self._real = SystemClock()
         self._flowed = self._real.seconds()
 
