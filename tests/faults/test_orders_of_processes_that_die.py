@@ -192,3 +192,20 @@ def test_an_order_that_comes_after_it_was_abandoned_is_found_and_is_ours(tmp_pat
         assert trial.rows("SELECT reason FROM orders") == [("filled" if fills else "abandoned",)]
         assert trial.rows("SELECT contracts FROM positions") == ([(3,)] if fills else [])
         trial.make_flat()
+
+
+@pytest.mark.parametrize("die_at", [None, 6])
+def test_an_order_that_is_there_and_not_found_through_the_grace_is_still_one_order(
+    tmp_path: Path, die_at: int | None
+) -> None:
+    with FakeAlpaca(start=START, fill_at=0.3) as fake:
+        (tmp_path / "trial").mkdir()
+        trial = Trial(fake, tmp_path / "trial")
+        fake.fail("POST /v2/orders", "gateway_timeout_after")
+        fake.fail("GET /v2/orders:by_client_order_id", "404", times=6 if die_at else 5)
+        trial.live(lambda desk: desk.enter((3,)), die_at=die_at)
+        trial.live(lambda _: None)
+        assert fake.scripted == ()
+        trial.put_right()
+        assert fake.books()["positions"] != {} or die_at
+        trial.make_flat()
