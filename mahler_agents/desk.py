@@ -9,33 +9,23 @@ import datetime as dt
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from mahler_agents.alpaca import alpaca_settings, find_credentials
-from mahler_agents.alpaca.raw import RawTape
 from mahler_agents.analysts import ANALYSTS, Analyst
 from mahler_agents.analysts.roles import load_prompts, roles_of
+from mahler_agents.books import Books
 from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import NEW_YORK, Clock, Ids, utc_text
 from mahler_agents.config import DeskConfig, config_from
-from mahler_agents.errors import InputError, MahlerError
+from mahler_agents.errors import MahlerError
 from mahler_agents.execution import (
-    Broker,
     Identity,
-    Ledger,
-    PaperBroker,
     PendingOrder,
     Reconciled,
-    Trading,
     is_entry_of,
-    present_of,
-    reconcile,
-    wait_for,
 )
-from mahler_agents.execution.alpaca import check_quotes_are_of, without_commission
 from mahler_agents.exits import ExitPolicy
 from mahler_agents.graphs import monitor, review
 from mahler_agents.llm.attempts import CallLimits
@@ -47,37 +37,27 @@ from mahler_agents.llm.roles import choose_models
 from mahler_agents.llm.router import ModelRouter, Past, check_priced
 from mahler_agents.llm.transport import CallLog
 from mahler_agents.market import calendar
-from mahler_agents.market.open import open_market
-from mahler_agents.market.recorded import RecordedMarket
 from mahler_agents.market.snapshot import Market, PresentMarket
-from mahler_agents.market.watched import Quoted, WatchedMarket
 from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
 from mahler_agents.progress import Watcher, guarded, unwatched
-from mahler_agents.record import Writer, open_database
-from mahler_agents.record.abandoned import abandoned_scans, claim, mark_abandoned, unended_scans
-from mahler_agents.record.location import database_path, rerun_database
+from mahler_agents.record import Writer
+from mahler_agents.record.abandoned import abandoned_scans, claim, unended_scans
 from mahler_agents.record.presence import at_work
 from mahler_agents.recording import BookRecording, Recording
 from mahler_agents.redaction import Redactor
 from mahler_agents.regime import RegimeParams
 from mahler_agents.remote_clock import clock_from
 from mahler_agents.resume import AtWorkError, LeftRun, left_run, read_left, refuse_another, staleness
-from mahler_agents.risk import BreakerBook, RiskLimits
-from mahler_agents.safety import ReconcileResult, Safety, refuse_to_go_back
+from mahler_agents.risk import RiskLimits
+from mahler_agents.safety import ReconcileResult, refuse_to_go_back
 from mahler_agents.scan import Scan, ScanParts, ScanResult
 from mahler_agents.scan_parts import Tapes
 from mahler_agents.screen import ScreenParams
-from mahler_agents.shadows import ShadowBook
-from mahler_agents.tape import Tape
 from mahler_agents.telemetry import Telemetry, telemetry_from
 from mahler_agents.threads import entered_in_thread
 from mahler_agents.types import Environment
+from mahler_agents.venue import Venue
 from mahler_agents.volatility_history import Backfilled, backfill
-
-if TYPE_CHECKING:
-    from mahler_agents.alpaca.api import AlpacaApi
-
-BROKERS = ("paper", "alpaca")
 
 
 class Desk:
@@ -118,35 +98,24 @@ class Desk:
         name. `broker` is `paper`, the embedded one, or `alpaca`, with the market `alpaca`. Raises `InputError` for a
         choice that does not exist, and `ConfigError` without keys for `alpaca`.
         """
-        if broker not in BROKERS:
-            raise InputError(f"unknown broker `{broker}`; use one of: {', '.join(BROKERS)}")
-        self.config = config or config_from(environ)
         self._clock = clock or clock_from(environ)
         self._environ = environ
-        self._alpaca: AlpacaApi | None = None
-        self._keep_raw = keep_raw
-        self._tapes = Tapes(quotes=Tape[Quoted](), raw=None)
-        if keep_raw and market != "alpaca":
-            raise InputError("raw answers are kept of the market alpaca only: no other has a server that gives any")
-        self.market: Market = (
-            open_market(market, seed=seed, alpaca=self._alpaca_market, variables=environ)
-            if isinstance(market, str)
-            else market
+        self._venue = Venue(
+            market=market,
+            broker=broker,
+            seed=seed,
+            keep_raw=keep_raw,
+            config=config or config_from(environ),
+            clock=self._clock,
+            environ=environ,
         )
-        self._at_alpaca = broker == "alpaca"
-        if self._at_alpaca:
-            check_quotes_are_of(self.market, self._alpaca_api().settings)
-            self.config = without_commission(self.config)
+        self.market, self.config = self._venue.market, self._venue.config
+        self.database = self._venue.database(database)
         self._models = choose_models(model, model_for or {}, environ)
         self.model = self._models.spec
         live = self.config.environment is Environment.LIVE
-        self.database = (
-            rerun_database(database, self.market.world, broker)
-            if isinstance(self.market, RecordedMarket)
-            else database_path(database, self.market.name, broker, environ, live=live)
-        )
         self.limits = limits or (RiskLimits.live() if live else RiskLimits())
-        self.screen_params = _on_feed(screen_params or ScreenParams(), self.market)
+        self.screen_params = self._venue.screening(screen_params or ScreenParams())
         self.regime_params = regime_params or RegimeParams()
         self.exit_policy = exit_policy or ExitPolicy()
         self.call_limits = call_limits
@@ -184,72 +153,21 @@ class Desk:
                 opening.enter_context(self._telemetry)
             self._endpoints = self._models.open(opening, self.prompts, self._environ)
             check_priced(self._endpoints.values(), self.budget, self._prices)
-            if self._alpaca is not None:
-                opening.enter_context(self._alpaca).connect()
-            self._broker = self._open_broker(opening)
-            redact = self._redactor()
-            self._safety = opening.enter_context(
-                Safety(self.database, self._broker, self.config, self._clock, redact=redact)
-            )
-            self._ledger = opening.enter_context(Ledger(self.database, self._broker.account_id, redact=redact))
-            self._trading = Trading(
-                market=self._watched,
-                broker=self._broker,
-                ledger=self._ledger,
-                wait=wait_for(self.market, self._clock),
-                present=present_of(self.market, self._clock),
-                concession=self.config.entry_concession,
-                grace=dt.timedelta(seconds=self.config.lost_answer_grace_seconds),
-            )
-            self._breaker = opening.enter_context(BreakerBook(self.database, self._broker.account_id, redact=redact))
-            self._shadows = opening.enter_context(ShadowBook(self.database, self._broker.account_id, redact=redact))
-            return opening.pop_all()
-
-    def _open_broker(self, opening: ExitStack) -> Broker:
-        """Open the broker and the record, which an account that cannot trade spreads leaves as it was."""
-        if self._at_alpaca:
-            from mahler_agents.execution.alpaca.broker import AlpacaBroker
-
-            # This thread has no event loop of its own.
-            broker = asyncio.run(AlpacaBroker.open(self._alpaca_api(), self.market, self._clock))
-            open_database(self.database, create=True)
-            return broker
-        open_database(self.database, create=True)
-        return opening.enter_context(
-            PaperBroker(
+            self._books = Books.open(
+                opening,
                 self.database,
-                self._watched,
-                concession=self.config.entry_concession,
-                commission=self.config.commission_per_contract_and_leg,
+                market=self._venue.watched,
+                broker=self._venue.open(opening, self.database),
+                config=self.config,
+                clock=self._clock,
+                redact=self._redactor(),
             )
-        )
-
-    @property
-    def _watched(self) -> Market:
-        return WatchedMarket(self.market, self._tapes.quotes)
-
-    def _alpaca_market(self) -> Market:
-        from mahler_agents.market.alpaca import AlpacaMarket  # alpaca-py takes half a second
-
-        api = self._alpaca_api()
-        # The keys are known by now, wherever they were found.
-        raw = RawTape(Redactor.of(self._environ)) if self._keep_raw else None
-        self._tapes = replace(self._tapes, raw=raw)
-        return AlpacaMarket(api, self._clock, tape=raw)
-
-    def _alpaca_api(self) -> "AlpacaApi":
-        """Return the one way to Alpaca, which the market and the broker share: its limits are the account's."""
-        from mahler_agents.alpaca.api import AlpacaApi
-
-        if self._alpaca is None:
-            settings = alpaca_settings(self._environ, self.config.environment)
-            self._alpaca = AlpacaApi(settings, find_credentials(self._environ), self._clock)
-        return self._alpaca
+            return opening.pop_all()
 
     @property
     def identity(self) -> Identity:
         """Where the desk trades: environment, account and host; known once it is open."""
-        return self._safety.identity
+        return self._books.safety.identity
 
     async def scan(
         self,
@@ -273,8 +191,8 @@ class Desk:
             return finished
         run_id = self._ids.run_id(instant)
         async with AsyncExitStack() as stack:
-            writer = await self._at_work(stack, run_id, lambda: self._put_right(instant, []))
-            await self._safety.refuse_if_halted(BookRecording(writer, self._clock), "scan")
+            writer = await self._at_work(stack, run_id, lambda: self._books.put_right(instant, []))
+            await self._books.safety.refuse_if_halted(BookRecording(writer, self._clock), "scan")
             for message in refused:
                 BookRecording(writer, self._clock).event_once("not_resumed", message, level="warning")
             recording = Recording(writer, run_id, self._clock)
@@ -287,8 +205,8 @@ class Desk:
                 slot=slot or f"adhoc-{run_id}",
                 watch=guarded(watch),
                 tapes=self._rolling(stack),
-                rerun_of=self.market.rerun_of if isinstance(self.market, RecordedMarket) else None,
-                unfinished=await asyncio.to_thread(abandoned_scans, self.database, self._broker.account_id),
+                rerun_of=self._venue.rerun_of,
+                unfinished=await asyncio.to_thread(abandoned_scans, self.database, self._books.broker.account_id),
             )
             return await scan.run()
 
@@ -303,20 +221,20 @@ class Desk:
         traded since, reviews are completed and nothing is opened (`stale_snapshot`). Raises `UnknownIdError` for an
         unknown run, `InputError` for one that was not left, that may be at work, or that another desk began.
         """
-        run_id = await asyncio.to_thread(left_run, self.database, self._broker.account_id, run)
+        run_id = await asyncio.to_thread(left_run, self.database, self._books.broker.account_id, run)
         return None if run_id is None else await self._resume(run_id, at, watch)
 
     async def _resume(self, run_id: str, at: dt.datetime | None, watch: Watcher) -> ScanResult:
         left = await asyncio.to_thread(self._read_left, run_id)
         now = at or (self._clock.now() if self.market.live else left.snapshot.as_of)
-        stale = staleness(left, now=now, traded=await asyncio.to_thread(self._ledger.last_traded_as_of))
+        stale = staleness(left, now=now, traded=await asyncio.to_thread(self._books.ledger.last_traded_as_of))
 
         def is_gone_on_with(pending: PendingOrder) -> bool:
             return stale is None and not self.market.live and is_entry_of(pending, run_id)
 
         async with AsyncExitStack() as stack:
-            writer = await self._at_work(stack, run_id, lambda: self._put_right(now, [], is_gone_on_with))
-            await self._safety.refuse_if_halted(BookRecording(writer, self._clock), f"resuming run {run_id}")
+            writer = await self._at_work(stack, run_id, lambda: self._books.put_right(now, [], is_gone_on_with))
+            await self._books.safety.refuse_if_halted(BookRecording(writer, self._clock), f"resuming run {run_id}")
             left = await asyncio.to_thread(self._read_left, run_id)
             if not await asyncio.to_thread(claim, self.database, run_id):
                 raise AtWorkError(f"run {run_id} may be at work in another process: try again when that has ended")
@@ -343,7 +261,7 @@ class Desk:
 
         A run that cannot be resumed keeps no scan from its time: why is told in `refused`.
         """
-        for run_id in await asyncio.to_thread(unended_scans, self.database, self._broker.account_id):
+        for run_id in await asyncio.to_thread(unended_scans, self.database, self._books.broker.account_id):
             try:
                 result = await self._resume(run_id, instant, watch)
             except AtWorkError:
@@ -357,7 +275,11 @@ class Desk:
 
     def _read_left(self, run_id: str) -> LeftRun:
         left = read_left(self.database, run_id, panel=self.analysts, prompts=self.prompts)
-        own = {"market": self.market.name, "broker": self._broker.name, "account_id": self._broker.account_id}
+        own = {
+            "market": self.market.name,
+            "broker": self._books.broker.name,
+            "account_id": self._books.broker.account_id,
+        }
         refuse_another(left, self._choices(None), own=own, endpoints=self._endpoints)
         return left
 
@@ -367,11 +289,12 @@ class Desk:
             stack.push_async_callback(asyncio.to_thread, telemetry.send, self.database, run_id)  # last of all
         # Present until the last row is written: another process could take this run for a dead one's otherwise.
         await stack.enter_async_context(at_work(self.database, put_right))
-        return await stack.enter_async_context(entered_in_thread(self._writer))
+        return await stack.enter_async_context(entered_in_thread(self._books.writer))
 
     def _rolling(self, stack: AsyncExitStack) -> Tapes:
-        stack.enter_context(self._tapes.rolling())  # no longer than there is who writes
-        return self._tapes
+        tapes = self._venue.tapes
+        stack.enter_context(tapes.rolling())  # no longer than there is who writes
+        return tapes
 
     async def _models_of(
         self, stack: AsyncExitStack, log: CallLog, budget: ScanBudget | None, past: Past | None = None
@@ -407,10 +330,10 @@ class Desk:
     def _parts(self, choices: ScanChoices, prompts: Mapping[str, Prompt], llm: ModelRouter | None) -> ScanParts:
         return ScanParts(
             choices=choices,
-            trading=self._trading,
-            safety=self._safety,
-            breaker=self._breaker,
-            shadows=self._shadows,
+            trading=self._books.trading,
+            safety=self._books.safety,
+            breaker=self._books.breaker,
+            shadows=self._books.shadows,
             graph=self._graph,
             prompts=prompts,
             llm=llm,
@@ -436,19 +359,21 @@ class Desk:
         if isinstance(self.market, PresentMarket):
             self.market.check_now(instant)
         calendar.session(instant.astimezone(NEW_YORK).date())  # or it says which days have one: before anything is done
-        await refuse_to_go_back(self._ledger, instant)
+        await refuse_to_go_back(self._books.ledger, instant)
         async with AsyncExitStack() as stack:
             ended: list[Reconciled] = []
-            await stack.enter_async_context(at_work(self.database, lambda: self._put_right(instant, ended)))
+            await stack.enter_async_context(at_work(self.database, lambda: self._books.put_right(instant, ended)))
             if at is None and self.market.live:  # a slow broker may have taken minutes, and quotes are of now
                 instant = self._clock.now()
-            recording = BookRecording(await stack.enter_async_context(entered_in_thread(self._writer)), self._clock)
-            check = await self._safety.check(instant, recording)
+            recording = BookRecording(
+                await stack.enter_async_context(entered_in_thread(self._books.writer)), self._clock
+            )
+            check = await self._books.safety.check(instant, recording)
             context = MonitorContext(
                 slot=slot or f"monitor-{utc_text(instant)}",
-                trading=self._trading,
-                breaker=self._breaker,
-                shadows=self._shadows,
+                trading=self._books.trading,
+                breaker=self._books.breaker,
+                shadows=self._books.shadows,
                 commission=self.config.commission_per_contract_and_leg,
                 max_mark_age_seconds=self.config.max_mark_age_seconds or self.market.max_quote_age_seconds,
                 recording=recording,
@@ -461,8 +386,8 @@ class Desk:
             state["account"],
             state["breaker"],
             synthetic=self.market.synthetic,
-            identity=self._safety.identity,
-            trading=await self._safety.standing(),
+            identity=self._books.safety.identity,
+            trading=await self._books.safety.standing(),
             broker_check=check,
         )
 
@@ -472,65 +397,7 @@ class Desk:
         `at` is now on a live market; else the last instant at which the account has traded. Raises `InputError` if the
         account has traded after it.
         """
-        instant = at or await self._last_instant()
-        await refuse_to_go_back(self._ledger, instant)
-        async with AsyncExitStack() as stack:
-            ended: list[Reconciled] = []
-            alone: list[bool] = []
-
-            async def put_right() -> None:
-                alone.append(True)
-                await self._put_right(instant, ended)
-
-            await stack.enter_async_context(at_work(self.database, put_right))
-            writer = await stack.enter_async_context(entered_in_thread(self._writer))
-            check = await self._safety.check(instant, BookRecording(writer, self._clock))
-        return ReconcileResult(
-            at=instant,
-            identity=self._safety.identity,
-            trading=await self._safety.standing(),
-            alone=bool(alone),
-            orders=tuple(ended),
-            broker_check=check,
-        )
-
-    async def _last_instant(self) -> dt.datetime:
-        if self.market.live:
-            return self._clock.now()
-        latest = await asyncio.to_thread(self._ledger.last_traded_as_of)
-        return latest or self.market.default_as_of()
-
-    async def _put_right(
-        self, at: dt.datetime, orders: list[Reconciled], spared: Callable[[PendingOrder], bool] = lambda _: False
-    ) -> None:
-        """Put right, and say, what earlier processes left: orders pending, whose true ends are booked, and runs.
-
-        What became of the orders is told in `orders` too; those that stay pending go on counting as risk. Those
-        `spared` are left alone.
-        """
-        async with entered_in_thread(self._writer) as writer:
-            recording = BookRecording(writer, self._clock)
-            for ended in await reconcile(self._trading, at=at, spared=spared):
-                orders.append(ended)
-                known = ended.outcome is not None
-                recording.event(
-                    "reconciled" if known else "not_reconciled", ended.text, level="info" if known else "error"
-                )
-            now = utc_text(self._clock.now())
-            for run_id in await asyncio.to_thread(mark_abandoned, self.database, at=now):
-                recording.event(
-                    "abandoned", f"run {run_id} was left by a process that ended before it", level="warning"
-                )
-
-    def _writer(self) -> Writer:
-        return Writer(self.database, redact=self._redactor())
+        return await self._books.reconcile(at)
 
     def _redactor(self) -> Redactor:
         return Redactor.of(self._environ, keys=[endpoint.api_key for endpoint in self._endpoints.values()])
-
-
-def _on_feed(params: ScreenParams, market: Market) -> ScreenParams:
-    """Return the params with the market's own limit on a quote's age, unless they set one."""
-    if "max_quote_age_seconds" in params.model_fields_set:
-        return params
-    return params.model_copy(update={"max_quote_age_seconds": market.max_quote_age_seconds})
