@@ -66,8 +66,8 @@ class FaultyDesk:
         """Reserve and work an entry; whatever goes wrong with it stays in the ledger."""
         world = World(self.broker, self.market, Hands(self.fake.now))
         ticket = an_entry(world, some_spread(world), contracts=CONTRACTS)
-        _, reserved = self.ledger.reserve(lambda *_: (None, ticket), slot=ticket.slot)
-        assert reserved is not None
+        reserved = self.ledger.reserve(lambda *_: (None, ticket), slot=ticket.slot)
+        assert reserved.ticket is not None
 
         async def worked() -> None:
             async for _ in execute([ticket], self.trading):
