@@ -61,7 +61,7 @@ class Desk:
     def enter(self) -> None:
         world = World(self.broker, self.market, Hands(self.fake.now))
         ticket: OrderTicket = an_entry(world, some_spread(world), contracts=4)
-        self.ledger.reserve(lambda _, __: (None, ticket), slot=ticket.slot)
+        self.ledger.reserve(lambda *_: (None, ticket), slot=ticket.slot)
 
         async def worked() -> None:
             async for _ in execute([ticket], self.trading):

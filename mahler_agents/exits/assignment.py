@@ -16,6 +16,7 @@ class AssignmentRisk(Frozen):
     """Why a short call may be assigned before its expiration; dollars per share."""
 
     ex_date: dt.date
+    ex_date_text: str
     dividend: float | None
     """None if only the date is known."""
     in_the_money: float
@@ -32,7 +33,7 @@ class AssignmentRisk(Frozen):
         last = ", the next session" if self.next_session else ""
         return (
             f"short call {self.in_the_money:.2f} in the money, time value {value};"
-            f" dividend {dividend}, ex-date {self.ex_date}{last}"
+            f" dividend {dividend}, ex-date {self.ex_date_text}{last}"
         )
 
 
@@ -57,6 +58,7 @@ def assignment_risk(
 def _risk(dividend: Dividend, in_the_money: float, time_value: float | None, today: dt.date) -> AssignmentRisk:
     return AssignmentRisk(
         ex_date=dividend.ex_date,
+        ex_date_text=dividend.date_text,
         dividend=dividend.dollars,
         in_the_money=round(in_the_money, 4),
         time_value=None if time_value is None else round(time_value, 4),

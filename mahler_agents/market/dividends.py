@@ -1,4 +1,4 @@
-"""Below the screen, dividends: those to come and a chain's expirations in, dividend yields for pricing out."""
+"""Below the screen, dividends: those told in, those to come out; and a chain's dividend yields for pricing."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -6,7 +6,35 @@ from collections.abc import Sequence
 import numpy as np
 
 from mahler_agents import pricing
+from mahler_agents.market import calendar
 from mahler_agents.market.snapshot import Dates, Dividend, Floats
+
+_A_YEAR = dt.timedelta(weeks=52)
+"""From an ex-date to that of the next year, which is often the same weekday."""
+_REGULAR = 3
+"""Payments within a year of who pays every quarter or month, at least."""
+
+
+def dividends_to_come(told: Sequence[Dividend], *, today: dt.date, until: dt.date) -> tuple[Dividend, ...]:
+    """Return the dividends with ex-dates after `today`, from those of the last year and those announced.
+
+    ETFs announce late: where a regular payer's next one is not announced, its date is estimated (that of a year ago
+    plus 52 weeks, on a session) up to `until`, and its amount is not known. One that is nearer to a date that is told
+    than half of the usual time between two is that one.
+    """
+    announced = tuple(one for one in told if one.ex_date > today)
+    past = sorted(one.ex_date for one in told if today - _A_YEAR < one.ex_date <= today)
+    if len(past) < _REGULAR:
+        return announced
+    apart = float(np.median(np.diff(np.asarray(past, dtype="datetime64[D]")).astype(int)))
+    moved = (date + _A_YEAR for date in past)
+    expected = (date if calendar.is_session(date) else calendar.next_session(date) for date in moved)
+    estimates = tuple(
+        Dividend(ex_date=date, estimated=True)
+        for date in expected
+        if today < date <= until and all(abs((date - one.ex_date).days) >= apart / 2 for one in told)
+    )
+    return tuple(sorted((*announced, *estimates), key=lambda one: one.ex_date))
 
 
 def dividend_yields(

@@ -116,6 +116,13 @@ class Dividend(Frozen):
     ex_date: dt.date
     dollars: Annotated[float, Field(gt=0)] | None = None
     """Per share, announced or expected; None if only the date is known."""
+    estimated: Annotated[bool, Field(exclude_if=lambda estimated: not estimated)] = False
+    """Nobody has announced it: its date is that of a year ago, moved on."""
+
+    @property
+    def date_text(self) -> str:
+        """The ex-date, and that it is an estimate if it is."""
+        return f"{self.ex_date} (estimated)" if self.estimated else f"{self.ex_date}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +209,7 @@ def _unknown_dividends(held: MarketData) -> str | None:
     without = "volatilities and greeks that the source lacks are computed without"
     if held.dividends is None:
         return f"not known: {without} dividends"
-    dates = [dividend.ex_date.isoformat() for dividend in held.dividends if dividend.dollars is None]
+    dates = [dividend.date_text for dividend in held.dividends if dividend.dollars is None]
     return f"the amount of {', '.join(dates)} is not known: {without} it" if dates else None
 
 

@@ -20,6 +20,7 @@ from mahler_agents.market.alpaca.pages import one_page, pages
 from mahler_agents.market.alpaca.parts import bars_of, closes_of, dividends_of, headlines_of, price_of, quotes_of
 from mahler_agents.market.alpaca.vix import IndexQuote, index_quote
 from mahler_agents.market.calendar import previous_session, session_close
+from mahler_agents.market.dividends import dividends_to_come
 from mahler_agents.market.snapshot import Bars, Dividend, Headline
 from mahler_agents.types import Quote
 
@@ -29,6 +30,7 @@ _BARS = 1000
 _NEWS_DAYS, _NEWS = 10, 50
 _PAID_WITHIN_DAYS = 60
 """A dividend is paid at most this long after its ex-date: Alpaca is asked by the date of payment."""
+_YEAR_DAYS = 365
 _MOST_SYMBOLS = 100
 _NAMED = 10
 _HISTORY_DELAY = dt.timedelta(minutes=16)
@@ -154,6 +156,11 @@ class Fetch:
         async for page in pages(self._api, self._api.corporate_actions, "/corporate-actions", params, what=what):
             found += dividends_of(page, underlying)
         return tuple(sorted(found, key=lambda one: one.ex_date))
+
+    async def coming_dividends(self, underlying: str, today: dt.date) -> tuple[Dividend, ...]:
+        """Return an underlying's dividends with ex-dates after today, announced or, of a regular payer, estimated."""
+        told = await self.dividends(underlying, today - dt.timedelta(days=_YEAR_DAYS), today)
+        return dividends_to_come(told, today=today, until=today + dt.timedelta(days=REACH_DAYS))
 
     async def past_closes(self, underlying: str, first: dt.date, last: dt.date) -> Mapping[dt.date, float]:
         """Return the official closes of sessions that are over, as they were, both dates included."""

@@ -137,16 +137,13 @@ class AlpacaMarket:
         return await self._of_market(self._fetch.quotes(symbols)) if symbols and self._is_now(at) else {}
 
     async def dividends(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, tuple[Dividend, ...]]:
-        """Return the dividends that are announced by now, with ex-dates after `at`'s New York date.
+        """Return the dividends with ex-dates after `at`'s New York date, announced by now or estimated.
 
         Raises `MarketError` if they cannot be had.
         """
         date = at.astimezone(NEW_YORK).date()
-        found = await self._of_market(every(self._fetch.dividends(name, date) for name in underlyings))
-        return {
-            name: tuple(one for one in announced if one.ex_date > date)
-            for name, announced in zip(underlyings, found, strict=True)
-        }
+        found = await self._of_market(every(self._fetch.coming_dividends(name, date) for name in underlyings))
+        return dict(zip(underlyings, found, strict=True))
 
     async def prices(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, float]:
         """Return the underlyings' prices now, or at a session's close; there are none of any other instant.

@@ -63,7 +63,7 @@ async def fetch_underlying(fetch: Fetch, name: str, today: dt.date, max_age_seco
         told_or_why(fetch.price(name, max_age=dt.timedelta(seconds=max_age_seconds))),
         told_or_why(fetch.bars(name, today)),
         told_or_why(fetch.headlines(name)),
-        told_or_why(fetch.dividends(name, today)),
+        told_or_why(fetch.coming_dividends(name, today)),
     )
     return RawUnderlying(
         name=name,
@@ -72,7 +72,7 @@ async def fetch_underlying(fetch: Fetch, name: str, today: dt.date, max_age_seco
         price=price,
         bars=bars,
         headlines=headlines,
-        dividends=dividends if isinstance(dividends, str) else tuple(one for one in dividends if one.ex_date > today),
+        dividends=dividends,
     )
 
 
