@@ -7,7 +7,7 @@ import heapq
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 
-from mahler_agents.errors import MahlerError
+from mahler_agents.errors import JobError, MahlerError
 from mahler_agents.execution.working import Wait
 
 
@@ -18,7 +18,7 @@ async def in_lock_step(
 
     A way yields the instant that it waits for. Those that wait for the same one go on in their order, after one wait:
     so none keeps another waiting, and which answer of a broker comes first changes nothing. The error of one ends that
-    one alone.
+    one alone, whatever it is: what nobody foresaw is told as a `JobError`.
     """
     due = [(start, place) for place in range(len(ways))]
     now = start
@@ -36,3 +36,5 @@ async def in_lock_step(
                 yield place, None
             except MahlerError as error:
                 yield place, error
+            except Exception as error:  # noqa: BLE001 - the edge of one order: told and recorded; it stays pending
+                yield place, JobError(f"{type(error).__name__}: {error}")
