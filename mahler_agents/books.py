@@ -10,7 +10,19 @@ from typing import Self
 
 from mahler_agents.clock import Clock, utc_text
 from mahler_agents.config import DeskConfig
-from mahler_agents.execution import Broker, Ledger, PendingOrder, Reconciled, Trading, present_of, reconcile, wait_for
+from mahler_agents.execution import (
+    Broker,
+    HandClose,
+    Ledger,
+    PendingOrder,
+    Reconciled,
+    Trading,
+    hand_close,
+    present_of,
+    reconcile,
+    refuse_if_held,
+    wait_for,
+)
 from mahler_agents.market.snapshot import Market
 from mahler_agents.record import Writer
 from mahler_agents.record.abandoned import mark_abandoned
@@ -49,12 +61,13 @@ class Books:
     ) -> Self:
         """Open all of them for as long as `opening` is open. Raises `ConfigError` or `RecordError`."""
         account = broker.account_id
-        safety = opening.enter_context(Safety(database, broker, config, clock, redact=redact))
+        wait = wait_for(market, clock)
+        safety = opening.enter_context(Safety(database, broker, config, clock, wait=wait, redact=redact))
         trading = Trading(
             market=market,
             broker=broker,
             ledger=opening.enter_context(Ledger(database, account, redact=redact)),
-            wait=wait_for(market, clock),
+            wait=wait,
             present=present_of(market, clock),
             concession=config.entry_concession,
             grace=dt.timedelta(seconds=config.lost_answer_grace_seconds),
@@ -132,6 +145,24 @@ class Books:
             orders=tuple(ended),
             broker_check=check,
         )
+
+    async def hand_close(
+        self, position: str, *, debit: float, fees: float, closed_at: dt.datetime | None, at: dt.datetime | None
+    ) -> HandClose:
+        """Return what the user says of a close at the broker, if that does not hold the legs: see `Desk.hand_close`."""
+        found = await self.reconcile(at)
+        held = await asyncio.to_thread(self.ledger.open_positions, found.at)
+        close = hand_close(held, position, debit=debit, fees=fees, at=closed_at or found.at, now=found.at)
+        refuse_if_held(close.position, found.broker_check)
+        return close
+
+    async def book_hand_close(self, close: HandClose, at: dt.datetime | None) -> ReconcileResult:
+        """Book it, if the broker still does not hold the legs, and reconcile again."""
+        refuse_if_held(close.position, (await self.reconcile(at)).broker_check)
+        await asyncio.to_thread(self.ledger.book_hand_close, close)
+        async with entered_in_thread(self.writer) as writer:
+            BookRecording(writer, self.clock).event("closed_by_hand", close.text)
+        return await self.reconcile(at)
 
     async def _last_instant(self) -> dt.datetime:
         market = self.trading.market

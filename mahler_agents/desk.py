@@ -21,6 +21,7 @@ from mahler_agents.clock import NEW_YORK, Clock, Ids, utc_text
 from mahler_agents.config import DeskConfig, config_from
 from mahler_agents.errors import MahlerError
 from mahler_agents.execution import (
+    HandClose,
     Identity,
     PendingOrder,
     Reconciled,
@@ -376,6 +377,7 @@ class Desk:
                 shadows=self._books.shadows,
                 commission=self.config.commission_per_contract_and_leg,
                 max_mark_age_seconds=self.config.max_mark_age_seconds or self.market.max_quote_age_seconds,
+                missing_legs=check.missing,
                 recording=recording,
             )
             state = await self._monitor_graph.ainvoke({"at": instant}, context=context)
@@ -398,6 +400,26 @@ class Desk:
         account has traded after it.
         """
         return await self._books.reconcile(at)
+
+    async def hand_close(
+        self,
+        position: str,
+        *,
+        debit: float,
+        fees: float = 0.0,
+        closed_at: dt.datetime | None = None,
+        at: dt.datetime | None = None,
+    ) -> HandClose:
+        """Return what `book_hand_close` would write of a spread that the user closed at the broker.
+
+        `position` is the id of its entry or the beginning of it; `debit` is per share, `fees` dollars; `closed_at` is
+        the instant of reconciling unless given. Raises `InputError` if it is not open, or the broker holds its legs.
+        """
+        return await self._books.hand_close(position, debit=debit, fees=fees, closed_at=closed_at, at=at)
+
+    async def book_hand_close(self, close: HandClose, *, at: dt.datetime | None = None) -> ReconcileResult:
+        """Book a spread as closed by the user, if the broker still does not hold its legs, and reconcile again."""
+        return await self._books.book_hand_close(close, at)
 
     def _redactor(self) -> Redactor:
         return Redactor.of(self._environ, keys=[endpoint.api_key for endpoint in self._endpoints.values()])

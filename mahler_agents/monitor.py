@@ -70,7 +70,7 @@ class Alert(Frozen):
     """Something about a position that the user must know, and no rule acts on."""
 
     code: str
-    """`no_mark`, `unsettled`, `assignment_risk`, `ex_dates_unknown`, `price_unknown`."""
+    """`no_mark`, `unsettled`, `broken_leg`, `assignment_risk`, `ex_dates_unknown`, `price_unknown`."""
     entry_order_id: str
     spread: str
     """As a trader says it."""
@@ -151,6 +151,8 @@ class MonitorContext:
     """Dollars per contract and leg."""
     max_mark_age_seconds: float
     """A leg's quote that is older makes no mark."""
+    missing_legs: Mapping[str, int]
+    """Symbols of which the broker holds less than the ledger, and how many contracts it holds."""
     recording: BookRecording
 
     @property

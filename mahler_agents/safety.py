@@ -23,6 +23,7 @@ from mahler_agents.execution import (
     Standing,
     TradingState,
     TradingStates,
+    Wait,
     check_broker,
     refuse_unconfirmed,
 )
@@ -61,12 +62,20 @@ class Safety:
     """The trading state of a record, and its account's book held against the broker's; a context manager."""
 
     def __init__(
-        self, path: Path, broker: Broker, config: DeskConfig, clock: Clock, *, redact: Redactor | None = None
+        self,
+        path: Path,
+        broker: Broker,
+        config: DeskConfig,
+        clock: Clock,
+        *,
+        wait: Wait,
+        redact: Redactor | None = None,
     ) -> None:
         self._path = path
         self._broker = broker
         self._config = config
         self._clock = clock
+        self._wait = wait
         self._redact = redact
         self._stack = ExitStack()
         self.identity = Identity.of(broker, config.environment)
@@ -89,7 +98,8 @@ class Safety:
 
     async def check(self, at: dt.datetime, events: Events) -> BrokerCheck:
         """Hold the ledger against the broker's account, and record what is new; see `check_broker`."""
-        check = await check_broker(self._broker, self._book, at=at)
+        lag = dt.timedelta(seconds=self._config.lost_answer_grace_seconds)
+        check = await check_broker(self._broker, self._book, at=at, wait=self._wait, lag=lag)
         for line in check.failed:
             events.event("broker_unreadable", line, level="error")
         for line in check.news:

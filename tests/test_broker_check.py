@@ -34,6 +34,7 @@ from mahler_agents.types import Reason, Spread
 ACCOUNT = "paper-quoted-test"
 SPY, QQQ = a_spread(), a_spread("QQQ")
 ACTIVE, REDUCING, HALTED = TradingState
+LAG = dt.timedelta(seconds=10)
 
 
 @dataclass
@@ -46,9 +47,16 @@ class Books:
     held: dict[str, int] = field(default_factory=dict[str, int])
     open_orders: tuple[BrokerOrder, ...] = ()
     down: Exception | None = None
+    lags_until: dt.datetime = DECIDED_AT
+    """Until then `lagging` is what is told as held."""
+    lagging: dict[str, int] = field(default_factory=dict[str, int])
+    read_at: list[dt.datetime] = field(default_factory=list[dt.datetime])
 
     async def positions(self, at: dt.datetime) -> Mapping[str, int]:
         assert at.tzinfo is not None
+        self.read_at.append(at)
+        if at < self.lags_until:
+            return dict(self.lagging)
         if self.down is not None:
             raise self.down
         return dict(self.held)
@@ -74,13 +82,17 @@ class Account:
         self.ledger = Ledger(path, ACCOUNT)
         self.book = BrokerBook(path, ACCOUNT)
         self.states = TradingStates(path)
+        self.waited: list[dt.datetime] = []
 
     def close(self) -> None:
         for one in (self.ledger, self.book, self.states):
             one.__exit__(None, None, None)
 
     def check(self, at: dt.datetime = LATER) -> BrokerCheck:
-        return asyncio.run(check_broker(self.broker, self.book, at=at))  # type: ignore[arg-type] - the part that is asked
+        return asyncio.run(check_broker(self.broker, self.book, at=at, wait=self.wait, lag=LAG))  # type: ignore[arg-type] - the part that is asked
+
+    async def wait(self, instant: dt.datetime) -> None:
+        self.waited.append(instant)
 
     def reserve(self, spread: Spread, *, slot: str = "scan-1", candidate: int = 1) -> OrderTicket | Reason:
         """Try to reserve an entry: return its ticket, or why not."""
@@ -228,6 +240,65 @@ def test_an_assignment_is_both_a_broken_leg_and_external_shares(account: Account
     assert account.standing() == [("external", "SPY", "SPY"), ("missing", SPY.short_symbol, "SPY")]
     account.states.release(account.states.standing(), Change(state=ACTIVE, reason="", by="user ana", at="2026"))
     assert account.reserve(SPY) is Reason.BROKEN_LEG, "the graver of the two reasons"
+
+
+# --- Positions that lag -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leg", [SPY.short_symbol, SPY.long_symbol])
+def test_a_leg_that_only_lags_is_no_broken_leg(account: Account, leg: str) -> None:
+    account.open(SPY)
+    account.broker.hold(SPY, 4)
+    account.broker.lagging = {symbol: held for symbol, held in account.broker.held.items() if symbol != leg}
+    account.broker.lags_until = LATER + LAG
+    check = account.check()
+    assert check.agrees
+    assert check.missing == {}
+    assert account.waited == [LATER + LAG]
+    assert account.states.standing().active
+    assert account.rows("SELECT * FROM broker_differences") == []
+
+
+def test_what_was_closed_and_lags_is_not_external(account: Account) -> None:
+    account.broker.lagging = {SPY.short_symbol: -4, SPY.long_symbol: 4}
+    account.broker.lags_until = LATER + LAG
+    assert account.check().agrees
+    assert isinstance(account.reserve(SPY), OrderTicket)
+
+
+def test_a_leg_that_is_missing_in_both_readings_is_believed_and_not_read_twice_again(account: Account) -> None:
+    account.open(SPY)
+    assert account.check().broken
+    assert account.broker.read_at == [LATER, LATER + LAG]
+    assert account.states.standing().state is REDUCING
+    account.check(LATER + dt.timedelta(minutes=5))
+    assert len(account.broker.read_at) == 3
+    account.broker.held["SPY"] = 100
+    account.check(LATER + dt.timedelta(minutes=10))
+    assert len(account.broker.read_at) == 5, "what is new is read again"
+
+
+def test_a_broker_that_cannot_be_read_the_second_time_bars_entries_and_nothing_is_believed(account: Account) -> None:
+    account.open(SPY)
+
+    async def wait(instant: dt.datetime) -> None:
+        assert instant == LATER + LAG
+        account.broker.down = BrokerError("reset")
+
+    account.wait = wait  # type: ignore[method-assign] - the broker goes down meanwhile
+    assert account.check().error == "reset"
+    assert account.states.standing().active
+    assert account.standing() == []
+    assert account.reserve(QQQ) is Reason.BROKER_UNREADABLE
+
+
+def test_a_leg_known_to_be_missing_stays_so_while_the_broker_cannot_be_read(account: Account) -> None:
+    account.open(SPY)
+    account.broker.hold(SPY, 1)
+    known = account.check().missing
+    assert known == {SPY.short_symbol: -1, SPY.long_symbol: 1}
+    account.broker.down = BrokerError("reset")
+    assert account.check().missing == known
 
 
 # --- Pending orders ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -164,3 +165,111 @@ def test_reconciling_explains_what_differs_and_ends_with_1_and_the_others_show_i
     assert "trading: REDUCING" in passed
     assert f"missing: {leg}" in passed
     assert str(label) in passed
+
+
+# --- Closed by hand ---------------------------------------------------------------------------------------------------
+
+LATER = ("--as-of", "2026-03-16T15:00")
+
+
+@pytest.fixture
+def closed_by_hand(traded: Path, tmp_path: Path) -> tuple[Path, str, int]:
+    """A record of which the user has bought one spread back at the broker at 0.30: its id and contracts."""
+    database = Path(shutil.copy(traded, tmp_path / "desk.db"))
+    [(order_id, short, long, contracts)] = query(
+        database, "SELECT entry_order_id, short_symbol, long_symbol, contracts FROM positions ORDER BY 1 LIMIT 1"
+    )
+    query(database, f"DELETE FROM paper_positions WHERE symbol IN ('{short}', '{long}')")
+    cents = round(30 * 100 * int(str(contracts))) + 120
+    query(database, f"UPDATE paper_accounts SET cash_cents = cash_cents - {cents}")
+    return database, str(order_id), int(str(contracts))
+
+
+def test_what_was_closed_by_hand_is_booked_at_the_user_s_figures_and_the_books_add_up(
+    closed_by_hand: tuple[Path, str, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    database, position, contracts = closed_by_hand
+    [(credit, entry_fees)] = query(
+        database, f"SELECT entry_credit, fees FROM positions WHERE entry_order_id='{position}'"
+    )
+    booking = [
+        "reconcile",
+        "--closed",
+        position[:-3],
+        "--debit",
+        "0.30",
+        "--fees",
+        "1.20",
+        *LATER,
+        "--db",
+        str(database),
+    ]
+    assert main([*booking, "--yes"]) == 0
+    told = capsys.readouterr().out
+    assert f"{position}: " in told
+    assert f"{30 * contracts:,.2f} dollars, and 1.20 dollars of fees" in told
+    assert "the broker holds what the ledger says" in told
+    [outcome] = query(database, "SELECT rule, contracts, exit_order_id, exit_debit, fees, pnl_dollars FROM outcomes")
+    fees = float(str(entry_fees)) + 1.20
+    pnl = (float(str(credit)) - 0.30) * 100 * contracts - fees
+    assert outcome == ("closed_by_hand", contracts, None, 0.3, pytest.approx(fees), pytest.approx(pnl))
+    assert query(database, f"SELECT state FROM positions WHERE entry_order_id = '{position}'") == [("closed",)]
+    assert query(database, "SELECT COUNT(*) FROM broker_differences WHERE gone_at IS NULL") == [(0,)]
+    assert query(database, "SELECT level FROM events WHERE code = 'closed_by_hand'") == [("info",)]
+    assert state(database) is TradingState.REDUCING, "until the user un-halts"
+    assert main(["monitor", "--db", str(database), "--as-of", "2026-03-17"]) == 0
+    assert "no closing order is sent" not in capsys.readouterr().out
+    assert main(["report", "--db", str(database), "--json"]) == 0
+    books = json.loads(capsys.readouterr().out)["reconciliation"]
+    assert books["difference_dollars"] == pytest.approx(0, abs=0.005)
+    assert main([*booking, "--yes"]) == 2, "it is closed already"
+
+
+@pytest.mark.parametrize("kept", ["short_symbol", "long_symbol", "short_symbol, long_symbol"])
+def test_what_the_broker_still_holds_a_leg_of_is_not_booked_as_closed(
+    traded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kept: str
+) -> None:
+    database = Path(shutil.copy(traded, tmp_path / "desk.db"))
+    [(position, short, long, *held)] = query(
+        database, f"SELECT entry_order_id, short_symbol, long_symbol, {kept} FROM positions ORDER BY 1 LIMIT 1"
+    )
+    for symbol in {short, long} - set(held):
+        query(database, f"DELETE FROM paper_positions WHERE symbol = '{symbol}'")
+    assert main(["reconcile", "--closed", str(position), "--debit", "0.3", "--yes", *LATER, "--db", str(database)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{position} is not closed at the broker" in line
+    assert query(database, "SELECT * FROM outcomes") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--closed", "POSITION"], "go together"),
+        (["--debit", "0.3"], "go together"),
+        (["--fees", "1"], "go together"),
+        (["--closed", "", "--debit", "0.3"], "is more than one position"),
+        (["--closed", "SPY-typo", "--debit", "0.3"], "no position"),
+        (["--closed", "POSITION", "--debit", "nan"], "must be numbers"),
+        (["--closed", "POSITION", "--debit", "0.3", "--fees", "-1"], "not below 0"),
+        (["--closed", "POSITION", "--debit", "0.3", "--at", "2026-03-16"], "say the time"),
+        (["--closed", "POSITION", "--debit", "0.3", "--at", "2026-03-13T10:00"], "was not closed at"),
+        (["--closed", "POSITION", "--debit", "0.3", "--at", "2030-03-13T10:00"], "was not closed at"),
+        (["--closed", "POSITION", "--debit", "0.3", "--as-of", "2026-05-01"], "had expired"),
+        (["--closed", "POSITION", "--debit", "0.3"], "--yes"),
+    ],
+)
+def test_a_close_by_hand_that_is_not_clear_is_refused_in_one_line_and_nothing_is_booked(
+    closed_by_hand: tuple[Path, str, int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    words: str,
+) -> None:
+    database, position, _ = closed_by_hand
+    given = [position if one == "POSITION" else one for one in options]
+    with Path(os.devnull).open() as nobody:
+        monkeypatch.setattr(sys, "stdin", nobody)
+        assert main(["reconcile", *LATER, *given, "--db", str(database)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert query(database, "SELECT * FROM outcomes") == []

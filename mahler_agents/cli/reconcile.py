@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mahler_agents.cli.asking import agreed
 from mahler_agents.cli.options import as_json_option, broker_option, market_database_option, seed_option
 from mahler_agents.cli.safety_lines import check_lines, start_lines
 from mahler_agents.cli.scan import AsOf, instant_of
 from mahler_agents.cli.text import instant, plain
-from mahler_agents.errors import JobError
+from mahler_agents.errors import InputError, JobError
 
 if TYPE_CHECKING:
     from mahler_agents.safety import ReconcileResult
@@ -28,24 +29,57 @@ if TYPE_CHECKING:
     metavar="DATE|TIME",
     help="When, for a market of past days; else when the account last traded.",
 )
+@click.option("--closed", metavar="POSITION", help="Book a spread that you closed at the broker: its id, as shown.")
+@click.option("--debit", type=float, metavar="DOLLARS", help="With --closed: what you paid per share, both legs.")
+@click.option("--fees", type=float, metavar="DOLLARS", help="With --closed: the fees of it, in all; else none.")
+@click.option("--at", type=AsOf(), metavar="TIME", help="With --closed: when that was; else now.")
+@click.option("--yes", is_flag=True, help="With --closed: do not ask; needed where nobody can answer.")
 @market_database_option
 @as_json_option
 def reconcile(
-    *, market: str, broker: str, seed: int | None, as_of: dt.date | None, db: Path | None, as_json: bool
+    *,
+    market: str,
+    broker: str,
+    seed: int | None,
+    as_of: dt.date | None,
+    closed: str | None,
+    debit: float | None,
+    fees: float | None,
+    at: dt.date | None,
+    yes: bool,
+    db: Path | None,
+    as_json: bool,
 ) -> int:
     """Book the true ends of orders that were left pending, and explain what differs between ledger and broker.
 
     Nothing is traded. What the broker holds and the desk did not trade is external: it blocks its underlying until it
     is gone. A leg of ours that is missing makes the trading state REDUCING. Exit code 1 while anything differs, or the
     broker cannot be read.
+
+    A spread that you closed at the broker by hand is booked with --closed and --debit, after it was shown and only if
+    the broker holds none of it.
     """
     from mahler_agents.desk import Desk
+
+    if (closed is None) is not (debit is None) or (closed is None and (fees is not None or at is not None)):
+        raise InputError("--closed POSITION and --debit DOLLARS go together; --fees and --at go with them")
+    if at is not None and not isinstance(at, dt.datetime):
+        raise InputError(f"--at {at}: say the time of that day, too")
 
     desk = Desk(market=market, broker=broker, seed=seed, model="none", database=db)
 
     async def run() -> "ReconcileResult":
         async with desk:
-            return await desk.reconcile(at=as_of and instant_of(as_of, desk.market))
+            instant_asked = as_of and instant_of(as_of, desk.market)
+            if closed is None or debit is None:
+                return await desk.reconcile(at=instant_asked)
+            close = await desk.hand_close(closed, debit=debit, fees=fees or 0.0, closed_at=at, at=instant_asked)
+            click.echo(
+                f"{close.position.entry_order_id}: {plain(close.text)}, {instant(close.at)} New York", err=as_json
+            )
+            if not agreed("Write this into the record?", yes=yes, to="if it is to be written"):
+                raise InputError("left as it is")
+            return await desk.book_hand_close(close, at=instant_asked)
 
     result = asyncio.run(run())
     if as_json:

@@ -1,15 +1,15 @@
 """Command line, `mahler unhalt`: shows what a halt was, asks, and ends it."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from mahler_agents.cli.asking import agreed
 from mahler_agents.cli.halt import user
 from mahler_agents.cli.options import database_option, of_broker_option
 from mahler_agents.cli.text import plain
-from mahler_agents.errors import InputError, JobError
+from mahler_agents.errors import JobError
 from mahler_agents.record.trading_state import Standing, halt_file
 
 
@@ -36,7 +36,7 @@ def unhalt(*, reason: str, yes: bool, broker: str | None, db: Path | None) -> in
             click.echo(plain(line))
         if shown.active:
             return 0
-        if not yes and not _agreed():
+        if not agreed("Let the desk open positions again?", yes=yes, to="if it is to end"):
             click.echo("left as it is")
             return JobError.exit_code
         change = Change(state=TradingState.ACTIVE, reason=reason, by=user(), at=utc_text(SystemClock().now()))
@@ -57,9 +57,3 @@ def _shown(path: Path, shown: Standing) -> Iterator[str]:
             yield f"stays blocked: {one.explanation}" if one.underlying else f"at the broker: {one.explanation}"
         for halted in reader.breaker_halts():
             yield f"stays halted by the circuit breaker, by its own rules: {halted}"
-
-
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        raise InputError("nobody is here to ask: look at what is above, and add --yes if it is to end")
-    return click.confirm("Let the desk open positions again?", default=False)

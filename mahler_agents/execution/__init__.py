@@ -3,8 +3,10 @@
 Nothing here imports the LLM side: no number that a model wrote can reach an order.
 """
 
+from mahler_agents.execution.broken import broken_positions
 from mahler_agents.execution.broker import Broker
 from mahler_agents.execution.broker_check import BrokerBook, BrokerCheck, check_broker
+from mahler_agents.execution.by_hand import HandClose, hand_close, refuse_if_held
 from mahler_agents.execution.differences import Difference, Kind
 from mahler_agents.execution.execute import Close, Trading, close_positions, execute
 from mahler_agents.execution.identity import Identity, refuse_unconfirmed
@@ -46,6 +48,7 @@ __all__ = [
     "Execution",
     "Expiry",
     "Fill",
+    "HandClose",
     "Identity",
     "Kind",
     "Ledger",
@@ -69,14 +72,17 @@ __all__ = [
     "Wait",
     "at_once",
     "attempt_id",
+    "broken_positions",
     "check_broker",
     "client_order_id",
     "close_positions",
     "execute",
+    "hand_close",
     "is_entry_of",
     "lowest_credit",
     "present_of",
     "reconcile",
+    "refuse_if_held",
     "refuse_unconfirmed",
     "settled",
     "settles_at",

@@ -4,6 +4,7 @@ import sqlite3
 
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import RecordError
+from mahler_agents.execution.by_hand import RULE, HandClose
 from mahler_agents.execution.orders import ClosingTicket, Fill, OrderTicket, Traded, attempt_id
 from mahler_agents.execution.profit import Cents, part_of, part_result, received_cents
 from mahler_agents.execution.rows import fill_of, fill_row, spread_row
@@ -119,6 +120,19 @@ def add_settlement_outcome(
         "exit_debit": settlement.debit,
     }
     _add_outcome(connection, entry_order_id, contracts, paid, row)
+
+
+def add_hand_outcome(connection: sqlite3.Connection, close: HandClose) -> None:
+    """Make the outcome of what the user closed at the broker, in the user's figures."""
+    contracts = close.position.contracts
+    paid = Cents(received=-received_cents(close.debit, contracts), fees=round(close.fees * 100))
+    row: dict[str, object] = {
+        "exit_order_id": None,
+        "rule": RULE,
+        "closed_at": utc_text(close.at),
+        "exit_debit": close.debit,
+    }
+    _add_outcome(connection, close.position.entry_order_id, contracts, paid, row)
 
 
 def _add_outcome(

@@ -1,7 +1,8 @@
 """Stage 8, execute: the ledger against the broker's account, at every scan's start and every monitor pass.
 
 What differs is recorded, and forbids entries (`entry_bar`) until it is gone; a leg of ours that is missing makes the
-trading state REDUCING too. Nothing here trades, and nothing that closes or cancels waits for it.
+trading state REDUCING too. Positions may lag a fill at a broker, so what is new is believed only when it is read again.
+Nothing here trades.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from mahler_agents.execution.entry_bar import blocked_underlyings
 from mahler_agents.execution.orders import PENDING_STATES, BrokerOrder
 from mahler_agents.execution.rows import spread_of
 from mahler_agents.execution.trading_state import Change, TradingState
+from mahler_agents.execution.working import Wait
 from mahler_agents.record.durable import DurableBook, insert
 from mahler_agents.record.trading_state import read_standing
 from mahler_agents.types import Frozen, Reason
@@ -43,6 +45,8 @@ class BrokerCheck(Frozen):
     """What this check found first, and what is no more: for the record's events, one line each."""
     broken: bool = False
     """True if a leg is missing that was not before."""
+    missing: Mapping[str, int] = {}
+    """Symbols of which the broker held less than the ledger when it was last read, and how many contracts it held."""
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -55,25 +59,35 @@ class BrokerCheck(Frozen):
         return self.error is None and not self.differences
 
 
-async def check_broker(broker: Broker, book: "BrokerBook", *, at: dt.datetime) -> BrokerCheck:
+async def check_broker(
+    broker: Broker, book: "BrokerBook", *, at: dt.datetime, wait: Wait, lag: dt.timedelta
+) -> BrokerCheck:
     """Compare what the broker holds and works with the ledger, and record what differs.
 
-    The ledger is read before and after: what another process books meanwhile is in one of the two. Raises `RecordError`
-    only: a broker that cannot be read is a finding.
+    A position that differs and did not before is read once more after the `lag`: only what that reading says is
+    believed. Raises `RecordError` only: a broker that cannot be read is a finding.
     """
+    check = await _read(broker, book, at)
+    if await asyncio.to_thread(book.surprising, check):
+        at += lag
+        await wait(at)
+        check = await _read(broker, book, at)
+    return await asyncio.to_thread(book.note, check, at)
+
+
+async def _read(broker: Broker, book: "BrokerBook", at: dt.datetime) -> BrokerCheck:
+    """Compare once; the ledger is read before and after: what is booked meanwhile is in one of the two."""
     before = await asyncio.to_thread(book.holdings)
     try:
         held = await broker.positions(at)
         working = await broker.working(at)
     except (BrokerError, MarketError) as error:
-        check = BrokerCheck(error=str(error))
-    else:
-        after = await asyncio.to_thread(book.holdings)
-        differences, explained = compare((before, after), held, at=at)
-        pending = before.pending_orders | after.pending_orders
-        orders = tuple(_foreign(order) for order in working if not _is_ours(order, pending))
-        check = BrokerCheck(differences=(*differences, *orders), explained=explained)
-    return await asyncio.to_thread(book.note, check, at)
+        return BrokerCheck(error=str(error))
+    after = await asyncio.to_thread(book.holdings)
+    differences, explained = compare((before, after), held, at=at)
+    pending = before.pending_orders | after.pending_orders
+    orders = tuple(_foreign(order) for order in working if not _is_ours(order, pending))
+    return BrokerCheck(differences=(*differences, *orders), explained=explained)
 
 
 class BrokerBook(DurableBook):
@@ -99,6 +113,12 @@ class BrokerBook(DurableBook):
             pending_orders=frozenset(row["client_order_id"] for row in orders),
         )
 
+    def surprising(self, check: BrokerCheck) -> bool:
+        """Return whether a check found a position that differs from what is known of it."""
+        with self._books.reading() as connection:
+            standing = self._standing(connection)
+        return any(one.reason and _differs(standing.get((one.kind.value, one.item)), one) for one in check.differences)
+
     def note(self, check: BrokerCheck, at: dt.datetime) -> BrokerCheck:
         """Record a check, and return it with what is new in it.
 
@@ -112,9 +132,10 @@ class BrokerBook(DurableBook):
                 " ON CONFLICT DO UPDATE SET at = excluded.at, error = excluded.error",
                 (self.account_id, now, check.error),
             )
-            if check.error is not None:
-                return check
             standing = self._standing(connection)
+            if check.error is not None:
+                rows = [row for row in standing.values() if row["kind"] == Kind.MISSING.value]
+                return check.model_copy(update={"missing": {row["item"]: row["at_broker"] for row in rows}})
             new = [one for one in check.differences if _differs(standing.get((one.kind.value, one.item)), one)]
             gone = [
                 row for key, row in standing.items() if key not in {(o.kind.value, o.item) for o in check.differences}
@@ -124,7 +145,8 @@ class BrokerBook(DurableBook):
             if broken:
                 self._reduce(connection, broken, now)
         news = (*(one.text for one in new), *(f"{row['item']}: {row['kind']} no more" for row in gone))
-        return check.model_copy(update={"news": news, "broken": bool(broken)})
+        missing = {one.item: one.at_broker or 0 for one in check.differences if one.kind is Kind.MISSING}
+        return check.model_copy(update={"news": news, "broken": bool(broken), "missing": missing})
 
     def blocked(self) -> Mapping[str, Reason]:
         """Return the underlyings in which nothing is opened, and why."""

@@ -77,6 +77,12 @@ class Difference(Frozen):
     text: str
 
     @property
+    def lacking(self) -> int:
+        """Contracts of our leg that the broker does not hold."""
+        ours, theirs = self.in_ledger or 0, self.at_broker or 0
+        return abs(ours) - min(abs(ours), abs(theirs) if _same_side(ours, theirs) else 0)
+
+    @property
     def reason(self) -> Reason | None:
         """Why nothing is opened in its underlying; None if it forbids nothing."""
         return BARRED_BY.get(self.kind)

@@ -23,12 +23,14 @@ from mahler_agents.execution.attempts import (
 )
 from mahler_agents.execution.booking import (
     add_exit_outcome,
+    add_hand_outcome,
     add_settlement_outcome,
     book_traded,
     fills_of,
     grow_position,
     lower_position,
 )
+from mahler_agents.execution.by_hand import HandClose
 from mahler_agents.execution.ended import execution_of
 from mahler_agents.execution.entry_bar import entry_bar
 from mahler_agents.execution.orders import (
@@ -324,6 +326,18 @@ class Ledger(DurableBook):
             if open_contracts := self._closable(connection, position.entry_order_id):
                 lower_position(connection, position.entry_order_id, open_contracts)
                 add_settlement_outcome(connection, position.entry_order_id, open_contracts, settlement)
+
+    def book_hand_close(self, close: HandClose) -> None:
+        """Book that the user closed a position at the broker.
+
+        Raises `RecordError` while an order to close it is pending, and if it has other contracts open than were read.
+        """
+        position = close.position
+        with self._books.transaction() as connection:
+            if self._closable(connection, position.entry_order_id) != position.contracts:
+                raise RecordError(f"{self._books.path}: position {position.entry_order_id} has changed meanwhile")
+            lower_position(connection, position.entry_order_id, position.contracts)
+            add_hand_outcome(connection, close)
 
     def _barred(self, connection: sqlite3.Connection, ticket: OrderTicket | None) -> Reason | None:
         underlying = None if ticket is None else ticket.spread.underlying

@@ -6,13 +6,22 @@ the others from their stops.
 
 import asyncio
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import MahlerError
-from mahler_agents.execution import Close, PaperBroker, Position, Settlement, close_positions, settles_at
+from mahler_agents.execution import (
+    Close,
+    PaperBroker,
+    Position,
+    Settlement,
+    broken_positions,
+    close_positions,
+    settles_at,
+)
 from mahler_agents.exits import Mark, NoMark, decide, mark_spread
 from mahler_agents.market.possible import possible_level
 from mahler_agents.market.snapshot import Account
@@ -139,15 +148,35 @@ async def _evaluated(account: Account, at: dt.datetime, context: MonitorContext)
     return await asyncio.to_thread(context.breaker.evaluate, equity=account.equity, at=at, vix=vix)
 
 
-async def exits(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:  # noqa: ARG001 - every node's
-    """Ask the exit rules about every position that has a mark; where none closes it, the breaker may ask for a part."""
+async def exits(state: MonitorState, runtime: Runtime[MonitorContext]) -> Update:
+    """Ask the exit rules about every position that has a mark; where none closes it, the breaker may ask for a part.
+
+    Of one whose legs are not at the broker nothing is due, and the user is told: to close what is not there would open
+    what nobody asked for.
+    """
+    context, positions = runtime.context, state.get("positions", ())
+    broken = broken_positions(positions, context.missing_legs)
     dues: dict[str, Due] = {}
-    for position in state.get("positions", ()):
+    alerts: list[Alert] = []
+    for position in positions:
         found = state.get("marks", {}).get(position.entry_order_id)
         due = None if found is None else _due(position, found, state)
-        if due is not None:
+        if legs := broken.get(position.entry_order_id):
+            text = _broken(position, legs)
+            context.recording.alert_once("broken_leg", position, text, state["at"])
+            told = "" if due is None else f" ({due.rule} asks to close {due.contracts:,} now)"
+            alerts.append(alert(position, "broken_leg", text + told))
+        elif due is not None:
             dues[position.entry_order_id] = due
-    return {"dues": dues}
+    return {"dues": dues, "alerts": tuple(alerts)}
+
+
+def _broken(position: Position, legs: Sequence[str]) -> str:
+    return (
+        f"the broker does not hold {' and '.join(legs)} as the ledger does: no closing order is sent for"
+        f" {position.entry_order_id} until it does; put it right at the broker (closed there by hand?"
+        " `mahler reconcile --closed` books it)"
+    )
 
 
 def _due(position: Position, found: Mark, state: MonitorState) -> Due | None:

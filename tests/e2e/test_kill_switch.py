@@ -247,8 +247,9 @@ async def _no_answer(self: PaperBroker, at: dt.datetime) -> Mapping[str, int]:
 
 def test_a_broken_leg_is_told_makes_the_desk_reducing_and_keeps_no_other_position_from_its_exit(tmp_path: Path) -> None:
     database = tmp_path / "desk.db"
-    count = opened(database)
-    [(leg,)] = query(database, "SELECT long_symbol FROM positions ORDER BY opened_at LIMIT 1")
+    opened(database)
+    untroubled = monitored(Path(shutil.copy(database, tmp_path / "untroubled.db")), LAST_WEEK)
+    [(broken, leg)] = query(database, "SELECT entry_order_id, long_symbol FROM positions ORDER BY opened_at LIMIT 1")
     query(database, f"DELETE FROM paper_positions WHERE symbol = '{leg}'")
     found = reconciled(database)
     assert not found.agrees
@@ -258,7 +259,33 @@ def test_a_broken_leg_is_told_makes_the_desk_reducing_and_keeps_no_other_positio
     after = scan(database, "none", as_of=START + dt.timedelta(days=1), slot="next")
     assert {review.decision.reason for review in after.reviews} <= {Reason.REDUCING}
     assert after.trading.state is REDUCING
-    assert sum(closing.closed > 0 for closing in monitored(database, LAST_WEEK).closings) >= count - 1
+    result = monitored(database, LAST_WEEK)
+    assert any(one.position.entry_order_id == broken for one in untroubled.closings)
+    others = [one for one in untroubled.closings if one.position.entry_order_id != broken]
+    assert exits(result) == exits(untroubled.model_copy(update={"closings": tuple(others)}))
+    assert any(one.closed for one in result.closings)
+    [alert] = [one for one in result.alerts if one.code == "broken_leg"]
+    assert alert.entry_order_id == broken
+    assert leg in alert.text
+    assert "asks to close" in alert.text
+
+
+@pytest.mark.parametrize("gone", ["short_symbol", "long_symbol", "short_symbol, long_symbol"])
+def test_no_order_closes_a_leg_that_is_not_there_in_whatever_pass(tmp_path: Path, gone: str) -> None:
+    database = tmp_path / "desk.db"
+    opened(database)
+    [(broken, *legs)] = query(database, f"SELECT entry_order_id, {gone} FROM positions ORDER BY opened_at LIMIT 1")
+    query(database, f"DELETE FROM paper_positions WHERE symbol IN ({', '.join(repr(leg) for leg in legs)})")
+    first = monitored(database, LAST_WEEK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PaperBroker, "positions", _no_answer)  # what was missing when it was last read still is
+        second = monitored(database, LAST_WEEK + dt.timedelta(minutes=5))
+    third = monitored(database, LAST_WEEK + dt.timedelta(minutes=10))
+    for result in (first, second, third):
+        assert [one.entry_order_id for one in result.alerts if one.code == "broken_leg"] == [broken]
+    assert query(database, f"SELECT COUNT(*) FROM orders WHERE closes = '{broken}'") == [(0,)]
+    assert not set(legs) & {symbol for (symbol,) in query(database, "SELECT symbol FROM paper_positions")}
+    assert query(database, "SELECT COUNT(*) FROM events WHERE code = 'broken_leg'") == [(1,)]
 
 
 def test_after_a_whole_life_ledger_and_broker_agree(tmp_path: Path) -> None:

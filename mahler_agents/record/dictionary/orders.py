@@ -102,11 +102,11 @@ ENTRIES = {
         },
     ),
     "outcomes": Entry(
-        row="A closing of some contracts of a position: an order that filled, or a settlement.",
+        row="A closing of some contracts of a position: an order that filled, a settlement, or by the user.",
         columns={
             "entry_order_id": "the position",
             "number": "counts from 1",
-            "exit_order_id": "the closing order; null for a settlement",
+            "exit_order_id": "the closing order; null for a settlement and for what was closed by hand",
             "rule": "why it was closed",
             "contracts": "how many were",
             "closed_at": "when",
