@@ -46,7 +46,7 @@ class Tapes:
 
     def keep_with(self, recording: Recording) -> None:
         """Record what was heard, and what will be; the run has its row by now."""
-        self.quotes.keep_with(recording.quoted)
+        self.quotes.keep_with(recording.quoted, recording.flush)
         if self.raw is not None:
             self.raw.keep_with(recording.raw_answer)
 

@@ -1,7 +1,7 @@
 """Below all stages: what is heard before a run has its row in, the same out in its order, to whoever keeps it."""
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -18,6 +18,7 @@ class Tape(Generic[T]):
         self._lock = threading.Lock()
         self._rolling = False
         self._keep: Callable[[T], None] | None = None
+        self._flush: Callable[[], Awaitable[None]] | None = None
         self._waiting: list[T] = []
 
     def tell(self, heard: T) -> None:
@@ -37,15 +38,20 @@ class Tape(Generic[T]):
         finally:
             self._turn(on=False)
 
-    def keep_with(self, keep: Callable[[T], None]) -> None:
-        """Give what has waited, in its order, and all that is told from now on, to `keep`."""
+    async def kept(self) -> None:
+        """Return once what was told is kept for good, if somebody keeps it."""
+        if (flush := self._flush) is not None:
+            await flush()
+
+    def keep_with(self, keep: Callable[[T], None], flush: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Give what has waited, in its order, and all that is told from now on, to `keep`; `flush` makes it last."""
         with self._lock:
             for heard in self._waiting:
                 keep(heard)
             self._waiting.clear()
-            self._keep = keep
+            self._keep, self._flush = keep, flush
 
     def _turn(self, *, on: bool) -> None:
         with self._lock:
-            self._rolling, self._keep = on, None
+            self._rolling, self._keep, self._flush = on, None, None
             self._waiting.clear()

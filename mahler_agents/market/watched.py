@@ -53,9 +53,13 @@ class WatchedMarket:
         return await self._market.snapshot(as_of, underlyings)
 
     async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
-        """Return the market's own, and take them down; raises as it does."""
+        """Return the market's own, on record by then; raises as it does.
+
+        So a process that dies leaves no order whose quotes are lost: its successor would not ask for them again.
+        """
         found = await self._market.quotes(symbols, at)
         self._tape.tell(Quoted(at, {symbol: found.get(symbol) for symbol in symbols}))
+        await self._tape.kept()
         return found
 
     async def dividends(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, tuple[Dividend, ...]]:
