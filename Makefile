@@ -20,7 +20,7 @@ scan: $(VENV)/.run ## one morning scan: embedded market, model and broker
 	@$(BIN)/mahler scan $(ARGS)
 
 test: check wheel-smoke chromium ## everything that CI runs
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import layers
 	$(BIN)/ruff format --check $(SOURCES)

@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -208,7 +209,7 @@ def closed(recorded: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     folder.mkdir()
     path = copy_of(recorded, folder)
     for place in (folder, *folder.parents):
-        if place.owner() == "root" and os.getuid() == 0 and place.is_relative_to(tmp_path.parents[1]):
+        if place.owner() == "root" and os.getuid() == 0 and Path(tempfile.gettempdir()) in place.parents:
             place.chmod(0o755)
     folder.chmod(0o555)
     # Imported here, since the child's user may not be let into the folder that the package lies in.
