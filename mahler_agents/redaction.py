@@ -44,7 +44,9 @@ class Redactor:
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        spelled = {spelling for key in keys if len(key) >= SHORTEST for spelling in _spellings(key)}
+        # Whoever reads a key takes the white space around it off, as after a file's last line.
+        bare = (key.strip() for key in keys)
+        spelled = {spelling for key in bare if len(key) >= SHORTEST for spelling in _spellings(key)}
         # The longest first: one key may begin with another.
         self._keys = tuple(sorted(spelled, key=lambda spelling: (-len(spelling), spelling)))
 

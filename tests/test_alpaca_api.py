@@ -123,6 +123,14 @@ def test_no_error_carries_the_request_with_its_keys():
         assert not any(key in shown for key in KEYS.keys)
 
 
+@pytest.mark.parametrize("before", [0, 50, 65, 76, 120])
+def test_no_part_of_a_key_is_left_where_an_answer_is_cut(before: int):
+    body = f"<p>{'.' * before}{KEYS.secret_key}</p>"
+    result, _, _ = _ask([Answer(502, body)], "send")
+    assert isinstance(result, AlpacaUnsure)
+    assert KEYS.secret_key[:4] not in str(result)
+
+
 def test_requests_keep_to_so_many_in_any_minute_and_orders_do_not_wait_behind_data():
     clock = SimulatedClock(START)
 

@@ -45,6 +45,12 @@ def test_the_keys_of_the_environment_are_known(name: str) -> None:
     assert Redactor.of({name: "canary-1234"})("canary-1234 sings") == f"{REDACTED} sings"
 
 
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", " {}\t"])
+def test_a_key_is_found_without_the_white_space_that_its_variable_has_around_it(around: str) -> None:
+    redact = Redactor.of({"APCA_API_SECRET_KEY": around.format("canary-1234")})
+    assert redact("canary-1234 sings") == f"{REDACTED} sings"
+
+
 def test_other_variables_and_short_values_are_no_keys() -> None:
     redact = Redactor.of({"HOME": "/home/trader", "MAHLER_MODEL": "openai:small", "OPENAI_API_KEY": "none"})
     assert redact("none of /home/trader asks openai:small") == "none of /home/trader asks openai:small"

@@ -173,7 +173,7 @@ class AlpacaApi:
         status = response.status_code
         told = _told(response.text)
         if told is None:
-            message, code = f"the answer is no JSON of Alpaca's: {response.text[:80]!r}", None
+            message, code = f"the answer is no JSON of Alpaca's: {self._redact(response.text)[:80]!r}", None
         else:
             message, code = told
         message = self._redact(message)[:_TOLD]
