@@ -134,7 +134,13 @@ class Scan:
         """Freeze the snapshot and record it; return it, its account and when orders will be decided."""
         market_view = without_impossible(await self.parts.market.snapshot(self.asked_as_of, self.parts.config.universe))
         if self.parts.market.live:  # it has only now: what its volatility was is in our own record
-            market_view = await asyncio.to_thread(with_history, market_view, self.database, self.parts.market.world)
+            market_view = await asyncio.to_thread(
+                with_history,
+                market_view,
+                self.database,
+                self.parts.market.world,
+                max_quote_age_seconds=self.parts.choices.screen.max_quote_age_seconds,
+            )
         await refuse_to_go_back(self.parts.ledger, market_view.as_of)
         account = await self._account(market_view.as_of)
         snapshot = replace(market_view, account=account)

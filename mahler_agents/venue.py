@@ -11,7 +11,7 @@ from mahler_agents.alpaca import alpaca_settings, find_credentials
 from mahler_agents.alpaca.raw import RawTape
 from mahler_agents.clock import Clock
 from mahler_agents.config import DeskConfig
-from mahler_agents.errors import InputError
+from mahler_agents.errors import ConfigError, InputError
 from mahler_agents.execution import Broker, PaperBroker
 from mahler_agents.execution.alpaca import check_quotes_are_of, without_commission
 from mahler_agents.market.open import open_market
@@ -21,6 +21,7 @@ from mahler_agents.market.watched import Quoted, WatchedMarket
 from mahler_agents.record import open_database
 from mahler_agents.record.location import database_path, rerun_database
 from mahler_agents.redaction import Redactor
+from mahler_agents.remote_clock import VARIABLE, RemoteClock
 from mahler_agents.scan_parts import Tapes
 from mahler_agents.screen import ScreenParams
 from mahler_agents.tape import Tape
@@ -131,5 +132,10 @@ class Venue:
 
         if self._alpaca is None:
             settings = alpaca_settings(self._environ, self.config.environment)
+            if isinstance(self._clock, RemoteClock) and not settings.loopback:
+                raise ConfigError(
+                    f"{VARIABLE} is the clock of a fake Alpaca, and MAHLER_ALPACA_URL names none: unset the one or set"
+                    " the other"
+                )
             self._alpaca = AlpacaApi(settings, find_credentials(self._environ), self._clock)
         return self._alpaca

@@ -12,7 +12,7 @@ import numpy as np
 
 from mahler_agents.clock import NEW_YORK, utc_text
 from mahler_agents.config import risk_free_rate
-from mahler_agents.errors import InputError
+from mahler_agents.errors import InputError, MarketError
 from mahler_agents.market import calendar
 from mahler_agents.market.snapshot import Chain, Dividend, Market, MarketData, PastMarket, Snapshot, VolatilityHistory
 from mahler_agents.record.implied import DayOfVolatility, keep_volatilities, volatilities_before
@@ -36,9 +36,11 @@ class Backfilled(Frozen):
     """Sessions that were asked for and not known."""
     solved: int
     """Those whose trades gave a volatility."""
+    failed: str | None = None
+    """Why the market did not answer to the end; None if it did."""
 
 
-def with_history(snapshot: Snapshot, path: Path, world: str) -> Snapshot:
+def with_history(snapshot: Snapshot, path: Path, world: str, *, max_quote_age_seconds: float = np.inf) -> Snapshot:
     """Return a snapshot with the history of implied volatility that the record has of its market, and keep its own day.
 
     Where a year's rank needs more days than there are, `missing` says so: the score then goes without it.
@@ -57,7 +59,7 @@ def with_history(snapshot: Snapshot, path: Path, world: str) -> Snapshot:
                 f"{days} of the {MIN_HISTORY_DAYS} days that a rank needs: the score goes without it, its weight shared"
                 " out; each scan adds a day, `mahler data backfill` the past"
             )
-    keep_volatilities(path, world, _today(snapshot, date), "scan")
+    keep_volatilities(path, world, _today(snapshot, date, max_quote_age_seconds), "scan")
     return replace(snapshot, underlyings=underlyings, missing=missing)
 
 
@@ -66,8 +68,8 @@ async def backfill(
 ) -> tuple[Backfilled, ...]:
     """Solve and keep the volatilities of the sessions between two dates that the record lacks, from options' trades.
 
-    Raises `InputError` for a market that does not tell of the past and a span without a session, and `MarketError` if
-    it does not answer: what was solved before that is kept.
+    Where the market does not answer that underlying says so, what was solved of it is kept, and the others go on.
+    Raises `InputError` for a market that does not tell of the past and a span without a session.
     """
     if not isinstance(market, PastMarket):
         raise InputError(f"the market {market.name} has no past trades of options to solve volatilities from")
@@ -83,14 +85,18 @@ async def _backfilled(
     known = {date for date, _ in volatilities_before(path, world, underlying, dt.date.max)}
     wanted = tuple(date for date in dates if date not in known)
     solved = 0
-    async for day in market.past_chains(underlying, wanted):
-        date = day.at.astimezone(NEW_YORK).date()
-        found = _volatility(day.chain, day.at, risk_free_rate(date), day.dividends)
-        if found is not None:
-            one = DayOfVolatility(underlying, date, found, utc_text(day.at))
-            keep_volatilities(path, world, [one], "option_bars")
-            solved += 1
-    return Backfilled(underlying=underlying, asked=len(wanted), solved=solved)
+    failed: str | None = None
+    try:
+        async for day in market.past_chains(underlying, wanted):
+            date = day.at.astimezone(NEW_YORK).date()
+            found = _volatility(day.chain, day.at, risk_free_rate(date), day.dividends)
+            if found is not None:
+                one = DayOfVolatility(underlying, date, found, utc_text(day.at))
+                keep_volatilities(path, world, [one], "option_bars")
+                solved += 1
+    except MarketError as error:
+        failed = str(error)
+    return Backfilled(underlying=underlying, asked=len(wanted), solved=solved, failed=failed)
 
 
 def _history(path: Path, world: str, underlying: str, date: dt.date) -> VolatilityHistory:
@@ -105,11 +111,22 @@ def _usable(history: VolatilityHistory, date: dt.date) -> int:
     return int((history.date >= np.datetime64(date, "D") - _YEAR).sum())
 
 
-def _today(snapshot: Snapshot, date: dt.date) -> Iterator[DayOfVolatility]:
+def _today(snapshot: Snapshot, date: dt.date, max_quote_age_seconds: float) -> Iterator[DayOfVolatility]:
     for name, held in snapshot.underlyings.items():
-        found = _volatility(held.chain, snapshot.as_of, snapshot.risk_free_rate, held.dividends)
+        chain = _quoted_by(held.chain, max_quote_age_seconds)
+        found = _volatility(chain, snapshot.as_of, snapshot.risk_free_rate, held.dividends)
         if found is not None:
             yield DayOfVolatility(name, date, found, utc_text(snapshot.as_of))
+
+
+def _quoted_by(chain: Chain, max_age_seconds: float) -> Chain:
+    """Return the chain without the quotes, and the volatilities made of them, that are older or of unknown age."""
+    fresh = chain.quote_age_seconds <= max_age_seconds
+    return replace(
+        chain,
+        bid=np.where(fresh, chain.bid, np.nan),
+        implied_volatility=np.where(fresh, chain.implied_volatility, np.nan),
+    )
 
 
 def _volatility(chain: Chain, at: dt.datetime, rate: float, dividends: tuple[Dividend, ...] | None) -> float | None:

@@ -1,7 +1,8 @@
 """The Alpaca market on the fake Alpaca: what it makes of what it is told, and what it says of what it is not."""
 
 import datetime as dt
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from fake_alpaca_clients import Clients
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mahler_agents.alpaca.api import AlpacaApi
 from mahler_agents.clock import NEW_YORK, SimulatedClock
 from mahler_agents.errors import InputError, MarketError
 from mahler_agents.market import calendar
@@ -217,6 +219,44 @@ def test_the_vix_is_the_vix_or_absent():
         assert off.do(off.market.vix(off.clock.now())) is None
 
 
+def _change(monkeypatch: pytest.MonkeyPatch, how: str, change: Callable[[str, Any], None]) -> None:
+    """Have each answer to a kind of request changed before the market sees it; `change` is told what was asked."""
+    ask = getattr(AlpacaApi, how)
+
+    async def changed(self: AlpacaApi, asked: Any, *, what: str, **rest: Any) -> Any:
+        answer = await ask(self, asked, what=what, **rest)
+        change(what, answer)
+        return answer
+
+    monkeypatch.setattr(AlpacaApi, how, changed)
+
+
+def test_a_vix3m_of_another_session_than_the_vix_s_is_absent_and_named(monkeypatch: pytest.MonkeyPatch):
+    def of_yesterday(what: str, answer: Any) -> None:
+        if what == "Cboe's VIX3M":
+            answer["data"]["last_trade_time"] = "2026-03-16T16:15:00"
+
+    _change(monkeypatch, "get_public", of_yesterday)
+    with alpaca() as one:
+        snapshot = one.snapshot(["SPY"])
+    assert snapshot.vix is not None
+    assert snapshot.vix_3_month is None
+    assert snapshot.missing["vix_3_month"] == "Cboe's VIX3M is of 2026-03-16 and its VIX of 2026-03-17"
+
+
+@pytest.mark.parametrize("never", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_quote_of_never_costs_its_underlying_alone(monkeypatch: pytest.MonkeyPatch, never: str):
+    def of_never(what: str, answer: Any) -> None:
+        if what == "the price of TLT":
+            answer["TLT"] |= {part: {"t": never, "bp": 0, "ap": 0, "p": 0} for part in ("latestQuote", "latestTrade")}
+
+    _change(monkeypatch, "get", of_never)
+    with alpaca() as one:
+        snapshot = one.snapshot(["SPY", "TLT"])
+    assert list(snapshot.underlyings) == ["SPY"]
+    assert snapshot.missing["underlyings.TLT"] == "there is no price of it"
+
+
 def test_keys_that_are_refused_are_told_so():
     with (
         pytest.raises(Exception, match=r"Alpaca refused the clock: .* \(HTTP 403"),
@@ -267,6 +307,26 @@ def test_a_clock_that_is_wrong_is_told_before_anything_is_asked():
         one.snapshot()
 
 
+def test_a_clock_that_is_a_little_behind_throws_no_quote_away():
+    def freshly_quoted(one: Alpaca) -> int:
+        return sum(int((held.chain.quote_age_seconds <= 1200).sum()) for held in one.snapshot().underlyings.values())
+
+    with alpaca() as right:
+        expected = freshly_quoted(right)
+    with alpaca(clock=SimulatedClock(DEFAULT_AS_OF - dt.timedelta(seconds=20))) as behind:
+        assert freshly_quoted(behind) == expected > 0
+
+
+def test_a_quote_of_later_than_clocks_may_differ_has_no_age():
+    told = {
+        f"SPY260417P005{row}0000": {"latestQuote": {"t": f"2026-03-17T14:00:{second}Z", "bp": 1.0, "ap": 1.05}}
+        for row, second in enumerate((15, 30, 31))
+    }
+    raw = raw_chain("SPY", told, {}, today=DEFAULT_AS_OF.date(), session_before=dt.date(2026, 3, 16))
+    ages = raw.at("SPY", 540.0, DEFAULT_AS_OF).quote_age_seconds
+    assert np.array_equal(ages, [0.0, 0.0, np.nan], equal_nan=True)
+
+
 def test_quotes_are_those_of_the_snapshot_and_one_that_is_none_is_left_out(quiet: Alpaca):
     chain = quiet.snapshot().underlyings["IWM"].chain
     symbols = chain.symbol.tolist()[:230]
@@ -297,6 +357,16 @@ def test_prices_and_dividends_of_now(quiet: Alpaca):
     assert ours["SPY"] == theirs["SPY"][:2]
     assert ours["GLD"] == ()
     assert calendar.is_session(ours["SPY"][0].ex_date)
+
+
+@pytest.mark.parametrize("fault", ["422", "404"])
+def test_a_price_that_is_refused_costs_its_underlying_alone(fault: str):
+    with alpaca() as one:
+        one.fake.fail("GET /v2/stocks/snapshots", fault)
+        known = one.do(one.market.prices(UNIVERSE, one.clock.now()))
+        theirs = one.do(SampleMarket().prices(UNIVERSE, one.clock.now()))
+    assert len(known) == len(UNIVERSE) - 1
+    assert known.items() <= theirs.items()
 
 
 ANYTHING = st.recursive(
@@ -352,3 +422,15 @@ def test_an_index_quote_of_the_session_before_is_one():
         12.5,
         dt.datetime(2026, 3, 16, 20, 15, tzinfo=dt.UTC),
     )
+
+
+@pytest.mark.parametrize(
+    ("at", "taken"),
+    [("2026-03-17T09:31", True), ("2026-03-17T10:14", True), ("2026-03-17T10:15", False), ("2026-03-17T15:55", False)],
+)
+def test_yesterdays_index_stands_in_for_todays_in_the_first_three_quarters_of_an_hour_only(at: str, *, taken: bool):
+    told = {"symbol": "^VIX", "current_price": 12.5, "last_trade_time": "2026-03-16T16:15:00"}
+    now = dt.datetime.fromisoformat(at).replace(tzinfo=NEW_YORK).astimezone(dt.UTC)
+    found = index_quote({"data": told}, "VIX", now=now)
+    assert isinstance(found, str) != taken
+    assert taken or found == "Cboe's VIX is of 2026-03-16 16:15 New York"

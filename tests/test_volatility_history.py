@@ -2,8 +2,10 @@
 
 import asyncio
 import datetime as dt
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from mahler_agents.cli import main
 from mahler_agents.desk import Desk
 from mahler_agents.errors import InputError
+from mahler_agents.market.alpaca.fetch import Fetch
 from mahler_agents.market.sample import DEFAULT_AS_OF, SampleMarket
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.record import open_database
@@ -31,6 +34,20 @@ DATE = dt.date(2026, 3, 17)
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
     return open_database(tmp_path / "desk.db", create=True)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeAlpaca]:
+    """A fake Alpaca that the environment names, and a folder of one's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAHLER_DB", raising=False)
+    with FakeAlpaca() as one:
+        for name, value in one.environ.items():
+            monkeypatch.setenv(name, value)
+        yield one
+
+
+TWO_DAYS = ("data", "backfill", "--from", "2026-03-12", "--to", "2026-03-13")
 
 
 def _days(count: int, *, before: dt.date = DATE) -> list[DayOfVolatility]:
@@ -139,6 +156,60 @@ def test_backfill_tells_what_it_solved(
     out = capsys.readouterr().out
     assert "SYNTHETIC MARKET" in out
     assert "SPY: 2 days solved of 2 that the record lacked" in out
+
+
+def test_the_record_of_the_account_at_alpaca_is_filled_and_no_other(fake: FakeAlpaca, tmp_path: Path):
+    asyncio.run(_open_at_alpaca(fake))  # the record is that account's from here on
+    assert main([*TWO_DAYS, "--market", "alpaca", "--broker", "alpaca"]) == 0
+    (record,) = tmp_path.glob("mahler-*.db")
+    assert record.name == "mahler-alpaca-alpaca.db"
+    assert [len(volatilities_before(record, WORLD, name, DATE)) for name in UNIVERSE] == [2] * 5
+    asyncio.run(_open_at_alpaca(fake))
+
+
+async def _open_at_alpaca(fake: FakeAlpaca) -> None:
+    async with Desk(market="alpaca", broker="alpaca", model="none", environ=fake.environ):
+        pass
+
+
+def test_what_alpaca_does_not_tell_of_one_underlying_costs_the_others_nothing_and_is_told(
+    fake: FakeAlpaca, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    record, (first, *others) = tmp_path / "desk.db", UNIVERSE
+    fake.fail("GET /v2/options/contracts", "422")
+    assert main([*TWO_DAYS, "--db", str(record)]) == 1
+    told = capsys.readouterr()
+    assert not fake.scripted
+    assert [len(volatilities_before(record, WORLD, name, DATE)) for name in UNIVERSE] == [0, 2, 2, 2, 2]
+    assert f"{first}: 0 days solved of 2 that the record lacked\n" in told.out
+    assert all(f"{name}: 2 days solved of 2" in told.out for name in others)
+    assert told.err.startswith(f"mahler: {first}: Alpaca refused the past option contracts of {first}")
+    assert told.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_listed_symbol_that_is_no_option_s_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    listed = Fetch.listed
+
+    async def with_another(self: Fetch, underlying: str, **asked: Any) -> Sequence[str]:
+        return ["None", *await listed(self, underlying, **asked), "SPYXXXXXXP"]
+
+    monkeypatch.setattr(Fetch, "listed", with_another)
+    assert main([*TWO_DAYS, "--db", str(tmp_path / "desk.db")]) == 0
+    assert len(volatilities_before(tmp_path / "desk.db", WORLD, "SPY", DATE)) == 2
+
+
+@pytest.mark.parametrize(("age", "replaced"), [(1200.0, True), (1201.0, False), (np.nan, False)])
+def test_quotes_that_no_order_would_be_priced_by_never_replace_a_days_figure(
+    record: Path, *, age: float, replaced: bool
+):
+    keep_volatilities(record, WORLD, [DayOfVolatility("SPY", START.date(), 0.3333, "2026-03-17T20:00:00.000Z")], "scan")
+    snapshot = _without_history(_snapshot())
+    held = snapshot.underlyings["SPY"]
+    aged = replace(held, chain=replace(held.chain, quote_age_seconds=np.full(len(held.chain), age)))
+    with_history(replace(snapshot, underlyings={"SPY": aged}), record, WORLD, max_quote_age_seconds=1200.0)
+    ((_, figure),) = volatilities_before(record, WORLD, "SPY", dt.date.max)
+    assert (figure != 0.3333) == replaced
 
 
 def test_a_market_that_has_no_past_trades_is_refused(tmp_path: Path):

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mahler_agents.cli.options import as_json_option, market_database_option
+from mahler_agents.cli.options import as_json_option, broker_option, market_database_option
 from mahler_agents.cli.text import count, plain
+from mahler_agents.errors import JobError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mahler_agents.desk import Desk
     from mahler_agents.volatility_history import Backfilled
 
 
@@ -27,10 +31,11 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--from", "first", type=_DAY, metavar="DATE", help="First day; else a year ago.")
 @click.option("--to", "last", type=_DAY, metavar="DATE", help="Last day; else yesterday.")
 @click.option("--market", default="alpaca", show_default=True, metavar="alpaca", help="Where trades are from.")
+@broker_option
 @market_database_option
 @as_json_option
 def backfill(
-    *, first: dt.datetime | None, last: dt.datetime | None, market: str, db: Path | None, as_json: bool
+    *, first: dt.datetime | None, last: dt.datetime | None, market: str, broker: str, db: Path | None, as_json: bool
 ) -> None:
     """Solve 30-day at-the-money volatilities of past days, which IV rank and percentile need.
 
@@ -38,7 +43,7 @@ def backfill(
     """
     from mahler_agents.desk import Desk
 
-    desk = Desk(market=market, model="none", database=db)
+    desk = Desk(market=market, broker=broker, model="none", database=db)
 
     async def filled() -> "tuple[Backfilled, ...]":
         async with desk:
@@ -47,11 +52,17 @@ def backfill(
     done = asyncio.run(filled())
     if as_json:
         click.echo(json.dumps([one.model_dump(mode="json") for one in done]))
-        return
+    else:
+        _tell(desk, done)
+    if failed := [one for one in done if one.failed is not None]:
+        raise JobError("; ".join(f"{one.underlying}: {one.failed}" for one in failed))
+
+
+def _tell(desk: "Desk", done: "Sequence[Backfilled]") -> None:
     if desk.market.synthetic:
         click.echo("SYNTHETIC MARKET: every price is made up")
     for one in done:
         lacking = one.asked - one.solved
-        rest = f"; {count(lacking, 'day')} without enough trades" if lacking else ""
+        rest = f"; {count(lacking, 'day')} without enough trades" if lacking and one.failed is None else ""
         click.echo(f"{one.underlying}: {count(one.solved, 'day')} solved of {one.asked} that the record lacked{rest}")
     click.echo(f"recorded in {plain(str(desk.database))}")

@@ -11,8 +11,9 @@ import pytest
 from stored_keys import StoredKeys, keyring_of
 
 from mahler_agents.cli import main
+from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
-from mahler_agents.errors import InputError
+from mahler_agents.errors import ConfigError, InputError
 from mahler_agents.llm.failures import DEADLINE_PASSED
 from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.sample import SampleMarket
@@ -21,6 +22,7 @@ from mahler_agents.remote_clock import RemoteClock
 from mahler_agents.scan import ScanResult
 from mahler_agents.testing.fake_alpaca import FakeAlpaca
 from mahler_agents.testing.scripted import ScriptedModel
+from mahler_agents.types import Environment
 
 AT_ALPACA = ("--market", "alpaca", "--broker", "alpaca")
 
@@ -119,9 +121,17 @@ def test_without_keys_the_three_places_for_them_are_named(
     assert all(place in error for place in ("APCA_API_KEY_ID", ".env", "keyring"))
 
 
-def test_alpaca_takes_no_commission_unless_the_user_counts_one(fake: FakeAlpaca) -> None:
-    from mahler_agents.config import DeskConfig
+@pytest.mark.parametrize("broker", ["alpaca", "paper"])
+@pytest.mark.parametrize("environment", ["paper", "live"])
+def test_the_clock_of_a_fake_is_refused_at_the_real_alpaca(fake: FakeAlpaca, broker: str, environment: str) -> None:
+    environ = {name: value for name, value in fake.environ.items() if name != "MAHLER_ALPACA_URL"}
+    environ["APCA_API_KEY_ID"] = "PKCANARY" if environment == "paper" else "AKCANARY"
+    config = DeskConfig(environment=Environment(environment))
+    with pytest.raises(ConfigError, match=r"^MAHLER_CLOCK_URL is the clock of a fake Alpaca, and .*: unset .*other$"):
+        Desk(market="alpaca", broker=broker, model="none", environ=environ, config=config)
 
+
+def test_alpaca_takes_no_commission_unless_the_user_counts_one(fake: FakeAlpaca) -> None:
     plain = Desk(market="alpaca", broker="alpaca", model="none", environ=fake.environ)
     chosen = Desk(
         market="alpaca",

@@ -17,8 +17,8 @@ from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.snapshot import Chain, Floats, chain_from_columns
 from mahler_agents.types import CONTRACT_MULTIPLIER
 
-SKEW_SECONDS = 5.0
-"""A quote may be this much after our own clock: two machines' clocks are never the same."""
+SKEW_SECONDS = 30.0
+"""Two machines' clocks are never the same: a quote may be this much after our own, and no clock further off is used."""
 
 _GREEKS = {"delta": "delta", "gamma": "gamma", "theta": "theta_per_day", "vega": "vega_per_vol_point"}
 _KNOWN = ("symbol", "is_put", "expiration", "strike", "quoted_at", "volume")

@@ -46,12 +46,15 @@ def items(value: Any) -> list[Mapping[str, Any]]:
 
 
 def instant(value: Any) -> dt.datetime | None:
-    """Return an RFC 3339 time as aware UTC, cut to microseconds; None for anything else."""
+    """Return an RFC 3339 time as aware UTC, cut to microseconds; None for anything else.
+
+    Also for one at an end of the calendar, which other zones cannot tell: Go writes the year 1 for "never".
+    """
     if not isinstance(value, str):
         return None
     try:
         found = dt.datetime.fromisoformat(value)
-        return found.astimezone(dt.UTC) if found.tzinfo is not None else None
+        return found.astimezone(dt.UTC) if found.tzinfo is not None and 1 < found.year < 9999 else None
     except (ValueError, OverflowError):  # also a time before the year 1
         return None
 

@@ -16,7 +16,8 @@ from mahler_agents.clock import NEW_YORK, Clock
 from mahler_agents.config import risk_free_rate, stale_rate
 from mahler_agents.errors import InputError, MarketError
 from mahler_agents.market import calendar
-from mahler_agents.market.alpaca.fetch import Fetch, every
+from mahler_agents.market.alpaca.chain import SKEW_SECONDS
+from mahler_agents.market.alpaca.fetch import Fetch, every, told_or_why
 from mahler_agents.market.alpaca.figures import instant
 from mahler_agents.market.alpaca.past import past_days
 from mahler_agents.market.alpaca.underlying import fetch_underlying
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 NOW = dt.timedelta(minutes=5)
 """What is asked for at an instant that is at most this far away is answered with what there is now."""
-_MOST_SKEW = dt.timedelta(seconds=30)
+_MOST_SKEW = dt.timedelta(seconds=SKEW_SECONDS)
 """Of this machine's clock and Alpaca's: above, ages of quotes and times of decisions mean nothing."""
 _QUOTE_AGE = {"indicative": 1200.0, "opra": 300.0}
 """Seconds. The indicative feed may be 15 minutes late; a quiet contract's quote stands for minutes."""
@@ -104,6 +105,7 @@ class AlpacaMarket:
             self._fetch.index("VIX"),
             self._fetch.index("VIX3M"),
         )
+        vix_3_month = _of_one_session(vix, vix_3_month)
         as_of = self._clock.now()
         date = as_of.astimezone(NEW_YORK).date()
         found: dict[str, MarketData] = {}
@@ -148,7 +150,8 @@ class AlpacaMarket:
     async def prices(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, float]:
         """Return the underlyings' prices now, or at a session's close; there are none of any other instant.
 
-        At a close it is the official one, which is known 15 minutes later. Raises `MarketError` if they cannot be had.
+        At a close it is the official one, which is known 15 minutes later; raises `MarketError` if closes cannot be had.
+        Of now, an underlying whose price cannot be had is left out.
         """
         date = at.astimezone(NEW_YORK).date()
         if calendar.is_session(date) and at == calendar.session_close(date):
@@ -156,7 +159,7 @@ class AlpacaMarket:
         if not underlyings or not self._is_now(at):
             return {}
         max_age = dt.timedelta(seconds=self.max_quote_age_seconds)
-        found = await self._of_market(every(self._fetch.price(name, max_age=max_age) for name in underlyings))
+        found = await asyncio.gather(*(told_or_why(self._fetch.price(name, max_age=max_age)) for name in underlyings))
         return {name: price for name, price in zip(underlyings, found, strict=True) if isinstance(price, float)}
 
     async def vix(self, at: dt.datetime) -> float | None:
@@ -224,6 +227,14 @@ class AlpacaMarket:
         if isinstance(vix, IndexQuote):
             parts.append(f"VIX of {vix.at.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York from Cboe")
         return ", ".join(parts)
+
+
+def _of_one_session(vix: IndexQuote | str, vix_3_month: IndexQuote | str) -> IndexQuote | str:
+    """Return the second, or why it cannot be held against the first: their ratio is of one session."""
+    if isinstance(vix, str) or isinstance(vix_3_month, str):
+        return vix_3_month
+    dates = [one.at.astimezone(NEW_YORK).date() for one in (vix, vix_3_month)]
+    return vix_3_month if dates[0] == dates[1] else f"Cboe's VIX3M is of {dates[1]} and its VIX of {dates[0]}"
 
 
 def _level(name: str, found: IndexQuote | str, missing: dict[str, str]) -> float | None:

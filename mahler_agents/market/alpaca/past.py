@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import groupby
 
+from mahler_agents.errors import InputError
 from mahler_agents.market.alpaca.fetch import Fetch
 from mahler_agents.market.calendar import session_close
 from mahler_agents.market.occ import ContractTerms, parse_symbol
@@ -51,7 +52,10 @@ async def _chosen(fetch: Fetch, underlying: str, prices: Mapping[dt.date, float]
     )
     by_expiration: dict[dt.date, list[tuple[str, ContractTerms]]] = {}
     for symbol in listed:
-        terms = parse_symbol(symbol)
+        try:
+            terms = parse_symbol(symbol)
+        except InputError:
+            continue  # no option's, as in a chain
         if terms.underlying == underlying:
             by_expiration.setdefault(terms.expiration, []).append((symbol, terms))
     return {day: tuple(_around(by_expiration, day, price)) for day, price in prices.items()}

@@ -12,6 +12,8 @@ from mahler_agents.clock import NEW_YORK
 from mahler_agents.market import calendar
 from mahler_agents.market.alpaca.figures import number, part
 
+_FIRST_QUOTE = dt.timedelta(minutes=45)
+
 
 class IndexQuote(NamedTuple):
     """An index's level, points, and when it was that."""
@@ -23,7 +25,8 @@ class IndexQuote(NamedTuple):
 def index_quote(answer: Any, name: str, *, now: dt.datetime) -> IndexQuote | str:
     """Return what Cboe's answer says of the index `name`, such as `VIX`, or why it cannot be used.
 
-    It must say that it is of that index, and be of the session of `now` or of the one before.
+    It must say that it is of that index, and be of the session of `now`; of the one before until 45 minutes after the
+    open, when a quote that is 15 minutes late has long been of today.
     """
     told: Mapping[str, Any] = part(answer, "data")
     symbol = told.get("symbol")
@@ -35,7 +38,9 @@ def index_quote(answer: Any, name: str, *, now: dt.datetime) -> IndexQuote | str
     at = _new_york(told.get("last_trade_time"))
     if at is None:
         return f"Cboe's {name} has no time"
-    earliest = calendar.previous_session(now.astimezone(NEW_YORK).date())
+    today = now.astimezone(NEW_YORK).date()
+    begun = calendar.is_session(today) and now >= calendar.session(today).open + _FIRST_QUOTE
+    earliest = today if begun else calendar.previous_session(today)
     if not earliest <= at.astimezone(NEW_YORK).date() or at > now + dt.timedelta(minutes=1):
         return f"Cboe's {name} is of {at.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York"
     return IndexQuote(level, at)
@@ -46,6 +51,6 @@ def _new_york(text: Any) -> dt.datetime | None:
         found = dt.datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
         return None
-    if found is None:
+    if found is None or not 1 < found.year < 9999:
         return None
     return (found if found.tzinfo is not None else found.replace(tzinfo=NEW_YORK)).astimezone(dt.UTC)
