@@ -61,14 +61,16 @@ class Books:
     ) -> Self:
         """Open all of them for as long as `opening` is open. Raises `ConfigError` or `RecordError`."""
         account = broker.account_id
-        wait = wait_for(market, clock)
-        safety = opening.enter_context(Safety(database, broker, config, clock, wait=wait, redact=redact))
+        wait, present = wait_for(market, clock), present_of(market, clock)
+        safety = opening.enter_context(
+            Safety(database, broker, config, clock, wait=wait, present=present, redact=redact)
+        )
         trading = Trading(
             market=market,
             broker=broker,
             ledger=opening.enter_context(Ledger(database, account, redact=redact)),
             wait=wait,
-            present=present_of(market, clock),
+            present=present,
             concession=config.entry_concession,
             grace=dt.timedelta(seconds=config.lost_answer_grace_seconds),
         )

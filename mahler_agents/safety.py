@@ -19,6 +19,7 @@ from mahler_agents.execution import (
     BrokerCheck,
     Identity,
     Ledger,
+    Present,
     Reconciled,
     Standing,
     TradingState,
@@ -69,13 +70,14 @@ class Safety:
         clock: Clock,
         *,
         wait: Wait,
+        present: Present,
         redact: Redactor | None = None,
     ) -> None:
         self._path = path
         self._broker = broker
         self._config = config
         self._clock = clock
-        self._wait = wait
+        self._wait, self._present = wait, present
         self._redact = redact
         self._stack = ExitStack()
         self.identity = Identity.of(broker, config.environment)
@@ -99,7 +101,7 @@ class Safety:
     async def check(self, at: dt.datetime, events: Events) -> BrokerCheck:
         """Hold the ledger against the broker's account, and record what is new; see `check_broker`."""
         lag = dt.timedelta(seconds=self._config.lost_answer_grace_seconds)
-        check = await check_broker(self._broker, self._book, at=at, wait=self._wait, lag=lag)
+        check = await check_broker(self._broker, self._book, at=at, wait=self._wait, lag=lag, present=self._present)
         for line in check.failed:
             events.event("broker_unreadable", line, level="error")
         for line in check.news:

@@ -27,6 +27,7 @@ from mahler_agents.execution import (
 )
 from mahler_agents.execution.orders import BrokerOrder
 from mahler_agents.execution.trading_state import Change
+from mahler_agents.execution.working import Present, as_planned
 from mahler_agents.record import open_database
 from mahler_agents.record.trading_state import halt_file
 from mahler_agents.types import Reason, Spread
@@ -88,8 +89,12 @@ class Account:
         for one in (self.ledger, self.book, self.states):
             one.__exit__(None, None, None)
 
-    def check(self, at: dt.datetime = LATER) -> BrokerCheck:
-        return asyncio.run(check_broker(self.broker, self.book, at=at, wait=self.wait, lag=LAG))  # type: ignore[arg-type] - the part that is asked
+    def check(self, at: dt.datetime = LATER, present: Present = as_planned) -> BrokerCheck:
+        return asyncio.run(check_broker(self.broker, self.book, at=at, wait=self.wait, lag=LAG, present=present))  # type: ignore[arg-type] - the part that is asked
+
+    def un_halt(self) -> None:
+        """Let the desk open positions again, as the user does who has seen what differs."""
+        self.states.release(self.states.standing(), Change(state=ACTIVE, reason="seen", by="user ana", at="2026"))
 
     async def wait(self, instant: dt.datetime) -> None:
         self.waited.append(instant)
@@ -226,6 +231,40 @@ def test_more_of_the_leg_missing_than_was_known_reduces_again(account: Account) 
     assert account.states.standing().state is REDUCING
 
 
+def test_contracts_that_leave_ledger_and_broker_alike_reduce_nothing_again_and_a_growing_gap_does(
+    account: Account,
+) -> None:
+    account.open(SPY)
+    account.broker.held = {SPY.short_symbol: -3, SPY.long_symbol: 4}
+    assert account.check().broken
+    account.un_halt()
+    with closing(sqlite3.connect(account.path)) as connection, connection:
+        connection.execute("UPDATE positions SET closed_contracts = 2")
+    account.broker.held = {SPY.short_symbol: -1, SPY.long_symbol: 2}
+    check = account.check()
+    assert not check.broken
+    assert account.states.standing().active
+    assert account.standing() == [("missing", SPY.short_symbol, "SPY")]
+    assert account.reserve(SPY) is Reason.BROKEN_LEG
+    account.broker.held = {SPY.long_symbol: 2}
+    assert account.check().broken
+    assert account.states.standing().state is REDUCING
+
+
+def test_a_gap_that_is_put_right_in_part_is_news_and_no_alarm(account: Account) -> None:
+    account.open(SPY)
+    account.broker.hold(SPY, 2)
+    account.check()
+    account.un_halt()
+    account.broker.hold(SPY, 3)
+    check = account.check()
+    assert len(check.news) == 2
+    assert not check.broken
+    assert account.states.standing().active
+    account.broker.hold(SPY, 2)
+    assert account.check().broken, "more is missing than was told last"
+
+
 def test_a_missing_leg_leaves_a_halt_a_halt(account: Account) -> None:
     account.open(SPY)
     account.states.note(Change(state=HALTED, reason="mine", by="user ana", at="2026"))
@@ -257,6 +296,19 @@ def test_a_leg_that_only_lags_is_no_broken_leg(account: Account, leg: str) -> No
     assert account.waited == [LATER + LAG]
     assert account.states.standing().active
     assert account.rows("SELECT * FROM broker_differences") == []
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 5])
+def test_the_second_reading_comes_the_whole_lag_after_the_first_however_late_that_one_is(
+    account: Account, minutes: int
+) -> None:
+    account.open(SPY)
+    account.broker.hold(SPY, 4)
+    first = LATER + dt.timedelta(minutes=minutes)
+    account.broker.lags_until = first + LAG
+    assert account.check(LATER, lambda planned: max(planned, first)).agrees
+    assert account.waited == [first + LAG]
+    assert account.states.standing().active
 
 
 def test_what_was_closed_and_lags_is_not_external(account: Account) -> None:

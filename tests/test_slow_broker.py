@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,7 @@ from mahler_agents.execution import (
 )
 from mahler_agents.market.snapshot import Account
 from mahler_agents.record import open_database
+from mahler_agents.record.trading_state import halt_file
 from mahler_agents.types import Quote, Reason
 
 STEP = 30.0
@@ -63,6 +64,8 @@ class SlowBroker:
         self.lost = 0
         self.heard: list[tuple[str, dt.datetime]] = []
         """Requests, and when they really were sent."""
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What happens when it is asked for an order."""
         self._inner, self._clock = inner, clock
 
     def _hear(self, what: str) -> None:
@@ -88,6 +91,7 @@ class SlowBroker:
 
     async def find(self, order_id: str, *, at: dt.datetime) -> OrderUpdate | None:
         self.heard.append(("find", self._clock.now()))
+        self.meanwhile()
         return await self._inner.find(order_id, at=at)
 
     async def account(self, at: dt.datetime) -> Account:
@@ -106,8 +110,10 @@ class SlowBroker:
 class Bench:
     """A live market, its clock, a slow broker, and one reserved ticket."""
 
-    def __init__(self, market: LiveMarket, broker: SlowBroker, ledger: Ledger, clock: SimulatedClock) -> None:
-        self.market, self.broker, self.ledger, self.clock = market, broker, ledger, clock
+    def __init__(
+        self, path: Path, market: LiveMarket, broker: SlowBroker, ledger: Ledger, clock: SimulatedClock
+    ) -> None:
+        self.path, self.market, self.broker, self.ledger, self.clock = path, market, broker, ledger, clock
         self.ticket = a_ticket()
         ledger.reserve(lambda _, __: (None, self.ticket), slot=self.ticket.slot)
         market.quote(self.ticket.spread, short=(1.05, 1.15), long=(0.10, 0.16))
@@ -119,6 +125,17 @@ class Bench:
 
     def execute(self) -> Execution:
         return asyncio.run(executed(self.ticket, self.trading))
+
+    def close(self, late: dt.timedelta = dt.timedelta()) -> None:
+        """Close what the entry opened in a pass of `LATER`, so long after it began."""
+        (position,) = self.ledger.open_positions(LATER)
+        self.clock.advance_to(LATER + late)
+        close = Close(position=position, contracts=position.contracts, rule="stop_loss", urgent=True)
+        asyncio.run(close_positions([close], self.trading, slot="monitor-1", at=LATER))
+
+    def halt(self) -> None:
+        """Halt the desk, as another process does."""
+        halt_file(self.path).touch()
 
     def goes_away(self, after: dt.datetime) -> None:
         """Let the market go where no price of an order fills."""
@@ -133,7 +150,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         PaperBroker(path, market, concession=0.66, commission=0.0) as paper,
         Ledger(path, paper.account_id) as ledger,
     ):
-        yield Bench(market, SlowBroker(paper, clock), ledger, clock)
+        yield Bench(path, market, SlowBroker(paper, clock), ledger, clock)
 
 
 def test_orders_that_begin_late_have_30_seconds_at_each_price_all_the_same(bench: Bench) -> None:
@@ -156,11 +173,9 @@ def test_a_price_has_its_30_seconds_from_when_a_slow_broker_has_taken_it(bench: 
 def test_an_urgent_exit_of_a_pass_that_began_minutes_ago_rests_before_it_is_canceled(bench: Bench) -> None:
     bench.execute()
     (position,) = bench.ledger.open_positions(LATER)
-    bench.clock.advance_to(LATER + dt.timedelta(minutes=2))
     bench.broker.heard.clear()
     bench.market.quote_from(LATER + dt.timedelta(microseconds=1), position.spread, short=(4.0, 4.5), long=(0.1, 0.2))
-    close = Close(position=position, contracts=position.contracts, rule="stop_loss", urgent=True)
-    asyncio.run(close_positions([close], bench.trading, slot="monitor-1", at=LATER))
+    bench.close(late=dt.timedelta(minutes=2))
     (submitted,), (canceled,) = bench.broker.sent("submit"), bench.broker.sent("cancel")
     assert canceled - submitted == STEP
 
@@ -170,6 +185,26 @@ def test_the_grace_of_a_lost_answer_begins_when_it_is_lost_and_not_when_it_was_a
     bench.execute()
     assert bench.broker.sent("find")[:5] == [11, 12, 14, 18, 20]
     assert bench.broker.sent("submit")[:2] == [0, 20]
+
+
+def test_an_entry_whose_answer_was_lost_is_not_sent_again_after_a_halt(bench: Bench) -> None:
+    bench.broker.lost, bench.broker.meanwhile = 1, bench.halt
+    with pytest.raises(BrokerError, match="is not sent again"):
+        bench.execute()
+    assert bench.broker.sent("submit") == [0]
+    assert bench.broker.sent("find")[-1] == bench.trading.grace.total_seconds(), "it is looked for to the end"
+    assert len(bench.ledger.exposures()) == 1, "it may be filled yet, and counts as risk"
+    assert bench.ledger.open_positions(LATER) == ()
+
+
+def test_an_exit_whose_answer_was_lost_is_sent_again_whatever_is_halted(bench: Bench) -> None:
+    bench.execute()
+    bench.broker.heard.clear()
+    bench.broker.lost, bench.broker.meanwhile = 1, bench.halt
+    bench.close()
+    first, second = bench.broker.sent("submit")
+    assert second - first == bench.trading.grace.total_seconds()
+    assert bench.ledger.open_positions(LATER + dt.timedelta(hours=1)) == ()
 
 
 def test_an_entry_is_not_priced_on_a_feed_that_stands_still(bench: Bench) -> None:

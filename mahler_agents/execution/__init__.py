@@ -34,7 +34,7 @@ from mahler_agents.execution.reconcile import Reconciled, is_entry_of, reconcile
 from mahler_agents.execution.settlement import Expiry, LegSettlement, Settlement
 from mahler_agents.execution.trading_state import Standing, TradingState, TradingStates
 from mahler_agents.execution.worker import OrderWorker
-from mahler_agents.execution.working import Wait, at_once, present_of, wait_for
+from mahler_agents.execution.working import Present, Wait, at_once, present_of, wait_for
 
 __all__ = [
     "Attempt",
@@ -61,6 +61,7 @@ __all__ = [
     "PaperBroker",
     "PendingOrder",
     "Position",
+    "Present",
     "Reconciled",
     "Settlement",
     "Standing",

@@ -25,7 +25,7 @@ from mahler_agents.execution.entry_bar import blocked_underlyings
 from mahler_agents.execution.orders import PENDING_STATES, BrokerOrder
 from mahler_agents.execution.rows import spread_of
 from mahler_agents.execution.trading_state import Change, TradingState
-from mahler_agents.execution.working import Wait
+from mahler_agents.execution.working import Present, Wait, as_planned
 from mahler_agents.record.durable import DurableBook, insert
 from mahler_agents.record.trading_state import read_standing
 from mahler_agents.types import Frozen, Reason
@@ -60,7 +60,7 @@ class BrokerCheck(Frozen):
 
 
 async def check_broker(
-    broker: Broker, book: "BrokerBook", *, at: dt.datetime, wait: Wait, lag: dt.timedelta
+    broker: Broker, book: "BrokerBook", *, at: dt.datetime, wait: Wait, lag: dt.timedelta, present: Present = as_planned
 ) -> BrokerCheck:
     """Compare what the broker holds and works with the ledger, and record what differs.
 
@@ -69,7 +69,7 @@ async def check_broker(
     """
     check = await _read(broker, book, at)
     if await asyncio.to_thread(book.surprising, check):
-        at += lag
+        at = present(at) + lag
         await wait(at)
         check = await _read(broker, book, at)
     return await asyncio.to_thread(book.note, check, at)
@@ -141,7 +141,9 @@ class BrokerBook(DurableBook):
                 row for key, row in standing.items() if key not in {(o.kind.value, o.item) for o in check.differences}
             ]
             self._keep(connection, check.differences, gone, now)
-            broken = [one for one in new if one.kind is Kind.MISSING]
+            broken = [
+                one for one in new if one.kind is Kind.MISSING and _worse(standing.get((one.kind.value, one.item)), one)
+            ]
             if broken:
                 self._reduce(connection, broken, now)
         news = (*(one.text for one in new), *(f"{row['item']}: {row['kind']} no more" for row in gone))
@@ -199,7 +201,19 @@ def _open(row: sqlite3.Row) -> Open:
 def _differs(before: sqlite3.Row | None, now: Difference) -> bool:
     if before is None:
         return True
-    return (before["in_ledger"], before["at_broker"]) != (now.in_ledger, now.at_broker)
+    return _beyond(before["in_ledger"], before["at_broker"]) != _beyond(now.in_ledger, now.at_broker)
+
+
+def _worse(before: sqlite3.Row | None, now: Difference) -> bool:
+    """Return whether more is missing than the user has been told: putting a part right is no alarm."""
+    return before is None or abs(_beyond(now.in_ledger, now.at_broker)) > abs(
+        _beyond(before["in_ledger"], before["at_broker"])
+    )
+
+
+def _beyond(in_ledger: int | None, at_broker: int | None) -> int:
+    """Return by how much the two differ: contracts that leave both at once change nothing of it."""
+    return (at_broker or 0) - (in_ledger or 0)
 
 
 def _is_ours(order: BrokerOrder, pending: frozenset[str]) -> bool:

@@ -339,6 +339,11 @@ class Ledger(DurableBook):
             lower_position(connection, position.entry_order_id, position.contracts)
             add_hand_outcome(connection, close)
 
+    def barred(self, ticket: Ticket) -> Reason | None:
+        """Return why nothing of an order may be sent now; None if it may: an exit always."""
+        with self._books.reading() as connection:
+            return self._barred(connection, ticket) if isinstance(ticket, OrderTicket) else None
+
     def _barred(self, connection: sqlite3.Connection, ticket: OrderTicket | None) -> Reason | None:
         underlying = None if ticket is None else ticket.spread.underlying
         return entry_bar(connection, self._books.path, self.account_id, underlying)

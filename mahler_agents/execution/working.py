@@ -149,7 +149,12 @@ class LiveAttempt:
         Without a certain answer it is asked for by its id through the grace; what is not found is sent once more, under
         the same id, and asked for again. Raises `BrokerError` if nothing is known then: it stays `UNKNOWN`.
         """
-        for _ in range(2):
+        for again in (False, True):
+            if again and (barred := await asyncio.to_thread(self._ledger.barred, self.attempt.ticket)) is not None:
+                raise BrokerError(
+                    f"order {self.attempt.order_id} got no certain answer ({self._lost}) and is not sent again"
+                    f" ({barred.value}): it counts as risk until it is known"
+                ) from self._lost
             if await self._submit(over=over):
                 return
             await asyncio.to_thread(self._ledger.mark_unknown, self.attempt)
