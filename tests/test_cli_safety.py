@@ -17,6 +17,8 @@ from mahler_agents.cli import main
 from mahler_agents.record import open_database
 from mahler_agents.record.trading_state import TradingState, halt_file, read_standing
 
+DESKS = ("mahler-alpaca-alpaca.db", "mahler-csv-paper.db", "mahler-sample-paper.db")
+RERUN, COPY = "mahler-recorded-20260316-paper.db", "mahler-sample-paper.before-m004.db"
 PROGRAM = (sys.executable, "-c", "import sys; from mahler_agents.cli import main; sys.exit(main())")
 
 
@@ -67,6 +69,63 @@ def test_a_halt_of_a_damaged_record_is_in_force_and_says_where_it_is_not(
     assert out.startswith("HALTED")
     assert "halted, but not in every place" in err
     assert halt_file(path).exists()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the verbs run in: two desks' records, a third of another broker, a re-run's, and a copy."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAHLER_DB", raising=False)
+    for name in (*DESKS, RERUN, COPY):
+        open_database(tmp_path / name, create=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("then", [TradingState.HALTED, TradingState.REDUCING])
+@pytest.mark.parametrize(
+    ("narrowed", "halted"),
+    [
+        ([], DESKS),
+        (["--broker", "paper"], DESKS[1:]),
+        (["--broker", "alpaca"], DESKS[:1]),
+        (["--db", DESKS[1]], DESKS[1:2]),
+    ],
+)
+def test_a_halt_that_names_no_record_halts_every_desk_in_the_folder_and_says_so_of_each(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    then: TradingState,
+    narrowed: list[str],
+    halted: tuple[str, ...],
+) -> None:
+    reducing = ["--reducing"] if then is TradingState.REDUCING else []
+    assert main(["halt", "--reason", "stop all", *reducing, *narrowed]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("record: ")]
+    assert [name for line in told for name in (*DESKS, RERUN, COPY) if f"--db {name}`" in line] == list(halted)
+    assert len(told) == len(halted)
+    assert [name for name in (*DESKS, RERUN, COPY) if state(folder / name) is not TradingState.ACTIVE] == list(halted)
+    assert {state(folder / name) for name in halted} == {then}
+
+
+@pytest.mark.parametrize("damaged", DESKS)
+def test_a_damaged_record_keeps_no_other_desk_from_its_halt(
+    folder: Path, capsys: pytest.CaptureFixture[str], damaged: str
+) -> None:
+    (folder / damaged).write_bytes(b"damaged" * 1000)
+    assert main(["halt"]) == 0
+    assert capsys.readouterr().err.count("halted, but not in every place") == 1
+    assert all(halt_file(folder / name).exists() for name in DESKS)
+
+
+@pytest.mark.parametrize("damaged", DESKS)
+def test_a_record_that_cannot_be_reduced_is_told_and_the_other_desks_are_reduced(
+    folder: Path, capsys: pytest.CaptureFixture[str], damaged: str
+) -> None:
+    (folder / damaged).write_bytes(b"damaged" * 1000)
+    assert main(["halt", "--reducing"]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert damaged in line
+    assert {state(folder / name) for name in DESKS if name != damaged} == {TradingState.REDUCING}
 
 
 def test_reducing_never_loosens_a_halt(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

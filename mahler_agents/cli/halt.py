@@ -2,11 +2,16 @@
 
 import getpass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mahler_agents.cli.options import database_option, of_broker_option
 from mahler_agents.cli.text import plain
+from mahler_agents.errors import JobError, MahlerError
+
+if TYPE_CHECKING:
+    from mahler_agents.execution.trading_state import Change
 
 
 @click.command()
@@ -19,28 +24,42 @@ def halt(*, reason: str, reducing: bool, broker: str | None, db: Path | None) ->
 
     A scan at work reserves and sends no entry any more. Exits, cancels, monitor passes and reconciling go on. The halt
     is in the record and in a file beside it, FILE.halt; either is enough, and what cannot be read counts as halted.
+    Without a name every desk's record in this folder is halted.
     """
     from mahler_agents.clock import SystemClock, utc_text
-    from mahler_agents.execution.trading_state import Change, TradingState, TradingStates
-    from mahler_agents.execution.trading_state import halt as write
-    from mahler_agents.record import open_database
-    from mahler_agents.record.database import check_place
-    from mahler_agents.record.location import newest_database
+    from mahler_agents.execution.trading_state import Change, TradingState
+    from mahler_agents.record.location import databases
 
-    path = newest_database(db, broker=broker, reruns=False)
-    check_place(path)
+    paths = databases(db, broker=broker, reruns=False)
     state = TradingState.REDUCING if reducing else TradingState.HALTED
     change = Change(state=state, reason=reason, by=user(), at=utc_text(SystemClock().now()))
-    if reducing:
+    failed: list[MahlerError] = []
+    for path in paths:  # which of them trades nobody knows here: all are halted, whatever fails of one
+        try:
+            _halt(path, change)
+        except MahlerError as error:
+            failed.append(error)
+    if failed and len(paths) == 1:
+        raise failed[0]
+    if failed:
+        raise JobError("; ".join(str(error) for error in failed))
+
+
+def _halt(path: Path, change: "Change") -> None:
+    from mahler_agents.execution.trading_state import TradingState, TradingStates, halt
+    from mahler_agents.record import open_database
+    from mahler_agents.record.database import check_place
+
+    check_place(path)
+    if change.state is TradingState.REDUCING:
         with TradingStates(open_database(path)) as states:
             changed = states.tighten(change)
             click.echo(f"{'' if changed else 'already '}{plain(states.standing().text)}")
     else:
-        for problem in write(path, change).problems:
+        for problem in halt(path, change).problems:
             click.echo(f"mahler: halted, but not in every place: {plain(problem)}", err=True)
-        by = f" by {change.by}{f': {reason}' if reason else ''}"
-        click.echo(plain(f"HALTED{by}"))
-    click.echo(f"record: {plain(str(path))}; exits go on, `mahler unhalt` ends this")
+        click.echo(plain(f"HALTED by {change.by}{f': {change.reason}' if change.reason else ''}"))
+    click.echo(f"record: {plain(str(path))}; exits go on, `mahler unhalt --db {plain(str(path))}` ends this")
 
 
 def user() -> str:

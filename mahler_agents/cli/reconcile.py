@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--market", default="sample", show_default=True, metavar="sample|csv:PATH", help="Where quotes are from.")
+@click.option(
+    "--market", default="sample", show_default=True, metavar="sample|csv:PATH|alpaca", help="Where quotes are from."
+)
 @broker_option
 @seed_option
 @click.option(

@@ -27,22 +27,24 @@ def unhalt(*, reason: str, yes: bool, broker: str | None, db: Path | None) -> in
     from mahler_agents.clock import SystemClock, utc_text
     from mahler_agents.execution.trading_state import Change, TradingState, TradingStates
     from mahler_agents.record import open_database
-    from mahler_agents.record.location import newest_database
+    from mahler_agents.record.location import databases
 
-    path = open_database(newest_database(db, broker=broker, reruns=False))
-    with TradingStates(path) as states:
-        shown = states.standing()
-        for line in _shown(path, shown):
-            click.echo(plain(line))
-        if shown.active:
-            return 0
-        if not agreed("Let the desk open positions again?", yes=yes, to="if it is to end"):
-            click.echo("left as it is")
-            return JobError.exit_code
-        change = Change(state=TradingState.ACTIVE, reason=reason, by=user(), at=utc_text(SystemClock().now()))
-        states.release(shown, change)
-    click.echo(f"ACTIVE by {plain(change.by)}: the next scan may trade")
-    return 0
+    declined = False
+    for path in map(open_database, databases(db, broker=broker, reruns=False)):  # all that `mahler halt` halts
+        with TradingStates(path) as states:
+            shown = states.standing()
+            for line in _shown(path, shown):
+                click.echo(plain(line))
+            if shown.active:
+                continue
+            if not agreed("Let the desk open positions again?", yes=yes, to="if it is to end"):
+                click.echo("left as it is")
+                declined = True
+                continue
+            change = Change(state=TradingState.ACTIVE, reason=reason, by=user(), at=utc_text(SystemClock().now()))
+            states.release(shown, change)
+        click.echo(f"ACTIVE by {plain(change.by)}: the next scan may trade")
+    return JobError.exit_code if declined else 0
 
 
 def _shown(path: Path, shown: Standing) -> Iterator[str]:

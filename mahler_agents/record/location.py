@@ -34,14 +34,21 @@ def newest_database(
     those of recorded markets are not: no desk goes on trading there. Copies, such as
     `mahler-sample-paper.before-m004.db`, are not looked at. Raises `ConfigError` if there is none.
     """
+    return max(databases(given, variables, broker=broker, reruns=reruns), key=_last_change)
+
+
+def databases(
+    given: Path | None, variables: Mapping[str, str] = os.environ, *, broker: str | None = None, reruns: bool = True
+) -> list[Path]:
+    """Return every file of which `newest_database` is the newest: one if it was named. Raises as that does."""
     if path := given or _named(variables):
-        return path
+        return [path]
     patterns = ["mahler-*.db"] if broker is None else [f"mahler-*-{broker}.db", f"mahler-*-{broker}-live.db"]
     matching = (path for pattern in patterns for path in Path().glob(pattern) if "." not in path.stem)
     found = [path for path in matching if reruns or not path.name.startswith(f"mahler-{RECORDED}-")]
     if not found:
         raise ConfigError(f"no {patterns[0]} in this folder: run `mahler scan` first, or name the file with --db")
-    return max(found, key=_last_change)
+    return sorted(found)
 
 
 def rerun_database(given: Path | None, world: str, broker: str) -> Path:
