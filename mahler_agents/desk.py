@@ -190,6 +190,7 @@ class Desk:
         refused: list[str] = []
         if slot is not None and (finished := await self._finish_left(instant, slot, watch, refused)) is not None:
             return finished
+        instant = as_of or self.market.default_as_of()  # finishing what was left may have taken minutes
         run_id = self._ids.run_id(instant)
         async with AsyncExitStack() as stack:
             writer = await self._at_work(stack, run_id, lambda: self._books.put_right(instant, []))
@@ -222,13 +223,20 @@ class Desk:
         traded since, reviews are completed and nothing is opened (`stale_snapshot`). Raises `UnknownIdError` for an
         unknown run, `InputError` for one that was not left, that may be at work, or that another desk began.
         """
+        if at is not None and isinstance(self.market, PresentMarket):
+            self.market.check_now(at)
         run_id = await asyncio.to_thread(left_run, self.database, self._books.broker.account_id, run)
         return None if run_id is None else await self._resume(run_id, at, watch)
 
     async def _resume(self, run_id: str, at: dt.datetime | None, watch: Watcher) -> ScanResult:
         left = await asyncio.to_thread(self._read_left, run_id)
-        now = at or (self._clock.now() if self.market.live else left.snapshot.as_of)
-        stale = staleness(left, now=now, traded=await asyncio.to_thread(self._books.ledger.last_traded_as_of))
+        now = self._clock.now() if self.market.live else at or left.snapshot.as_of
+        stale = staleness(
+            left,
+            now=now,
+            traded=await asyncio.to_thread(self._books.ledger.last_traded_as_of),
+            halted=await asyncio.to_thread(self._books.breaker.halted_after, left.snapshot.as_of),
+        )
 
         def is_gone_on_with(pending: PendingOrder) -> bool:
             return stale is None and not self.market.live and is_entry_of(pending, run_id)

@@ -184,10 +184,11 @@ def refuse_another(
         )
 
 
-def staleness(left: LeftRun, *, now: dt.datetime, traded: dt.datetime | None) -> str | None:
+def staleness(left: LeftRun, *, now: dt.datetime, traded: dt.datetime | None, halted: Sequence[str] = ()) -> str | None:
     """Return why nothing may be opened on the run's snapshot any more, None if something may.
 
-    `now` is the instant at which the run is resumed, `traded` the last one at which the account traded or moved money.
+    `now` is the instant at which the run is resumed, `traded` the last one at which the account traded or moved money,
+    `halted` the rules of the circuit breaker that have halted it after the snapshot.
     """
     as_of = left.snapshot.as_of
     if now < as_of:
@@ -196,6 +197,8 @@ def staleness(left: LeftRun, *, now: dt.datetime, traded: dt.datetime | None) ->
         )
     if traded is not None and traded > as_of:
         return f"the account has traded or moved money as of {_words(traded)}, after the snapshot of {_words(as_of)}"
+    if halted:
+        return f"the circuit breaker has halted since the snapshot of {_words(as_of)}: {', '.join(halted)}"
     if now > as_of and not _in_session(now):
         return f"{_words(now)} is outside the session of the snapshot of {_words(as_of)}"
     if now - as_of > FRESH_FOR:

@@ -51,6 +51,12 @@ class BreakerBook(DurableBook):
                 reduction_rows.add(connection, self.account_id, reductions(decision.ask, held, at))
         return decision
 
+    def halted_after(self, at: dt.datetime) -> tuple[str, ...]:
+        """Return the rules that have halted the account after an instant, and still do."""
+        with self._books.reading() as connection:
+            state = self._state(connection)
+        return () if state is None else tuple(halt.rule.value for halt in state.halts if halt.at > at)
+
     def standing(self) -> Mapping[str, Reduction]:
         """Return what may stay of each open position that has more: by entry order id, the strictest that was asked."""
         with self._books.reading() as connection:

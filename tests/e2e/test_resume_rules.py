@@ -5,6 +5,7 @@ import datetime as dt
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from mahler_agents.config import DeskConfig
 from mahler_agents.errors import InputError, UnknownIdError
 from mahler_agents.llm.budget import ScanBudget
 from mahler_agents.market.sample import SampleMarket
-from mahler_agents.risk import RiskLimits
+from mahler_agents.market.snapshot import Snapshot
+from mahler_agents.risk import BreakerBook, RiskLimits
 from mahler_agents.testing import virtual_time
 from mahler_agents.types import Reason
 
@@ -36,6 +38,31 @@ class Live(FrozenOut):
     live = True
 
 
+class LiveNow(SampleMarket):
+    """Such a market, of which there still is a snapshot."""
+
+    live = True
+
+
+class Present(LiveNow):
+    """One that shows the present instant alone, as a broker's feed does."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def default_as_of(self) -> dt.datetime:
+        return self._clock.now()
+
+    def check_now(self, at: dt.datetime) -> None:
+        if abs(self._clock.now() - at) > 5 * MINUTE:
+            raise InputError(f"the market has only now, {self._clock.now()}, and not {at}")
+
+    async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
+        self.check_now(as_of)
+        return await super().snapshot(as_of, underlyings)
+
+
 @pytest.fixture(scope="module")
 def died(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the record of a scan that died after it had heard something."""
@@ -46,6 +73,18 @@ def died(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database(died: Path, tmp_path: Path) -> Path:
     """Return a copy of it."""
     return Path(shutil.copy(died, tmp_path / "desk.db"))
+
+
+@pytest.fixture(scope="module")
+def died_live(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the record of a scan that died so on a live market."""
+    return _died(tmp_path_factory.mktemp("died") / "live.db", market=LiveNow())
+
+
+@pytest.fixture
+def live_database(died_live: Path, tmp_path: Path) -> Path:
+    """Return a copy of it."""
+    return Path(shutil.copy(died_live, tmp_path / "live.db"))
 
 
 def _died(database: Path, **choices: Any) -> Path:
@@ -125,17 +164,63 @@ def test_a_run_is_not_resumed_before_its_own_snapshot(database: Path) -> None:
 
 @pytest.mark.parametrize(("after", "trades"), [(5 * MINUTE, True), (11 * MINUTE, False)])
 def test_a_live_market_goes_by_the_clock_and_decides_orders_anew(
-    tmp_path: Path, after: dt.timedelta, *, trades: bool
+    live_database: Path, after: dt.timedelta, *, trades: bool
 ) -> None:
-    class LiveNow(SampleMarket):
-        live = True
-
-    database = _died(tmp_path / "desk.db", market=LiveNow())
+    database = live_database
     result = resumed(database, model_of(database), market=Live(), clock=SimulatedClock(AS_OF + after))
     assert result is not None
     decided = query(database, "SELECT DISTINCT decided_at FROM orders")
     shadows = query(database, "SELECT DISTINCT entered_at FROM shadows")
     assert decided == shadows == ([("2026-03-17T14:08:00.000Z",)] if trades else [])
+
+
+def test_on_a_live_market_no_instant_that_is_given_makes_an_old_snapshot_fresh(live_database: Path) -> None:
+    clock = SimulatedClock(AS_OF + dt.timedelta(hours=26))
+    result = resumed(live_database, model_of(live_database), market=Live(), clock=clock, at=AS_OF + MINUTE)
+    assert result is not None
+    assert result.resumed is not None
+    assert "2026-03-17 10:00" in (result.resumed.stale or "")
+    assert {review.decision.reason for review in result.reviews} == {Reason.STALE_SNAPSHOT}
+    assert query(live_database, "SELECT COUNT(*) FROM orders") == [(0,)]
+
+
+def test_a_market_that_shows_the_present_alone_refuses_to_resume_at_another_instant(live_database: Path) -> None:
+    clock, model = SimulatedClock(AS_OF + dt.timedelta(hours=26)), model_of(live_database)
+    before = query(live_database, "SELECT * FROM runs")
+    with pytest.raises(InputError, match="only now"):
+        resumed(live_database, model, market=Present(clock), clock=clock, at=AS_OF + MINUTE)
+    assert query(live_database, "SELECT * FROM runs") == before
+    assert not model.asked
+
+
+def test_a_breaker_that_halted_in_between_opens_nothing_on_the_older_snapshot(live_database: Path) -> None:
+    [(account_id,)] = query(live_database, "SELECT account_id FROM runs")
+    with BreakerBook(live_database, account_id) as book:
+        halts = book.evaluate(equity=80_000.0, at=AS_OF + 5 * MINUTE, vix=15.0).state.halts
+    clock = SimulatedClock(AS_OF + 8 * MINUTE)
+    result = resumed(live_database, model_of(live_database), market=Live(), clock=clock)
+    assert result is not None
+    assert result.resumed is not None
+    assert "circuit breaker has halted since" in (result.resumed.stale or "")
+    assert halts
+    assert all(halt.rule.value in (result.resumed.stale or "") for halt in halts)
+    assert {review.decision.reason for review in result.reviews} == {Reason.STALE_SNAPSHOT}
+    assert query(live_database, "SELECT COUNT(*) FROM orders") == [(0,)]
+
+
+def test_a_scheduled_scan_is_of_the_instant_at_which_what_was_left_is_finished(live_database: Path) -> None:
+    begun = AS_OF + 30 * MINUTE
+    clock, heard = SimulatedClock(begun), finished(live_database)
+
+    def slowly() -> None:
+        if len(query(live_database, "SELECT id FROM runs")) == 1:
+            clock.advance_to(clock.now() + MINUTE)
+
+    model = CountedModel(heard, slowly)
+    result = scanned(live_database, model, market=Present(clock), clock=clock, slot="next", ids=Ids(2))
+    assert result.as_of >= begun + 6 * MINUTE, "more than the market calls now"
+    assert result.resumed is None
+    assert query(live_database, "SELECT DISTINCT status FROM runs") == [("done",)]
 
 
 # --- By whom ----------------------------------------------------------------------------------------------------------
