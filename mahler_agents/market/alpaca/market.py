@@ -150,7 +150,7 @@ class AlpacaMarket:
     async def prices(self, underlyings: Sequence[str], at: dt.datetime) -> Mapping[str, float]:
         """Return the underlyings' prices now, or at a session's close; there are none of any other instant.
 
-        At a close it is the official one, which is known 15 minutes later; raises `MarketError` if closes cannot be had.
+        At a close it is the official one, which is known 15 minutes later; raises `MarketError` if it cannot be had.
         Of now, an underlying whose price cannot be had is left out.
         """
         date = at.astimezone(NEW_YORK).date()
