@@ -134,7 +134,9 @@ def resumed(database: Path, model: CountedModel, run: str | None = None, **choic
     return virtual_time.run(run_())
 
 
-def steps_of(work: Callable[[Step], object], at: int | None = None, *, commits: bool = True) -> int:
+def steps_of(
+    work: Callable[[Step], object], at: int | None = None, *, commits: bool = True, before_death: Step = lambda: None
+) -> int:
     """Do some work, count its moments, and die at the one of number `at`: each request, each commit, on either side."""
     moments = 0
 
@@ -142,6 +144,7 @@ def steps_of(work: Callable[[Step], object], at: int | None = None, *, commits: 
         nonlocal moments
         moments += 1
         if moments == at:
+            before_death()
             os.kill(os.getpid(), signal.SIGKILL)
 
     connect: Callable[..., sqlite3.Connection] = sqlite3.connect
@@ -156,14 +159,23 @@ def steps_of(work: Callable[[Step], object], at: int | None = None, *, commits: 
     return moments
 
 
-def killed(database: Path, at: int, work: Callable[[Path, CountedModel], object], *, commits: bool = True) -> bool:
+def killed(
+    database: Path,
+    at: int,
+    work: Callable[[Path, CountedModel], object],
+    *,
+    commits: bool = True,
+    before_death: Step = lambda: None,
+) -> bool:
     """Do some work in a forked child that kills itself at its moment `at`; return whether it came to that."""
     open_database(database, create=True)  # the schema is no part of a scan
     heard = finished(database)
     child = os.fork()
     if child == 0:
         try:
-            steps_of(lambda step: work(database, CountedModel(heard, step)), at, commits=commits)
+            steps_of(
+                lambda step: work(database, CountedModel(heard, step)), at, commits=commits, before_death=before_death
+            )
             os._exit(0)
         finally:
             os._exit(1)

@@ -22,6 +22,7 @@ from mahler_agents.llm.budget import ScanBudget
 from mahler_agents.market.sample import SampleMarket
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.risk import BreakerBook, RiskLimits
+from mahler_agents.scan import ScanResult
 from mahler_agents.testing import virtual_time
 from mahler_agents.types import Reason
 
@@ -29,7 +30,9 @@ MINUTE = dt.timedelta(minutes=1)
 AS_OF = dt.datetime(2026, 3, 17, 14, 0, tzinfo=dt.UTC)
 """Of the snapshot that the sample market has unless it is asked for another."""
 FEWEST = 4
-"""Calls that have ended when the process dies."""
+"""Calls that are recorded as ended when the process dies, at least."""
+LAST_REQUEST = 19
+"""The request at which it dies, of the 29 that all the questions take: at least 10 are left."""
 
 
 class Live(FrozenOut):
@@ -88,14 +91,21 @@ def live_database(died_live: Path, tmp_path: Path) -> Path:
 
 
 def _died(database: Path, **choices: Any) -> Path:
-    """Kill scans later and later, until one has heard something and decided no order."""
-    for moment in range(40, 400, 15):
-        database.unlink(missing_ok=True)
-        assert killed(database, moment, lambda path, model: scanned(path, model, **choices))
-        with closing(sqlite3.connect(database)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        if finished(database).total() >= FEWEST:
-            break
+    """Kill a scan that has heard something and decided no order."""
+
+    def recorded() -> None:
+        for _ in range(10_000):  # the writer's thread goes on meanwhile, as fast as the machine lets it
+            if finished(database).total() >= FEWEST:
+                return
+        raise AssertionError("what was heard is not recorded")
+
+    def work(path: Path, model: CountedModel) -> ScanResult:
+        return scanned(path, model, **choices)
+
+    assert killed(database, LAST_REQUEST, work, commits=False, before_death=recorded)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert FEWEST <= finished(database).total() < LAST_REQUEST
     assert query(database, "SELECT COUNT(*) FROM orders") == [(0,)]
     return database
 
