@@ -17,6 +17,7 @@ from mahler_agents.execution import (
     PendingOrder,
     Reconciled,
     Trading,
+    WithTrading,
     hand_close,
     present_of,
     reconcile,
@@ -36,13 +37,12 @@ from mahler_agents.threads import entered_in_thread
 
 
 @dataclass(frozen=True, kw_only=True)
-class Books:
+class Books(WithTrading):
     """The books of one account, and what it trades with."""
 
     database: Path
     clock: Clock
     redact: Redactor
-    trading: Trading
     safety: Safety
     breaker: BreakerBook
     shadows: ShadowBook
@@ -83,16 +83,6 @@ class Books:
             breaker=opening.enter_context(BreakerBook(database, account, redact=redact)),
             shadows=opening.enter_context(ShadowBook(database, account, redact=redact)),
         )
-
-    @property
-    def ledger(self) -> Ledger:
-        """The order ledger."""
-        return self.trading.ledger
-
-    @property
-    def broker(self) -> Broker:
-        """Where orders go."""
-        return self.trading.broker
 
     def writer(self) -> Writer:
         """Return what writes to the record; not open yet."""

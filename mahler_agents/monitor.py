@@ -7,18 +7,16 @@ from operator import add
 from typing import Annotated, TypedDict
 
 from mahler_agents.execution import (
-    Broker,
     BrokerCheck,
     Identity,
-    Ledger,
     OrderStatus,
     Position,
     Settlement,
     Standing,
-    Trading,
+    WithTrading,
 )
 from mahler_agents.exits import ExitDecision, ExitRule, Mark
-from mahler_agents.market.snapshot import Account, Market
+from mahler_agents.market.snapshot import Account
 from mahler_agents.recording import BookRecording
 from mahler_agents.risk import BreakerBook, BreakerDecision, Reduction
 from mahler_agents.shadows import Shadow, ShadowBook
@@ -140,11 +138,10 @@ class MonitorResult(Frozen):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonitorContext:
+class MonitorContext(WithTrading):
     """What the nodes of one pass use; the graph's run-time context."""
 
     slot: str
-    trading: Trading
     breaker: BreakerBook
     shadows: ShadowBook
     commission: float
@@ -154,21 +151,6 @@ class MonitorContext:
     missing_legs: Mapping[str, int]
     """Symbols of which the broker holds less than the ledger, and how many contracts it holds."""
     recording: BookRecording
-
-    @property
-    def market(self) -> Market:
-        """Where quotes come from."""
-        return self.trading.market
-
-    @property
-    def broker(self) -> Broker:
-        """Where orders go."""
-        return self.trading.broker
-
-    @property
-    def ledger(self) -> Ledger:
-        """Our own book of them."""
-        return self.trading.ledger
 
 
 def result_of(

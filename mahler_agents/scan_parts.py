@@ -10,13 +10,13 @@ from mahler_agents.alpaca.raw import RawTape
 from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import Clock
 from mahler_agents.config import DeskConfig
-from mahler_agents.execution import Broker, BrokerCheck, Identity, Ledger, Standing, Trading
+from mahler_agents.execution import BrokerCheck, Identity, Standing, WithTrading
 from mahler_agents.exits import ExitPolicy
 from mahler_agents.graphs.review import ReviewGraph
 from mahler_agents.llm.budget import Spent
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.router import ModelRouter
-from mahler_agents.market.snapshot import Account, Market
+from mahler_agents.market.snapshot import Account
 from mahler_agents.market.watched import Quoted
 from mahler_agents.recording import Recording
 from mahler_agents.regime import Regime, RegimeUnknown
@@ -52,11 +52,10 @@ class Tapes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanParts:
+class ScanParts(WithTrading):
     """What a scan works with; the desk puts them together."""
 
     choices: ScanChoices
-    trading: Trading
     safety: Safety
     breaker: BreakerBook
     shadows: ShadowBook
@@ -74,21 +73,6 @@ class ScanParts:
     def config(self) -> DeskConfig:
         """The settings of the desk."""
         return self.choices.desk
-
-    @property
-    def market(self) -> Market:
-        """Where quotes come from."""
-        return self.trading.market
-
-    @property
-    def broker(self) -> Broker:
-        """Where orders go."""
-        return self.trading.broker
-
-    @property
-    def ledger(self) -> Ledger:
-        """Our own book of them."""
-        return self.trading.ledger
 
 
 class ScanResult(Frozen):

@@ -8,7 +8,7 @@ from mahler_agents.execution.broker import Broker
 from mahler_agents.execution.broker_check import BrokerBook, BrokerCheck, check_broker
 from mahler_agents.execution.by_hand import HandClose, hand_close, refuse_if_held
 from mahler_agents.execution.differences import Difference, Kind
-from mahler_agents.execution.execute import Close, Trading, close_positions, execute
+from mahler_agents.execution.execute import Close, Trading, WithTrading, close_positions, execute
 from mahler_agents.execution.identity import Identity, refuse_unconfirmed
 from mahler_agents.execution.ledger import Ledger
 from mahler_agents.execution.orders import (
@@ -71,6 +71,7 @@ __all__ = [
     "TradingState",
     "TradingStates",
     "Wait",
+    "WithTrading",
     "at_once",
     "attempt_id",
     "broken_positions",

@@ -50,6 +50,28 @@ class Trading:
     """How long the broker is asked for what it gave no certain answer about, before it is sent once more."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class WithTrading:
+    """What works with a `Trading`, and asks most for these three of it."""
+
+    trading: Trading
+
+    @property
+    def market(self) -> Market:
+        """Where quotes come from."""
+        return self.trading.market
+
+    @property
+    def broker(self) -> Broker:
+        """Where orders go."""
+        return self.trading.broker
+
+    @property
+    def ledger(self) -> Ledger:
+        """Our own book of them."""
+        return self.trading.ledger
+
+
 class Close(Frozen):
     """What is to be closed of a position, and why."""
 

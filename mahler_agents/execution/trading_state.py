@@ -6,12 +6,10 @@ after it. Nothing that closes, cancels or reconciles asks for it.
 
 import sqlite3
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from mahler_agents.errors import InputError, MahlerError, RecordError
 from mahler_agents.record import open_database
-from mahler_agents.record.durable import DurableConnection, insert
+from mahler_agents.record.durable import Durable, insert
 from mahler_agents.record.trading_state import (
     HaltNote,
     Standing,
@@ -21,7 +19,6 @@ from mahler_agents.record.trading_state import (
     read_standing,
     write_halt_file,
 )
-from mahler_agents.redaction import Redactor
 from mahler_agents.types import Frozen
 
 __all__ = ["Change", "Halted", "Standing", "TradingState", "TradingStates", "halt"]
@@ -47,22 +44,11 @@ class Halted(Frozen):
     """Where it could not be, one line each."""
 
 
-class TradingStates:
+class TradingStates(Durable):
     """The trading state of one record and its history, durable at power loss; methods block for a commit.
 
     They raise `RecordError` when the record cannot be read or written, unless they say otherwise.
     """
-
-    def __init__(self, path: Path, *, redact: Redactor | None = None) -> None:
-        self._books = DurableConnection(path, redact=redact)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._books.close()
 
     def standing(self) -> Standing:
         """Return the trading state; if the record cannot be read, that counts as halted."""

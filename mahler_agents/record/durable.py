@@ -59,15 +59,14 @@ class DurableConnection:
                 raise
 
 
-class DurableBook:
-    """One account's book in the record: has a connection of its own, which the end of its `with` block closes.
+class Durable:
+    """Something kept in the record: has a connection of its own, which the end of its `with` block closes.
 
     Its methods block for the length of a commit (call them in a thread), and raise `RecordError` when the database
     cannot be read or written.
     """
 
-    def __init__(self, path: Path, account_id: str, *, redact: Redactor | None = None) -> None:
-        self.account_id = account_id
+    def __init__(self, path: Path, *, redact: Redactor | None = None) -> None:
         self._books = DurableConnection(path, redact=redact)
 
     def __enter__(self) -> Self:
@@ -77,6 +76,14 @@ class DurableBook:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._books.close()
+
+
+class DurableBook(Durable):
+    """One account's book in the record."""
+
+    def __init__(self, path: Path, account_id: str, *, redact: Redactor | None = None) -> None:
+        super().__init__(path, redact=redact)
+        self.account_id = account_id
 
 
 def _redacting(redact: Redactor) -> type[sqlite3.Connection]:

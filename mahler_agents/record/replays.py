@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mahler_agents.errors import InputError, UnknownIdError
+from mahler_agents.errors import InputError
 from mahler_agents.record.database import connect, database_errors, open_database
-from mahler_agents.record.queries import LATEST, Reader
+from mahler_agents.record.queries import Reader
 
 Row = Mapping[str, Any]
 
@@ -43,25 +43,12 @@ def read_original(path: Path, text: str) -> OriginalRows:
     Raises `UnknownIdError` if there is none, or more than one, and `InputError` for a run that is itself a replay.
     """
     open_database(path)
-    run_id = _latest_original(path) if text == LATEST else _named(path, text)
+    none = f"no run in {path} yet: run `mahler scan` first"
+    with Reader(path) as reader:
+        run_id = reader.run_id(text, latest_of="NOT retrospective", no_latest=none)
     with closing(connect(path, read_only=True)) as connection, database_errors(path):
         connection.execute("BEGIN")
         return _read(connection, run_id)
-
-
-def _named(path: Path, text: str) -> str:
-    with Reader(path) as reader:
-        return reader.run_id(text)
-
-
-def _latest_original(path: Path) -> str:
-    with closing(connect(path, read_only=True)) as connection, database_errors(path):
-        found = connection.execute(
-            "SELECT id FROM runs WHERE NOT retrospective ORDER BY started_at DESC, rowid DESC LIMIT 1"
-        ).fetchone()
-    if found is None:
-        raise UnknownIdError(f"no run in {path} yet: run `mahler scan` first")
-    return found["id"]
 
 
 def _read(connection: sqlite3.Connection, run_id: str) -> OriginalRows:

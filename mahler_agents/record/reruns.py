@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mahler_agents.errors import InputError, UnknownIdError
+from mahler_agents.errors import InputError
 from mahler_agents.record.database import connect, database_errors, open_database
-from mahler_agents.record.queries import LATEST, Reader
+from mahler_agents.record.queries import Reader
 
 _DECIDED = """
     SELECT decided_at, short_symbol, short_bid, short_ask, long_symbol, long_bid, long_ask FROM orders
@@ -65,25 +65,12 @@ def read_recorded(path: Path, text: str) -> RecordedRun:
     own, or whose snapshot is not in the record any more.
     """
     open_database(path)
-    run_id = _latest(path) if text == LATEST else _named(path, text)
+    none = f"no scan in {path} yet: run `mahler scan` first, or name a record: recorded:RUN@FILE"
+    with Reader(path) as reader:
+        run_id = reader.run_id(text, latest_of="kind = 'scan' AND rerun_of IS NULL", no_latest=none)
     with closing(connect(path, read_only=True)) as connection, database_errors(path):
         connection.execute("BEGIN")
         return _read(connection, path, run_id)
-
-
-def _named(path: Path, text: str) -> str:
-    with Reader(path) as reader:
-        return reader.run_id(text)
-
-
-def _latest(path: Path) -> str:
-    with closing(connect(path, read_only=True)) as connection, database_errors(path):
-        found = connection.execute(
-            "SELECT id FROM runs WHERE kind = 'scan' AND rerun_of IS NULL ORDER BY started_at DESC, rowid DESC LIMIT 1"
-        ).fetchone()
-    if found is None:
-        raise UnknownIdError(f"no scan in {path} yet: run `mahler scan` first, or name a record: recorded:RUN@FILE")
-    return found["id"]
 
 
 def _read(connection: sqlite3.Connection, path: Path, run_id: str) -> RecordedRun:

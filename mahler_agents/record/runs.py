@@ -70,13 +70,16 @@ class RunsReader(ReadTransaction):
         """Return the slot of every run."""
         return frozenset(row["slot"] for row in self._rows("SELECT DISTINCT slot FROM runs"))
 
-    def run_id(self, text: str) -> str:
+    def run_id(self, text: str, *, latest_of: str = "TRUE", no_latest: str | None = None) -> str:
         """Return the id of the run that `text` names: the id, the beginning of one only, or `latest`.
 
-        Raises `UnknownIdError` if there is none, or more than one.
+        `latest_of` is the condition on the runs of which `latest` is the newest, and `no_latest` says that there is
+        none. Raises `UnknownIdError` if there is none, or more than one.
         """
         if text == LATEST:
-            found = self._rows(f"SELECT id FROM runs {_NEWEST_FIRST} LIMIT 1")
+            found = self._rows(f"SELECT id FROM runs WHERE {latest_of} {_NEWEST_FIRST} LIMIT 1")
+            if not found and no_latest is not None:
+                raise UnknownIdError(no_latest)
         else:
             found = self._rows(f"SELECT id FROM runs WHERE {_begins('id')} {_NEWEST_FIRST}", *_range(text))
         ids = [row["id"] for row in found]
