@@ -31,6 +31,22 @@ def alone_now(path: Path) -> Generator[bool]:
         os.close(descriptor)
 
 
+@contextmanager
+def present(path: Path, when_alone: Callable[[], object]) -> Generator[None]:
+    """Be present for the length of the block; if nobody else is, call `when_alone` first, with all others kept out.
+
+    It blocks while somebody else is in their `when_alone`.
+    """
+    descriptor = _open(path)
+    try:
+        if _taken(descriptor):
+            when_alone()
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 @asynccontextmanager
 async def at_work(path: Path, when_alone: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
     """Be present on the record for the length of the block; if nobody else is, await `when_alone` first.

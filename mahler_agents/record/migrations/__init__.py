@@ -21,6 +21,7 @@ from mahler_agents.record.migrations import (
     m016_implied_volatility,
     m018_retrospective_views,
     m021_raw_answers,
+    m022_schedule,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -45,6 +46,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m016_implied_volatility,
         m018_retrospective_views,
         m021_raw_answers,
+        m022_schedule,
     )
 )
 """Name and statements of every migration, oldest first."""
