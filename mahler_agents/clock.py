@@ -14,6 +14,11 @@ _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no 0/o, 1/l/i: run ids are type
 class Clock(Protocol):
     """What tells the time and waits; times are timezone-aware UTC."""
 
+    @property
+    def flows(self) -> bool:
+        """Whether time passes by itself; False if it stands still while somebody works, and to wait is to move it."""
+        ...
+
     def now(self) -> datetime:
         """Return the present instant, in UTC."""
         ...
@@ -29,6 +34,8 @@ class Clock(Protocol):
 
 class SystemClock:
     """The machine's clock."""
+
+    flows = True
 
     def now(self) -> datetime:
         """Return the present instant, in UTC."""
@@ -48,6 +55,8 @@ class SystemClock:
 
 class SimulatedClock:
     """A clock that stands still until it is told to move: simulations and tests."""
+
+    flows = False
 
     def __init__(self, start: datetime) -> None:
         self._now = _in_utc(start)
@@ -87,6 +96,11 @@ def utc_text(instant: datetime) -> str:
     Raises `ValueError` for a time without a zone.
     """
     return _in_utc(instant).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_york_text(instant: datetime) -> str:
+    """Return `instant` as people at the exchange say it, e.g. `2026-03-17 10:00 New York`."""
+    return f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York"
 
 
 def _in_utc(instant: datetime) -> datetime:

@@ -170,6 +170,16 @@ class Desk:
         """Where the desk trades: environment, account and host; known once it is open."""
         return self._books.safety.identity
 
+    async def present(self) -> dt.datetime | None:
+        """Return the instant of a scan or a pass that is due now: None on a live market, which knows it itself.
+
+        A market that computes its prices fills orders minutes ahead of the clock: then it is when the account traded.
+        """
+        if self.market.live:
+            return None
+        traded = await asyncio.to_thread(self._books.ledger.last_traded_as_of)
+        return max(filter(None, (self._clock.now(), traded)))
+
     async def scan(
         self,
         *,

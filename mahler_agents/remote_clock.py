@@ -23,6 +23,8 @@ class RemoteClock:
     A time is kept for a twentieth of a second, so that whoever asks again and again asks the server now and then.
     """
 
+    flows = False
+
     def __init__(self, url: str) -> None:
         """Name the server; raises `ConfigError` unless it is on this machine."""
         self.url = url

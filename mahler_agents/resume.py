@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mahler_agents.analysts import Analyst
 from mahler_agents.choices import ScanChoices
-from mahler_agents.clock import NEW_YORK
+from mahler_agents.clock import NEW_YORK, new_york_text
 from mahler_agents.errors import InputError
 from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.past import PastCall
@@ -193,17 +193,21 @@ def staleness(left: LeftRun, *, now: dt.datetime, traded: dt.datetime | None, ha
     as_of = left.snapshot.as_of
     if now < as_of:
         raise InputError(
-            f"run {left.id} read the market of {_words(as_of)}: it cannot be resumed before, {_words(now)}"
+            f"run {left.id} read the market of {new_york_text(as_of)}: it cannot be resumed before,"
+            f" {new_york_text(now)}"
         )
     if traded is not None and traded > as_of:
-        return f"the account has traded or moved money as of {_words(traded)}, after the snapshot of {_words(as_of)}"
+        return (
+            f"the account has traded or moved money as of {new_york_text(traded)}, after the snapshot of"
+            f" {new_york_text(as_of)}"
+        )
     if halted:
-        return f"the circuit breaker has halted since the snapshot of {_words(as_of)}: {', '.join(halted)}"
+        return f"the circuit breaker has halted since the snapshot of {new_york_text(as_of)}: {', '.join(halted)}"
     if now > as_of and not _in_session(now):
-        return f"{_words(now)} is outside the session of the snapshot of {_words(as_of)}"
+        return f"{new_york_text(now)} is outside the session of the snapshot of {new_york_text(as_of)}"
     if now - as_of > FRESH_FOR:
         minutes = FRESH_FOR // dt.timedelta(minutes=1)
-        return f"the snapshot of {_words(as_of)} is more than {minutes} minutes old, {_words(now)}"
+        return f"the snapshot of {new_york_text(as_of)} is more than {minutes} minutes old, {new_york_text(now)}"
     return None
 
 
@@ -213,10 +217,6 @@ def _in_session(now: dt.datetime) -> bool:
         return False
     hours = calendar.session(date)
     return hours.open <= now < hours.close
-
-
-def _words(instant: dt.datetime) -> str:
-    return f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York"
 
 
 def _prompt(role: str, version: str, rows: OriginalRows, prompts: Mapping[str, Prompt]) -> Prompt:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from mahler_agents.clock import NEW_YORK, Clock, utc_text
+from mahler_agents.clock import Clock, new_york_text, utc_text
 from mahler_agents.config import DeskConfig
 from mahler_agents.errors import HaltedError, InputError
 from mahler_agents.execution import (
@@ -128,10 +128,6 @@ async def refuse_to_go_back(ledger: Ledger, at: dt.datetime) -> None:
     latest = await asyncio.to_thread(ledger.last_traded_as_of)
     if latest is not None and at < latest:
         raise InputError(
-            f"account {ledger.account_id} has traded or moved money as of {_new_york(latest)}, after {_new_york(at)}"
-            " New York: use --as-of from then on, or another file with --db"
+            f"account {ledger.account_id} has traded or moved money as of {new_york_text(latest)}, after"
+            f" {new_york_text(at)}: use --as-of from then on, or another file with --db"
         )
-
-
-def _new_york(instant: dt.datetime) -> str:
-    return f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M}"

@@ -121,3 +121,9 @@ class ScanResult(Frozen):
     """How, if this is the end of a scan whose process had died."""
     unfinished: tuple[str, ...] = ()
     """Scans of this account that their process left and nobody has resumed, oldest first."""
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """What kept the scan from doing all it should have on the trading side, one line each."""
+        of_reviews = (f"{one.error}; the other candidates are not affected" for one in self.reviews if one.error)
+        return (*of_reviews, *self.broker_check.failed)

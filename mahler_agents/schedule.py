@@ -6,14 +6,14 @@ and half-days need nobody's hand. Who waits, and who runs what is due, is `sched
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Protocol
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
-from mahler_agents.clock import NEW_YORK
-from mahler_agents.errors import InputError
+from mahler_agents.clock import NEW_YORK, utc_text
 from mahler_agents.market.calendar import Session
 from mahler_agents.types import Frozen
 
@@ -21,10 +21,10 @@ MINUTE = dt.timedelta(minutes=1)
 
 
 class Job(StrEnum):
-    """What the schedule runs."""
+    """What the schedule runs; of jobs that are due at once those that close come first."""
 
-    SCAN = "scan"
     MONITOR = "monitor"
+    SCAN = "scan"
     SUMMARY = "summary"
 
 
@@ -75,11 +75,12 @@ class ScheduleSettings(Frozen):
     """Asked with every heartbeat of the daemon, so that a watcher elsewhere sees them stop; None: nobody is told."""
 
 
-class Slot(Frozen):
+@dataclass(frozen=True, kw_only=True)
+class Slot:
     """One time at which one job is due."""
 
     job: Job
-    due_at: AwareDatetime
+    due_at: dt.datetime
     """UTC."""
 
     @property
@@ -89,19 +90,26 @@ class Slot(Frozen):
         return f"{self.job}-{local:%Y-%m-%d}" if self.job is Job.SUMMARY else f"{self.job}-{local:%Y-%m-%dT%H:%M}"
 
     @property
+    def key(self) -> dict[str, str]:
+        """What the record knows the slot by."""
+        return {"job": self.job.value, "slot": self.name, "due_at": utc_text(self.due_at)}
+
+    @property
     def date(self) -> dt.date:
         """The session's date."""
         return self.due_at.astimezone(NEW_YORK).date()
 
 
-class Missed(Frozen):
+@dataclass(frozen=True, kw_only=True)
+class Missed:
     """A slot that is not run any more."""
 
     slot: Slot
     why: str
 
 
-class Plan(Frozen):
+@dataclass(frozen=True, kw_only=True)
+class Plan:
     """What to do about slots that are due."""
 
     run: tuple[Slot, ...]
@@ -209,15 +217,6 @@ def why_none(calendar: ExchangeCalendar, date: dt.date) -> str | None:
     if calendar.is_session(date):
         return None
     return "a weekend" if date.weekday() >= 5 else "a holiday of the New York exchange"
-
-
-def slot_of(name: str, calendar: ExchangeCalendar, times: ScheduleSettings) -> Slot:
-    """Return the slot of a name such as `scan-2026-03-17T10:00`. Raises `InputError` if the schedule has none."""
-    try:
-        date = dt.date.fromisoformat(name.partition("-")[2].partition("T")[0])
-        return next(slot for slot in session_slots(calendar, date, times) if slot.name == name)
-    except (ValueError, StopIteration):
-        raise InputError(f"the schedule has no slot `{name}`: `mahler schedule` prints them") from None
 
 
 def _minutes(late: dt.timedelta) -> str:

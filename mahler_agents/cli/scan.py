@@ -150,12 +150,9 @@ def _exit_code(result: "ScanResult") -> int:
 
     3 if nothing was to be opened: the circuit breaker has halted, or the trading state was not ACTIVE at the end.
     """
-    failed = [review.error for review in result.reviews if review.error is not None]
-    for error in failed:
-        click.echo(f"mahler: {plain(error)}; the other candidates are not affected", err=True)
-    for line in result.broker_check.failed:
+    for line in result.failed:
         click.echo(f"mahler: {plain(line)}", err=True)
-    if failed or result.broker_check.failed:
+    if result.failed:
         return JobError.exit_code
     return HaltedError.exit_code if result.breaker.halted or not result.trading.active else 0
 

@@ -51,6 +51,10 @@ class SlotRow:
         """Whether nothing more is done about it."""
         return self.status in {SlotStatus.DONE, SlotStatus.FAILED, SlotStatus.MISSED}
 
+    def free_at(self, at: str) -> bool:
+        """Whether nobody holds it at an instant, and it does not wait for one."""
+        return self.lease_until is None or self.lease_until <= at
+
 
 @dataclass(frozen=True, kw_only=True)
 class Heartbeat:
@@ -101,7 +105,7 @@ class SlotBook(Durable):
                 claimed = {"owner": owner, "claimed_at": at, "lease_until": lease_until}
                 insert(connection, "slots", {**slot, "status": SlotStatus.RUNNING.value, "attempts": 1, **claimed})
                 return None
-            if row.ended or (row.lease_until is not None and row.lease_until > at):
+            if row.ended or not row.free_at(at):
                 return row
             if row.attempts >= attempts:
                 detail = row.detail or f"its process died, {row.attempts} times"
@@ -130,12 +134,19 @@ class SlotBook(Durable):
             return True
 
     def miss(self, slots: Iterable[tuple[Mapping[str, str], str]], *, at: str) -> None:
-        """Write which slots were missed and why; those that have a row keep it."""
+        """Write which slots are not run any more and why: missed, or failed if they had been begun.
+
+        Those that have ended, or are at work under a lease that holds, keep their row.
+        """
         with self._books.transaction() as connection:
             for slot, why in slots:
-                if _row(connection, slot) is None:
-                    row = {"status": SlotStatus.MISSED.value, "attempts": 0, "ended_at": at, "detail": why}
-                    insert(connection, "slots", {**slot, **row})
+                row = _row(connection, slot)
+                if row is None:
+                    missed = {"status": SlotStatus.MISSED.value, "attempts": 0, "ended_at": at, "detail": why}
+                    insert(connection, "slots", {**slot, **missed})
+                elif row.status is SlotStatus.RETRYING or (not row.ended and row.free_at(at)):
+                    detail = f"{row.detail or 'its process died'}; {why}"
+                    _update(connection, slot, {"status": SlotStatus.FAILED.value, "ended_at": at, "detail": detail})
 
     def attempts(self, slot: Mapping[str, str]) -> int:
         """Return how many times a slot was begun."""
@@ -147,6 +158,11 @@ class SlotBook(Durable):
         """Return when the job's latest slot on record was due, in UTC; None if there is none."""
         with self._books.reading() as connection:
             return connection.execute("SELECT MAX(due_at) AS at FROM slots WHERE job = ?", (job,)).fetchone()["at"]
+
+    def first_due(self) -> str | None:
+        """Return when the first slot on record was due, in UTC; None if there is none."""
+        with self._books.reading() as connection:
+            return connection.execute("SELECT MIN(due_at) AS at FROM slots").fetchone()["at"]
 
     def unended(self) -> tuple[SlotRow, ...]:
         """Return the slots that are running, or wait for another try, oldest first."""
@@ -187,6 +203,13 @@ def read_heartbeats(path: Path) -> tuple[Heartbeat, ...]:
     with closing(connect(path, read_only=True)) as connection, database_errors(path):
         rows = connection.execute(f"SELECT {columns} FROM heartbeats ORDER BY at DESC").fetchall()
     return tuple(Heartbeat(**dict(row)) for row in rows)
+
+
+def run_of(path: Path, slot: str) -> str | None:
+    """Return the id of the run that a slot began, None if it began none. Raises `RecordError`."""
+    with closing(connect(path, read_only=True)) as connection, database_errors(path):
+        row = connection.execute("SELECT id FROM runs WHERE slot = ? ORDER BY rowid DESC LIMIT 1", (slot,)).fetchone()
+    return None if row is None else row["id"]
 
 
 def _lock(path: Path) -> Path:

@@ -84,6 +84,8 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualClock:
     """A clock that shows a virtual loop's time as instants from `start` on."""
 
+    flows = True
+
     def __init__(self, start: dt.datetime, loop: asyncio.AbstractEventLoop) -> None:
         self._start = start.astimezone(dt.UTC)
         self._loop = loop

@@ -1,0 +1,213 @@
+"""Jobs: a slot of the schedule in, its job done once and the outcome out; what a daemon and one-shots have in common.
+
+A slot is claimed in the record before anything else, so that whoever runs it, daemon or cron, it runs once. A job that
+fails before it had begun waits for another try; one that failed later is over: what it did is in the record.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from mahler_agents.clock import Clock, new_york_text, utc_text
+from mahler_agents.desk import Desk
+from mahler_agents.errors import HaltedError, JobError, MahlerError
+from mahler_agents.market import calendar
+from mahler_agents.monitor import MonitorResult
+from mahler_agents.progress import Watcher, unwatched
+from mahler_agents.record.slots import SlotBook, SlotRow, SlotStatus, run_of
+from mahler_agents.scan import ScanResult
+from mahler_agents.schedule import MINUTE, Job, Plan, ScheduleSettings, Slot, due_slots, plan, too_late
+from mahler_agents.threads import entered_in_thread
+
+LEASE = 30 * MINUTE
+"""A claim is not taken over sooner, unless its process is known to be dead: no job takes as long."""
+
+LOOK_BACK = dt.timedelta(days=30)
+"""What was due earlier is not told as missed any more."""
+
+_WORDS = {
+    SlotStatus.DONE: "is done",
+    SlotStatus.FAILED: "has failed",
+    SlotStatus.MISSED: "was missed",
+    SlotStatus.RETRYING: "has failed",
+}
+
+_log = logging.getLogger(__name__)
+
+Result = ScanResult | MonitorResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a slot's job ended in this process."""
+
+    slot: Slot
+    status: SlotStatus
+    """Done, failed, or retrying."""
+    result: Result | None = None
+    error: Exception | None = None
+    """What it raised."""
+    detail: str | None = None
+    """Why it failed or was refused, in words."""
+    retry_at: dt.datetime | None = None
+
+    @property
+    def text(self) -> str:
+        """Say how it ended, in a line."""
+        why = f": {self.detail}" if self.detail else ""
+        again = f"; it is tried again at {new_york_text(self.retry_at)}" if self.retry_at is not None else ""
+        return f"{self.slot.name} {_WORDS[self.status]}{why}{again}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A slot that this process did not run, since it has ended or is another's."""
+
+    slot: Slot
+    row: SlotRow
+
+    @property
+    def text(self) -> str:
+        """Say so."""
+        row = self.row
+        if row.status is SlotStatus.RUNNING:
+            return f"{self.slot.name} is at work in {row.owner}, since {_instant(row.claimed_at)}"
+        if row.status is SlotStatus.RETRYING:
+            return f"{self.slot.name} failed ({row.detail}); it is tried again at {_instant(row.lease_until)}"
+        why = f": {row.detail}" if row.detail else ""
+        by = f" by {row.owner}" if row.owner else ""
+        return f"{self.slot.name} {_WORDS[row.status]}{by} at {_instant(row.ended_at)}{why}"
+
+
+Told = Callable[[Outcome], Awaitable[None]]
+
+
+async def _untold(outcome: Outcome) -> None:
+    del outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """Runs slots, each on a desk of its own that is opened for it: nothing is kept from one to the next."""
+
+    desk_of: Callable[[Job], Desk]
+    """Makes the desk of a job, not opened yet."""
+    book: SlotBook
+    clock: Clock
+    owner: str
+    times: ScheduleSettings
+    told: Told = _untold
+    """Is told how each job ended, once the record has it; whatever it does must not raise."""
+
+    def due(self, job: Job) -> Plan:
+        """Return what to do about a job's slots that are due now and have not ended, but for those that another has.
+
+        What was missed is written down. It blocks: call it in a thread. Raises `RecordError`.
+        """
+        now = self.clock.now()
+        with self.book.holding_claims():  # gives back what a dead process had claimed
+            left = [row for row in self.book.unended() if row.job == job and row.free_at(utc_text(now))]
+        fallen_due = due_slots(calendar, self._since(job, now), now, self.times, [job])
+        decided = plan(calendar, (*map(_slot, left), *fallen_due), now, self.times)
+        if decided.missed:
+            self.book.miss([(one.slot.key, one.why) for one in decided.missed], at=utc_text(now))
+            last = decided.missed[-1]
+            _log.warning("%s missed: %s", f"{last.slot.name} and {len(decided.missed) - 1} before it", last.why)
+        return decided
+
+    def _since(self, job: Job, now: dt.datetime) -> dt.datetime:
+        """Return after when slots are looked for: the last one on record; a new record's schedule has just begun."""
+        known = self.book.last_due(job.value) or self.book.first_due()
+        if known is not None:
+            return max(dt.datetime.fromisoformat(known), now - LOOK_BACK)
+        grace = {Job.SCAN: self.times.scan_grace_minutes, Job.MONITOR: self.times.monitor_every_minutes, Job.SUMMARY: 0}
+        return now - grace[job] * MINUTE
+
+    async def run(self, slot: Slot, watch: Watcher = unwatched) -> Outcome | Taken:
+        """Run a slot's job unless it has been, or is, another's; never raises what the job raised: see `Outcome.error`.
+
+        Cancelled, it gives the claim back: who comes next goes on with what is left. Raises `RecordError` if the claim
+        could not be read or written.
+        """
+        async with entered_in_thread(self.book.holding_claims):
+            if (taken := await asyncio.to_thread(self._claim, slot)) is not None:
+                return Taken(slot=slot, row=taken)
+            try:
+                outcome = await self._tried(slot, watch)
+            except asyncio.CancelledError:
+                await asyncio.to_thread(self._end, slot, {"lease_until": None})
+                raise
+            await asyncio.to_thread(self._ended, outcome)
+        await self.told(outcome)
+        return outcome
+
+    async def _tried(self, slot: Slot, watch: Watcher) -> Outcome:
+        try:
+            result = await self._result(slot, watch)
+        except HaltedError as error:  # what the kill switch is for: the slot has run
+            return Outcome(slot=slot, status=SlotStatus.DONE, error=error, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - the edge of one job: recorded and told; the next slot runs
+            return await self._failed(slot, error)
+        if result.failed:
+            detail = "; ".join(result.failed)
+            return Outcome(slot=slot, status=SlotStatus.FAILED, result=result, error=JobError(detail), detail=detail)
+        return Outcome(slot=slot, status=SlotStatus.DONE, result=result)
+
+    async def _result(self, slot: Slot, watch: Watcher) -> Result:
+        async with self.desk_of(slot.job) as desk:
+            at = await desk.present()
+            if slot.job is Job.SCAN:
+                return await desk.scan(as_of=at, slot=slot.name, watch=watch)
+            return await desk.monitor(at=at, slot=slot.name)
+
+    async def _failed(self, slot: Slot, error: Exception) -> Outcome:
+        known = isinstance(error, MahlerError)
+        detail = str(error) if known else f"{type(error).__name__}: {error}"
+        _log.error("%s failed: %s", slot.name, detail, exc_info=None if known else error)
+        retry_at = await self._retry_at(slot)
+        status = SlotStatus.FAILED if retry_at is None else SlotStatus.RETRYING
+        return Outcome(slot=slot, status=status, error=error, detail=detail, retry_at=retry_at)
+
+    async def _retry_at(self, slot: Slot) -> dt.datetime | None:
+        """Return when a job that failed is tried again; None if it had begun, or once there is no time for it."""
+        if await asyncio.to_thread(run_of, self.book.path, slot.name) is not None:
+            return None
+        if await asyncio.to_thread(self.book.attempts, slot.key) >= self.times.max_attempts:
+            return None
+        retry_at = self.clock.now() + self.times.retry_minutes * MINUTE
+        return None if too_late(calendar, slot, retry_at, self.times) else retry_at
+
+    def _claim(self, slot: Slot) -> SlotRow | None:
+        now = self.clock.now()
+        return self.book.claim(
+            slot.key,
+            owner=self.owner,
+            at=utc_text(now),
+            lease_until=utc_text(now + LEASE),
+            attempts=self.times.max_attempts,
+        )
+
+    def _ended(self, outcome: Outcome) -> None:
+        run_id = run_of(self.book.path, outcome.slot.name)
+        values: dict[str, str | None] = {
+            "status": outcome.status.value,
+            "detail": outcome.detail,
+            "run_id": run_id,
+            "lease_until": outcome.retry_at and utc_text(outcome.retry_at),
+            "ended_at": utc_text(self.clock.now()) if outcome.retry_at is None else None,
+        }
+        if not self._end(outcome.slot, values):
+            _log.warning("%s had been taken over by another process when it ended here", outcome.slot.name)
+
+    def _end(self, slot: Slot, values: Mapping[str, str | None]) -> bool:
+        return self.book.end(slot.key, owner=self.owner, values=values)
+
+
+def _slot(row: SlotRow) -> Slot:
+    return Slot(job=Job(row.job), due_at=dt.datetime.fromisoformat(row.due_at))
+
+
+def _instant(text: str | None) -> str:
+    return "a time that is not known" if text is None else new_york_text(dt.datetime.fromisoformat(text))
