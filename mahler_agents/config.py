@@ -74,16 +74,15 @@ def _whole_cents(dollars: float) -> float:
     return dollars
 
 
-class DeskConfig(Frozen):
-    """Settings of the desk; every default is a rule of the house."""
+class DeskRules(Frozen):
+    """How the desk works, wherever it trades; every default is a rule of the house."""
 
-    environment: Environment = Environment.PAPER
-    live_confirmation: str | None = None
-    """Of a live account with real money: `trade real money in account ID`, typed by its owner; it is refused else."""
     universe: Annotated[tuple[str, ...], AfterValidator(_distinct_names)] = UNIVERSE
+    """The underlyings that are screened."""
     max_candidates: Annotated[int, Field(ge=1, le=10)] = 10
     """Candidates that one scan reviews: at most the best of each underlying and direction."""
     max_trades_per_scan: Annotated[int, Field(ge=0)] = 3
+    """Trades that one scan opens at most."""
     decision_delay_seconds: Annotated[float, Field(ge=0, le=1800)] = 180.0
     """The legs are quoted again this long after the snapshot; LLM calls that have not ended by then fail."""
     entry_concession: Annotated[float, Field(ge=0, le=1)] = 0.66
@@ -100,6 +99,14 @@ class DeskConfig(Frozen):
     """Rounds in which a bull and a bear argue between the analysts and the fund manager."""
     commission_per_contract_and_leg: Annotated[float, Field(ge=0), AfterValidator(_whole_cents)] = 1.0
     """Dollars in whole cents, charged by the embedded broker."""
+
+
+class DeskConfig(DeskRules):
+    """What a desk is told: its rules, what it trades with, and its owner's word."""
+
+    environment: Environment = Environment.PAPER
+    live_confirmation: str | None = None
+    """Of a live account with real money: `trade real money in account ID`, typed by its owner; it is refused else."""
 
 
 def config_from(variables: Mapping[str, str] = os.environ) -> DeskConfig:

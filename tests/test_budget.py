@@ -128,7 +128,9 @@ def test_what_is_not_known_to_be_free_counts_as_much_as_it_may_have_been() -> No
     no_usage = '{"choices": [{"message": {"content": "prose"}, "finish_reason": "stop"}]}'
     limits = CallLimits(max_attempts=1, attempt_seconds=5)
     for script in (lambda _: never(), lambda _: http_body(no_usage)):
-        panel = put(script, ScanBudget(max_tokens=1_800), questions=2, limits=replace(limits, max_in_flight=1))
+        panel = put(
+            script, ScanBudget(max_tokens=1_800), questions=2, limits=limits.model_copy(update={"max_in_flight": 1})
+        )
         assert len(panel.refused) >= 1
         assert panel.spent.dollars is None
         assert panel.costs[0] is None

@@ -228,7 +228,7 @@ def test_retry_after_is_honoured_and_then_the_answer_counts() -> None:
 )
 def test_a_retry_after_that_is_a_date_counts_from_the_response_s_own_date(until: str, seconds: float) -> None:
     headers = {"date": "Mon, 16 Mar 2026 14:00:00 GMT", "retry-after": until}
-    limits = replace(LIMITS, backoff_seconds=0)
+    limits = LIMITS.model_copy(update={"backoff_seconds": 0})
     asked = ask(lambda one: http_error(429, headers=headers) if one.attempt == 1 else favourable(one), limits=limits)
     assert isinstance(asked.result, Answer)
     assert asked.seconds == pytest.approx(seconds)
@@ -275,7 +275,7 @@ def test_after_the_deadline_no_request_is_sent() -> None:
 
 
 def test_a_reply_that_comes_too_late_is_not_waited_for() -> None:
-    asked = ask(lambda _: reply(GOOD, delay=10.5), limits=replace(LIMITS, max_attempts=1))
+    asked = ask(lambda _: reply(GOOD, delay=10.5), limits=LIMITS.model_copy(update={"max_attempts": 1}))
     assert isinstance(asked.result, Failure)
     assert (asked.result.kind, asked.seconds) == (FailureKind.TIMEOUT, 10)
     assert asked.result.detail == "no whole reply in 10 s"

@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +55,7 @@ def test_the_server_stops_after_a_call_that_was_cancelled_in_flight(monkeypatch:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
 
     async def impatient(endpoint: Endpoint) -> None:
-        limits = replace(CallLimits.embedded(), attempt_seconds=0.2, max_attempts=1)
+        limits = CallLimits.embedded().model_copy(update={"attempt_seconds": 0.2, "max_attempts": 1})
         async with ChatClient(endpoint, clock=SimulatedClock(START), limits=limits) as client:
             result = await question(client, spread="SPY " * 60)
             assert isinstance(result, Failure)

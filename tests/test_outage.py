@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 
 import pytest
@@ -180,7 +180,7 @@ def test_a_call_that_was_not_made_is_on_no_record_and_is_not_repeated() -> None:
     model, log = ScriptedModel(lambda _: http_error(500)), CallList()
 
     async def twice() -> Answer | Failure:  # type: ignore[type-arg]
-        limits = replace(ONCE, max_attempts=3)
+        limits = ONCE.model_copy(update={"max_attempts": 3})
         async with ChatClient(model.endpoint, clock=SystemClock(), log=log, limits=limits) as client:
             await question(client)
             return await question(client, rate=1)

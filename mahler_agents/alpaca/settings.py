@@ -2,11 +2,12 @@
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationError
 
+from mahler_agents.allowed import what_to_use
 from mahler_agents.errors import ConfigError
 from mahler_agents.types import Environment, Frozen
 
@@ -18,7 +19,6 @@ CBOE_VIX = "https://cdn.cboe.com/api/global/delayed_quotes/quotes/_VIX.json"
 
 OptionFeed = Literal["indicative", "opra"]
 StockFeed = Literal["iex", "sip"]
-T = TypeVar("T", bound=str)
 
 
 class AlpacaSettings(Frozen):
@@ -30,10 +30,8 @@ class AlpacaSettings(Frozen):
     vix_url: str | None
     """Where the VIX index is quoted; None: it is not asked for, and absent."""
     option_feed: OptionFeed = "indicative"
-    """`indicative` is free and 15 minutes late; `opra` needs a subscription."""
     stock_feed: StockFeed = "iex"
-    """`iex` is free and one exchange's trades; `sip` is all of them and needs a subscription."""
-    requests_per_minute: Annotated[int, Field(ge=10, le=10_000)] = 200
+    requests_per_minute: int = 200
     timeout_seconds: Annotated[float, Field(gt=0, le=120)] = 10.0
     """From sending a request to the last byte of its answer."""
 
@@ -43,53 +41,69 @@ class AlpacaSettings(Frozen):
         return _is_loopback(self.trading_url)
 
 
+PREFIX = "MAHLER_ALPACA_"
+"""Of the variables that a user chooses with; a field of `AlpacaChoices`, in capitals, follows."""
+
+
+def _without_slash(url: str) -> str:
+    return _local(url.rstrip("/"))
+
+
+class AlpacaChoices(Frozen):
+    """What a user chooses about Alpaca; the keys are elsewhere."""
+
+    url: Annotated[str, AfterValidator(_without_slash)] | None = None
+    """A fake Alpaca on this machine, in place of trading, data and VIX; for paper trading only."""
+    option_feed: OptionFeed = "indicative"
+    """`indicative` is free and 15 minutes late; `opra` needs a subscription."""
+    stock_feed: StockFeed = "iex"
+    """`iex` is free and one exchange's trades; `sip` is all of them and needs a subscription."""
+    vix: Literal["cboe", "none"] = "cboe"
+    """Where the VIX index is read; `none`: it is not asked for, and absent."""
+    requests_per_minute: Annotated[int, Field(ge=10, le=10_000)] = 200
+    """What the account may ask in a minute, orders included."""
+
+    def settings(self, environment: Environment) -> AlpacaSettings:
+        """Return what they come to; raises `ConfigError` for a fake one in the live environment."""
+        trading = LIVE_HOST if environment is Environment.LIVE else PAPER_HOST
+        urls = {"trading_url": trading, "data_url": DATA_HOST, "vix_url": CBOE_VIX}
+        if self.url:
+            if environment is Environment.LIVE:
+                raise ConfigError(
+                    f"{PREFIX}URL={self.url!r} is for paper trading: unset it, or set MAHLER_ENVIRONMENT=paper"
+                )
+            urls = {"trading_url": self.url, "data_url": self.url, "vix_url": self.url + urlsplit(CBOE_VIX).path}
+        return AlpacaSettings(
+            environment=environment,
+            trading_url=urls["trading_url"],
+            data_url=urls["data_url"],
+            vix_url=urls["vix_url"] if self.vix == "cboe" else None,
+            option_feed=self.option_feed,
+            stock_feed=self.stock_feed,
+            requests_per_minute=self.requests_per_minute,
+        )
+
+
 def alpaca_settings(environ: Mapping[str, str], environment: Environment) -> AlpacaSettings:
-    """Return the settings that the `MAHLER_ALPACA_...` variables name.
+    """Return the settings that the `MAHLER_ALPACA_...` variables name, each a field of `AlpacaChoices`.
 
-    `MAHLER_ALPACA_URL` points trading, data and VIX at one server on this machine, for paper only;
-    `MAHLER_ALPACA_OPTION_FEED` is `indicative` or `opra`, `MAHLER_ALPACA_STOCK_FEED` `iex` or `sip`,
-    `MAHLER_ALPACA_VIX` `cboe` or `none`, `MAHLER_ALPACA_REQUESTS_PER_MINUTE` 10 to 10,000. Raises `ConfigError` for
-    anything else.
+    Raises `ConfigError` for anything else.
     """
-    trading = LIVE_HOST if environment is Environment.LIVE else PAPER_HOST
-    urls = {"trading_url": trading, "data_url": DATA_HOST, "vix_url": CBOE_VIX}
-    if url := environ.get("MAHLER_ALPACA_URL", "").rstrip("/"):
-        _check_local(url, environment)
-        urls = {"trading_url": url, "data_url": url, "vix_url": url + urlsplit(CBOE_VIX).path}
-    vix_url = urls.pop("vix_url") if _choice(environ, "MAHLER_ALPACA_VIX", ("cboe", "none")) == "cboe" else None
-    option_feeds: tuple[OptionFeed, ...] = ("indicative", "opra")
-    stock_feeds: tuple[StockFeed, ...] = ("iex", "sip")
-    return AlpacaSettings(
-        environment=environment,
-        trading_url=urls["trading_url"],
-        data_url=urls["data_url"],
-        vix_url=vix_url,
-        option_feed=_choice(environ, "MAHLER_ALPACA_OPTION_FEED", option_feeds),
-        stock_feed=_choice(environ, "MAHLER_ALPACA_STOCK_FEED", stock_feeds),
-        requests_per_minute=_requests(environ.get("MAHLER_ALPACA_REQUESTS_PER_MINUTE") or "200"),
-    )
+    fields = AlpacaChoices.model_fields
+    given = {name: value for name in fields if (value := environ.get(PREFIX + name.upper()))}
+    try:
+        return AlpacaChoices.model_validate(given).settings(environment)
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        instead = what_to_use(error, fields[name].rebuild_annotation())
+        raise ConfigError(f"{PREFIX}{name.upper()}={given[name]!r}: {instead}") from None
 
 
-def _choice(environ: Mapping[str, str], name: str, choices: tuple[T, ...]) -> T:
-    value = environ.get(name) or choices[0]
-    found = next((choice for choice in choices if choice == value), None)
-    if found is None:
-        raise ConfigError(f"{name}={value!r}: use {' or '.join(choices)}")
-    return found
-
-
-def _requests(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 10 <= int(text) <= 10_000:
-        raise ConfigError(f"MAHLER_ALPACA_REQUESTS_PER_MINUTE={text!r}: use a whole number from 10 to 10000")
-    return int(text)
-
-
-def _check_local(url: str, environment: Environment) -> None:
+def _local(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or parts.path or not _is_loopback(url):
-        raise ConfigError(f"MAHLER_ALPACA_URL={url!r}: only a server on this machine, such as http://127.0.0.1:8765")
-    if environment is Environment.LIVE:
-        raise ConfigError(f"MAHLER_ALPACA_URL={url!r} is for paper trading: unset it, or set MAHLER_ENVIRONMENT=paper")
+        raise ValueError("only a server on this machine, such as http://127.0.0.1:8765")
+    return url
 
 
 def _is_loopback(url: str) -> bool:

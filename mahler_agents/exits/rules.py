@@ -6,7 +6,7 @@ Costs to close are in dollars per share: what must be paid to buy the spread bac
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from mahler_agents.exits.marks import Mark
 from mahler_agents.types import Frozen
@@ -25,19 +25,20 @@ class ExitParams(Frozen):
 
     profit_target: Annotated[float, Field(gt=0, lt=1)] = 0.65
     """Profit is taken at this share of the credit."""
-    stop_loss: float = 1.25
+    stop_loss: Annotated[float, Field(ge=0.5, le=5)] = 1.25
     """The trade is stopped at a loss of this share of the credit."""
     time_exit_dte: Annotated[int, Field(ge=0)] = 21
     """The trade is closed in the first session with this many days left, or fewer."""
 
-    @field_validator("stop_loss")
+    @field_validator("stop_loss", mode="wrap")
     @classmethod
-    def _is_a_multiple(cls, value: float) -> float:
-        if not 0.5 <= value <= 5:
+    def _is_a_multiple(cls, value: object, check: ValidatorFunctionWrapHandler) -> float:
+        try:
+            return check(value)
+        except ValidationError:
             raise ValueError(
                 f"stop_loss is a multiple of the credit, from 0.5 to 5, not {value}: 0.20 means 20 %, not 200 %"
-            )
-        return value
+            ) from None
 
     @property
     def text(self) -> str:

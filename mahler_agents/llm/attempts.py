@@ -2,35 +2,40 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from mahler_agents.llm.failure_kinds import RETRYABLE
 from mahler_agents.llm.replies import Fault
+from mahler_agents.types import Frozen
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(ge=0)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CallLimits:
+class CallLimits(Frozen):
     """What one role's question may cost in time and requests."""
 
-    max_in_flight: int = 16
+    max_in_flight: Count = 16
     """Requests at once; a wait for the next attempt holds no place."""
-    attempt_seconds: float = 45.0
+    attempt_seconds: Annotated[float, Field(gt=0)] = 45.0
     """From sending a request to the last byte of its response."""
-    max_attempts: int = 3
+    max_attempts: Count = 3
     """Requests for one question; a repair has as many again."""
-    backoff_seconds: float = 0.5
+    backoff_seconds: Seconds = 0.5
     """Longest wait before the second attempt; it doubles with each, and chance takes a share of it."""
-    max_backoff_seconds: float = 8.0
-    max_retry_after_seconds: float = 30.0
+    max_backoff_seconds: Seconds = 8.0
+    """The longest that this wait grows."""
+    max_retry_after_seconds: Seconds = 30.0
     """A provider that asks for a longer wait is asked again after this one."""
-    requests_per_minute: int | None = None
+    requests_per_minute: Count | None = None
     """Of all roles that ask the same provider; None is no limit."""
-    outage_failures: int = 5
+    outage_failures: Count = 5
     """Time-outs, server errors and broken connections in a row after which a provider is out and not asked."""
-    outage_seconds: float = 30.0
+    outage_seconds: Seconds = 30.0
     """So often one call goes out to see whether it is back."""
 
     @classmethod

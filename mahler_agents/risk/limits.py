@@ -16,13 +16,21 @@ class RiskLimits(Frozen):
     """
 
     max_risk_per_trade_pct: Share = 0.02
+    """Of one trade."""
     max_single_position_pct: Share = 0.05
+    """Of one position."""
     max_portfolio_heat_pct: Share = 0.20
+    """Of all positions and pending orders."""
     max_per_underlying_pct: Share = 0.20
+    """In one underlying."""
     max_equity_class_pct: Share = 0.50
+    """In SPY, QQQ and IWM together."""
     max_treasury_class_pct: Share = 0.25
+    """In TLT."""
     max_commodity_class_pct: Share = 0.25
+    """In GLD."""
     max_positions_per_equity_class: Annotated[int, Field(ge=0)] = 5
+    """Open and pending positions in SPY, QQQ and IWM."""
     max_beta_weighted_delta_pct: Share | None = None
     """Dollars that the portfolio gains or loses for a 1 % move of SPY, as a share of equity; None: no such limit.
 

@@ -180,9 +180,13 @@ class ScoreWeights(Frozen):
     """What each component counts; a component without facts is left out and the others share its weight."""
 
     iv: Share = 0.25
+    """Of the implied volatility's percentile."""
     delta: Share = 0.25
+    """Of the short delta's nearness to 0.10."""
     credit: Share = 0.25
+    """Of the credit as a share of the width."""
     ev: Share = 0.25
+    """Of the expected value."""
 
     @model_validator(mode="after")
     def _add_up(self) -> Self:
@@ -204,16 +208,25 @@ class ScreenParams(Frozen):
     """The screen's filters; percentages as fractions."""
 
     min_dte: Annotated[int, Field(ge=0)] = 30
+    """Calendar days to expiration, at least."""
     max_dte: int = 45
+    """Calendar days to expiration, at most."""
     min_short_delta: Share = 0.05
+    """Of the short leg, without its sign."""
     max_short_delta: Share = 0.15
+    """Of the short leg, without its sign."""
     min_width: Annotated[float, Field(gt=0)] = 2.0
     """Dollars per share."""
     max_width: Annotated[float, Field(gt=0)] = 10.0
+    """Dollars per share."""
     min_credit_to_width: Share = 0.10
+    """Credit at mid as a share of the width."""
     min_open_interest: Annotated[float, Field(ge=0)] = 50
+    """Contracts, of each leg."""
     min_volume: Annotated[float, Field(ge=0)] = 1
+    """Contracts of each leg, of today or the last full session."""
     max_bid_ask_to_mid: Annotated[float, Field(gt=0)] = 0.12
+    """Of each leg, as a share of its mid."""
     max_quote_age_seconds: Annotated[float, Field(gt=0)] = 1200
     """A desk takes what its market says of its feed, unless this is set; 1,200 is for a free one, 15 minutes late."""
     weights: ScoreWeights = ScoreWeights()

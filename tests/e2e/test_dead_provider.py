@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -24,7 +23,7 @@ from mahler_agents.testing.scripted import Script
 LIMITS = CallLimits(attempt_seconds=0.3, max_attempts=2, backoff_seconds=0.02, max_retry_after_seconds=0.1)
 DEADLINE = 10.0
 """Seconds from the snapshot to the orders: far less than the attempts of all analysts would take one after another."""
-PATIENT = replace(LIMITS, attempt_seconds=DEADLINE)
+PATIENT = LIMITS.model_copy(update={"attempt_seconds": DEADLINE})
 """Where no reply is late: only a limit that a busy machine cannot reach leaves the failures to the script."""
 
 CANARY = "sk-canary-4711-never-anywhere"

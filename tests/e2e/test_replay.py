@@ -270,7 +270,7 @@ def test_a_provider_over_http_repairs_what_failed(faulty: Path, tmp_path: Path) 
 
 def test_what_fails_again_is_in_the_result(served_once: Path) -> None:
     model = ScriptedModel(lambda request: http_error(500) if request.role == "greeks" else favourable(request))
-    limits = replace(LIMITS, max_attempts=1)
+    limits = LIMITS.model_copy(update={"max_attempts": 1})
     choice = ReplayChoice(failed=True)
     result = asyncio.run(
         replay(database=served_once, choice=choice, model=model.endpoint, call_limits=limits, environ={})
