@@ -65,6 +65,16 @@ def find_credentials(environ: Mapping[str, str], *, folder: Path | None = None) 
     )
 
 
+def where_credentials_are(environ: Mapping[str, str], *, folder: Path | None = None) -> str | None:
+    """Return which place `find_credentials` takes the keys from, None if none has them; raises as that does."""
+    file = (folder or Path()) / ".env"
+    if _pair(environ, "the environment") is not None:
+        return "variable"
+    if _pair(_from_file(file), f"the file {file.name}") is not None:
+        return f"the file {file.name}"
+    return "the keyring" if _pair(_from_keyring()[0], "the keyring") is not None else None
+
+
 def _pair(held: Mapping[str, str | None], where: str) -> Credentials | None:
     key_id, secret_key = ((held.get(name) or "").strip() for name in (KEY_ID, SECRET_KEY))
     if not key_id and not secret_key:

@@ -18,6 +18,8 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 VERBS = {
+    "init": "Write a commented mahler.toml, and the prompts for editing.",
+    "config show": "Show every setting, and where its value is from.",
     "scan": "Screen the market, hear the analysts, trade by the rules.",
     "monitor": "Mark open positions; close those that an exit rule says to.",
     "positions": "Show open positions with their last marks.",
@@ -73,11 +75,9 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nExit codes: 0 done; 1 the job failed; 2 bad input or unknown id; 3 halted; 130 interrupted.\n"
-    "Environment: MAHLER_ENVIRONMENT (paper or live), MAHLER_DB, MAHLER_MODEL, MAHLER_MODEL_FOR,\n"
-    "MAHLER_MODELS, MAHLER_PRICES, MAHLER_REQUESTS_PER_MINUTE, MAHLER_DEBATE_ROUNDS, MAHLER_EXITS,\n"
-    "MAHLER_LIVE_CONFIRMATION, OPENAI_API_KEY, OPENAI_BASE_URL, NO_COLOR; at Alpaca APCA_API_KEY_ID,\n"
-    "APCA_API_SECRET_KEY, MAHLER_ALPACA_OPTION_FEED, MAHLER_ALPACA_STOCK_FEED, MAHLER_ALPACA_VIX,\n"
-    "MAHLER_ALPACA_REQUESTS_PER_MINUTE, and MAHLER_ALPACA_URL with MAHLER_CLOCK_URL for a fake one.",
+    "Settings: mahler.toml in this folder, or the file that MAHLER_CONFIG names, and MAHLER_... variables;\n"
+    "`mahler config show` tells which are in force. Keys: OPENAI_API_KEY (OPENAI_BASE_URL for another\n"
+    "provider), APCA_API_KEY_ID and APCA_API_SECRET_KEY. Also NO_COLOR, and MAHLER_CLOCK_URL for a fake Alpaca.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def mahler() -> None:

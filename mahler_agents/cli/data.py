@@ -35,15 +35,23 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
 @market_database_option
 @as_json_option
 def backfill(
-    *, first: dt.datetime | None, last: dt.datetime | None, market: str, broker: str, db: Path | None, as_json: bool
+    *,
+    first: dt.datetime | None,
+    last: dt.datetime | None,
+    market: str,
+    broker: str | None,
+    db: Path | None,
+    as_json: bool,
 ) -> None:
     """Solve 30-day at-the-money volatilities of past days, which IV rank and percentile need.
 
     From daily bars of the options around the money; days that the record has are not asked for again.
     """
     from mahler_agents.desk import Desk
+    from mahler_agents.settings import Settings
 
-    desk = Desk(market=market, broker=broker, model="none", database=db)
+    settings = Settings.load({"market": market, "broker": broker, "db": db})
+    desk = Desk(**settings.desk_arguments(rules_only=True))
 
     async def filled() -> "tuple[Backfilled, ...]":
         async with desk:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mahler_agents.cli.options import as_json_option, broker_option, market_database_option, seed_option
+from mahler_agents.cli.options import (
+    SETTINGS_MARKET,
+    as_json_option,
+    broker_option,
+    market_database_option,
+    seed_option,
+)
 from mahler_agents.cli.risk_lines import breaker_lines
 from mahler_agents.cli.safety_lines import check_lines, trading_lines
 from mahler_agents.cli.scan import AsOf, instant_of
@@ -22,9 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--market", default="sample", show_default=True, metavar="sample|csv:PATH|alpaca", help="Where quotes are from."
-)
+@click.option("--market", show_default=SETTINGS_MARKET, metavar="sample|csv:PATH|alpaca", help="Where quotes are from.")
 @broker_option
 @seed_option
 @click.option(
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 @market_database_option
 @as_json_option
 def monitor(
-    *, market: str, broker: str, seed: int | None, as_of: dt.date | None, db: Path | None, as_json: bool
+    *, market: str | None, broker: str | None, seed: int | None, as_of: dt.date | None, db: Path | None, as_json: bool
 ) -> int:
     """Mark open positions, settle what expired, and close what a rule says to close.
 
@@ -44,12 +48,14 @@ def monitor(
     breaker asks for. A position without a fresh quote is left alone and named.
     """
     from mahler_agents.desk import Desk
+    from mahler_agents.settings import Settings
 
-    if market.partition(":")[0] == "recorded":
+    settings = Settings.load({"market": market, "broker": broker, "seed": seed, "db": db})
+    if settings.market.partition(":")[0] == "recorded":
         raise InputError("only `mahler scan` takes a recorded market: there are no later quotes to mark positions at")
-    desk = Desk(market=market, broker=broker, seed=seed, model="none", database=db)
+    desk = Desk(**settings.desk_arguments(rules_only=True))
     if as_of is None and not desk.market.live:
-        raise InputError(f"the market {market} has more than one instant: say when with --as-of")
+        raise InputError(f"the market {settings.market} has more than one instant: say when with --as-of")
 
     async def passed() -> "MonitorResult":
         async with desk:

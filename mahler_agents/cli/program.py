@@ -40,9 +40,10 @@ def resume_command(run_id: str, database: Path) -> str:
 def _where(database: Path) -> str:
     from mahler_agents.errors import ConfigError
     from mahler_agents.record.location import newest_database
+    from mahler_agents.settings.file import configured_path
 
     try:
-        by_itself = newest_database(None).resolve() == database.resolve()
+        by_itself = newest_database(configured_path("db")).resolve() == database.resolve()
     except ConfigError:
         by_itself = False
     return "" if by_itself else f" --db {shlex.quote(str(database))}"

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.asking import agreed
-from mahler_agents.cli.options import as_json_option, broker_option, market_database_option, seed_option
+from mahler_agents.cli.options import (
+    SETTINGS_MARKET,
+    as_json_option,
+    broker_option,
+    market_database_option,
+    seed_option,
+)
 from mahler_agents.cli.safety_lines import check_lines, start_lines
 from mahler_agents.cli.scan import AsOf, instant_of
 from mahler_agents.cli.text import instant, plain
@@ -20,9 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--market", default="sample", show_default=True, metavar="sample|csv:PATH|alpaca", help="Where quotes are from."
-)
+@click.option("--market", show_default=SETTINGS_MARKET, metavar="sample|csv:PATH|alpaca", help="Where quotes are from.")
 @broker_option
 @seed_option
 @click.option(
@@ -40,8 +44,8 @@ if TYPE_CHECKING:
 @as_json_option
 def reconcile(
     *,
-    market: str,
-    broker: str,
+    market: str | None,
+    broker: str | None,
     seed: int | None,
     as_of: dt.date | None,
     closed: str | None,
@@ -62,13 +66,15 @@ def reconcile(
     the broker holds none of it.
     """
     from mahler_agents.desk import Desk
+    from mahler_agents.settings import Settings
 
     if (closed is None) is not (debit is None) or (closed is None and (fees is not None or at is not None)):
         raise InputError("--closed POSITION and --debit DOLLARS go together; --fees and --at go with them")
     if at is not None and not isinstance(at, dt.datetime):
         raise InputError(f"--at {at}: say the time of that day, too")
 
-    desk = Desk(market=market, broker=broker, seed=seed, model="none", database=db)
+    settings = Settings.load({"market": market, "broker": broker, "seed": seed, "db": db})
+    desk = Desk(**settings.desk_arguments(rules_only=True))
 
     async def run() -> "ReconcileResult":
         async with desk:

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 @click.option("--model", metavar="MODEL", help="As `mahler scan` takes it; else the model that each role had asked.")
 @click.option("--model-for", "model_for", multiple=True, metavar="ROLE=MODEL", help="Another model for one role.")
 @click.option("--repeat", type=click.IntRange(min=1), metavar="K", help="Ask K times; shows how the answers spread.")
-@click.option("--max-calls", type=click.IntRange(min=0), help="LLM requests that all of it may make.")
-@click.option("--max-tokens", type=click.IntRange(min=0), help="Tokens that they may take, prompts included.")
-@click.option("--max-dollars", type=click.FloatRange(min=0), help="Dollars that they may cost, at list price.")
+@click.option("--max-calls", type=int, help="LLM requests that all of it may make.")
+@click.option("--max-tokens", type=int, help="Tokens that they may take, prompts included.")
+@click.option("--max-dollars", type=float, help="Dollars that they may cost, at list price.")
 @database_option
 @as_json_option
 def replay(
@@ -69,7 +69,7 @@ def replay(
         _check_exact(model, model_for, repeat, (max_calls, max_tokens, max_dollars))
         result = _exactly(run, choice, prompt, db)
     else:
-        limits = {"max_calls": max_calls, "max_tokens": max_tokens, "max_dollars": max_dollars}
+        limits = {"budget.max_calls": max_calls, "budget.max_tokens": max_tokens, "budget.max_dollars": max_dollars}
         result = _again(run, choice, prompt, db, model=model, model_for=model_for, repeat=repeat or 1, limits=limits)
     if as_json:
         click.echo(result.model_dump_json())
@@ -107,10 +107,11 @@ def _again(
     repeat: int,
     limits: dict[str, float | None],
 ) -> "ReplayResult":
-    from mahler_agents.llm.budget import ScanBudget
     from mahler_agents.llm.roles import parse_model_for
     from mahler_agents.replay import replay as ask_again
+    from mahler_agents.settings import Settings
 
+    settings = Settings.load(limits)
     return asyncio.run(
         ask_again(
             run,
@@ -119,7 +120,9 @@ def _again(
             model=model,
             model_for=parse_model_for(model_for),
             repeat=repeat,
-            budget=ScanBudget.model_validate(limits),
+            budget=settings.budget,
+            call_limits=settings.calls,
             database=db,
+            environ=settings.environ,
         )
     )

@@ -5,12 +5,19 @@ import contextlib
 import datetime as dt
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mahler_agents.cli.advisors import Advisors, advisors_options
-from mahler_agents.cli.options import as_json_option, broker_option, exits_option, market_database_option, seed_option
+from mahler_agents.cli.advisors import advisors_options
+from mahler_agents.cli.options import (
+    SETTINGS_MARKET,
+    as_json_option,
+    broker_option,
+    exits_option,
+    market_database_option,
+    seed_option,
+)
 from mahler_agents.cli.program import replay_command, resume_command, show_command
 from mahler_agents.cli.text import plain
 from mahler_agents.clock import NEW_YORK
@@ -49,18 +56,15 @@ class AsOf(click.ParamType[dt.date]):
 @click.command()
 @click.option(
     "--market",
-    default="sample",
-    show_default=True,
+    show_default=SETTINGS_MARKET,
     metavar="sample|csv:PATH|alpaca|recorded:RUN",
     help="Where quotes are from; recorded:RUN is what a scan of this record saw, recorded:RUN@FILE one of another.",
 )
 @broker_option
 @click.option(
     "--model",
-    default="auto",
-    show_default=True,
     metavar="MODEL",
-    help="auto, local, local:PATH.gguf, openai:NAME or none; auto is MAHLER_MODEL, else local.",
+    help="local, local:PATH.gguf, openai:NAME, none, or auto: the settings', else local.",
 )
 @advisors_options
 @exits_option
@@ -83,11 +87,11 @@ class AsOf(click.ParamType[dt.date]):
 @as_json_option
 def scan(
     *,
-    market: str,
-    broker: str,
-    model: str,
-    advisors: Advisors,
-    exits: str,
+    market: str | None,
+    broker: str | None,
+    model: str | None,
+    advisors: dict[str, Any],
+    exits: str | None,
     seed: int | None,
     as_of: dt.date | None,
     resume: str | None,
@@ -109,18 +113,11 @@ def scan(
     """
     with _view(as_json=as_json) as view:
         from mahler_agents.desk import Desk  # seconds of imports: only once something shows that work has begun
-        from mahler_agents.exits import ExitPolicy
+        from mahler_agents.settings import Settings
 
-        desk = Desk(
-            market=market,
-            broker=broker,
-            model=model,
-            exit_policy=ExitPolicy.named(exits),
-            database=db,
-            seed=seed,
-            keep_raw=keep_raw,
-            **advisors.of_desk(),
-        )
+        options = {"market": market, "broker": broker, "model": model, "exits": exits, "seed": seed, "db": db}
+        settings = Settings.load({**options, "keep_raw": keep_raw or None, **advisors})
+        desk = Desk(**settings.desk_arguments())
         view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])
         result = asyncio.run(_scan(desk, as_of and instant_of(as_of, desk.market), resume, view))
     if result is None:

@@ -5,12 +5,12 @@ import datetime as dt
 import signal
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mahler_agents.cli.advisors import Advisors, advisors_options
-from mahler_agents.cli.options import as_json_option, exits_option, seed_option
+from mahler_agents.cli.advisors import advisors_options
+from mahler_agents.cli.options import SETTINGS_MARKET, as_json_option, exits_option, seed_option
 from mahler_agents.cli.text import cents, count, counts, instant, listed, percent, plain, words
 from mahler_agents.errors import HaltedError
 
@@ -25,7 +25,7 @@ _NAMED = 3
 
 
 @click.command()
-@click.option("--market", default="sample", show_default=True, metavar="sample|csv:PATH", help="Where quotes are from.")
+@click.option("--market", show_default=SETTINGS_MARKET, metavar="sample|csv:PATH", help="Where quotes are from.")
 @click.option("--from", "first", required=True, type=_DATE, metavar="DATE", help="First day.")
 @click.option("--to", "last", required=True, type=_DATE, metavar="DATE", help="Last day, included.")
 @seed_option
@@ -42,18 +42,19 @@ _NAMED = 3
     "--db",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The record, without any of these days; else MAHLER_DB, else mahler-simulated-MARKET-paper.db.",
+    help="The record, without any of these days; else MAHLER_DB, else mahler.toml's, else"
+    " mahler-simulated-MARKET-paper.db.",
 )
 @as_json_option
 def simulate(
     *,
-    market: str,
+    market: str | None,
     first: dt.datetime,
     last: dt.datetime,
     seed: int | None,
     model: str,
-    advisors: Advisors,
-    exits: str,
+    advisors: dict[str, Any],
+    exits: str | None,
     db: Path | None,
     as_json: bool,
 ) -> int:
@@ -65,21 +66,22 @@ def simulate(
     from mahler_agents.cli import INTERRUPTED
     from mahler_agents.clock import Ids, SimulatedClock
     from mahler_agents.desk import Desk
-    from mahler_agents.exits import ExitPolicy
     from mahler_agents.market.open import open_market
     from mahler_agents.record.location import database_path
+    from mahler_agents.settings import Settings
 
-    opened = open_market(market, seed=seed)
+    settings = Settings.load({"market": market, "model": model, "exits": exits, "seed": seed, **advisors})
+    arguments = settings.desk_arguments(broker="paper", keep_raw=False)
+    world, variables = arguments.pop("seed"), settings.environ
+    opened = open_market(settings.market, seed=world, variables=variables)
     clock = SimulatedClock(first.replace(tzinfo=dt.UTC))
-    desk = Desk(
-        market=opened,
-        model=model,
-        exit_policy=ExitPolicy.named(exits),
-        database=database_path(db, f"simulated-{opened.name}", "paper"),
-        clock=clock,
-        ids=Ids(seed or 0),  # so that the same simulation leaves the same record
-        **advisors.of_desk(),
-    )
+    arguments |= {
+        "market": opened,
+        "database": database_path(db, f"simulated-{opened.name}", "paper", variables),
+        "clock": clock,
+        "ids": Ids(world or 0),  # so that the same simulation leaves the same record
+    }
+    desk = Desk(**arguments)
     result = asyncio.run(_simulated(desk, clock, first.date(), last.date(), None if as_json else _Days()))
     if as_json:
         click.echo(result.model_dump_json())

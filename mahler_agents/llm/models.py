@@ -105,6 +105,16 @@ def openai_endpoint(spec: ModelSpec, environ: Mapping[str, str]) -> Endpoint:
     return Endpoint(model=spec.name or "", base_url=base_url, api_key=key or "none")
 
 
+def is_form(text: str) -> bool:
+    """Return whether a text names a model, whether or not it is there; `auto` does not."""
+    kind, _, detail = text.partition(":")
+    return text in {"none", "local"} or (kind == "openai" and detail != "") or (kind == "local" and _is_file(detail))
+
+
+def _is_file(detail: str) -> bool:
+    return detail.endswith(".gguf")
+
+
 def _named(text: str) -> ModelSpec:
     kind, _, detail = text.partition(":")
     if text == "none":
@@ -113,7 +123,7 @@ def _named(text: str) -> ModelSpec:
         return ModelSpec(kind="local")
     if kind == "openai" and detail:
         return ModelSpec(kind="openai", name=detail)
-    if kind == "local" and detail.endswith(".gguf"):
+    if kind == "local" and _is_file(detail):
         path = Path(detail).expanduser()
         if not path.is_file():
             raise InputError(f"--model {text}: no such model file")

@@ -7,7 +7,12 @@ from pathlib import Path
 from mahler_agents.errors import InputError
 from mahler_agents.market.snapshot import Market
 
-_EXISTING = "sample, csv:PATH, alpaca, recorded:RUN"
+EXISTING = "sample, csv:PATH, alpaca, recorded:RUN"
+
+
+def is_market(spec: str) -> bool:
+    """Return whether a market may have this name; whether there is such a file or run is seen when it is opened."""
+    return spec in {"sample", "alpaca"} or spec.partition(":")[0] in {"csv", "recorded"}
 
 
 def open_market(
@@ -36,7 +41,7 @@ def open_market(
         return SampleMarket(DEFAULT_SEED if seed is None else seed)
     if spec == "alpaca":
         return _open_alpaca(alpaca, seed)
-    raise InputError(f"unknown market {spec!r}: use one of {_EXISTING}")
+    raise InputError(f"unknown market {spec!r}: use one of {EXISTING}")
 
 
 def _open_alpaca(make: Callable[[], Market] | None, seed: int | None) -> Market:
