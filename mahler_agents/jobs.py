@@ -7,18 +7,24 @@ fails before it had begun waits for another try; one that failed later is over: 
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mahler_agents.clock import Clock, new_york_text, utc_text
 from mahler_agents.desk import Desk
-from mahler_agents.errors import HaltedError, JobError, MahlerError
+from mahler_agents.errors import HaltedError, InputError, JobError, MahlerError
 from mahler_agents.market import calendar
+from mahler_agents.market.sample import SampleMarket
 from mahler_agents.monitor import MonitorResult
 from mahler_agents.progress import Watcher, unwatched
-from mahler_agents.record.slots import SlotBook, SlotRow, SlotStatus, run_of
+from mahler_agents.record import open_database
+from mahler_agents.record.slots import SlotBook, SlotRow, SlotStatus, run_of, this_process
+from mahler_agents.redaction import Redactor
+from mahler_agents.remote_clock import clock_from
 from mahler_agents.scan import ScanResult
 from mahler_agents.schedule import MINUTE, Job, Plan, ScheduleSettings, Slot, due_slots, plan, too_late
+from mahler_agents.settings import Settings
 from mahler_agents.threads import entered_in_thread
 
 LEASE = 30 * MINUTE
@@ -119,7 +125,8 @@ class Jobs:
 
     def _since(self, job: Job, now: dt.datetime) -> dt.datetime:
         """Return after when slots are looked for: the last one on record; a new record's schedule has just begun."""
-        known = self.book.last_due(job.value) or self.book.first_due()
+        last = self.book.last(job.value)
+        known = last.due_at if last is not None else self.book.first_due()
         if known is not None:
             return max(dt.datetime.fromisoformat(known), now - LOOK_BACK)
         grace = {Job.SCAN: self.times.scan_grace_minutes, Job.MONITOR: self.times.monitor_every_minutes, Job.SUMMARY: 0}
@@ -203,6 +210,25 @@ class Jobs:
 
     def _end(self, slot: Slot, values: Mapping[str, str | None]) -> bool:
         return self.book.end(slot.key, owner=self.owner, values=values)
+
+
+@contextmanager
+def opened_jobs(settings: Settings, *, told: Told = _untold, clock: Clock | None = None) -> Generator[Jobs]:
+    """Give the jobs of the desk that the settings name, with its record open for claims for the length of the block.
+
+    Raises `InputError` or `ConfigError` for settings that are no desk, `RecordError` for a record that is none.
+    """
+    clock = clock or clock_from(settings.environ)
+
+    def desk_of(job: Job) -> Desk:
+        return Desk(**settings.desk_arguments(rules_only=job is not Job.SCAN), clock=clock)
+
+    desk = desk_of(Job.SCAN)
+    if not desk.market.live and not isinstance(desk.market, SampleMarket):
+        raise InputError(f"the market {settings.market} has no present: schedule alpaca, or sample as a rehearsal")
+    open_database(desk.database, create=True)
+    with SlotBook(desk.database, redact=Redactor.of(settings.environ)) as book:
+        yield Jobs(desk_of=desk_of, book=book, clock=clock, owner=this_process(), times=settings.schedule, told=told)
 
 
 def _slot(row: SlotRow) -> Slot:

@@ -22,6 +22,8 @@ VERBS = {
     "config show": "Show every setting, and where its value is from.",
     "scan": "Screen the market, hear the analysts, trade by the rules.",
     "monitor": "Mark open positions; close those that an exit rule says to.",
+    "run": "Scan, monitor and sum up on schedule, until told to stop.",
+    "schedule": "Show what runs when, and why nothing does.",
     "positions": "Show open positions with their last marks.",
     "exits": "Show where each open position takes profit or stops.",
     "reconcile": "Hold the ledger against the broker; explain every difference.",

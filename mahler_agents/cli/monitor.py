@@ -24,6 +24,7 @@ from mahler_agents.errors import InputError, JobError
 from mahler_agents.record.queries import Reader
 
 if TYPE_CHECKING:
+    from mahler_agents.desk import Desk
     from mahler_agents.monitor import Closing, Due, MonitorResult, Settled
 
 
@@ -37,17 +38,30 @@ if TYPE_CHECKING:
     metavar="DATE|TIME",
     help="When; a date is 10:00 New York, or the close in a csv file. Left out with alpaca, which has now.",
 )
+@click.option("--ad-hoc", is_flag=True, help="Make a pass now, whatever the schedule has made.")
 @market_database_option
 @as_json_option
 def monitor(
-    *, market: str | None, broker: str | None, seed: int | None, as_of: dt.date | None, db: Path | None, as_json: bool
+    *,
+    market: str | None,
+    broker: str | None,
+    seed: int | None,
+    as_of: dt.date | None,
+    ad_hoc: bool,
+    db: Path | None,
+    as_json: bool,
 ) -> int:
     """Mark open positions, settle what expired, and close what a rule says to close.
 
     Rules: stop, then target, then time, at the thresholds of each position's entry; else the share that the circuit
     breaker asks for. A position without a fresh quote is left alone and named.
+
+    On a live market it is the pass of the schedule that is due: a second one, or a daemon's, does nothing.
     """
+    from mahler_agents.cli.scheduled import run_due
     from mahler_agents.desk import Desk
+    from mahler_agents.monitor import MonitorResult
+    from mahler_agents.schedule import Job
     from mahler_agents.settings import Settings
 
     settings = Settings.load({"market": market, "broker": broker, "seed": seed, "db": db})
@@ -57,21 +71,27 @@ def monitor(
     if as_of is None and not desk.market.live:
         raise InputError(f"the market {settings.market} has more than one instant: say when with --as-of")
 
-    async def passed() -> "MonitorResult":
-        async with desk:
-            if not as_json:
-                click.echo(f"desk: {plain(desk.identity.text)}")
-            return await desk.monitor(at=as_of and instant_of(as_of, desk.market))
-
-    result = asyncio.run(passed())
+    if as_of is None and not ad_hoc:
+        result, nothing = run_due(settings, Job.MONITOR, MonitorResult)
+    else:
+        result, nothing = asyncio.run(_passed(desk, as_of and instant_of(as_of, desk.market))), ""
+    if result is None:
+        click.echo("null" if as_json else plain(nothing))
+        return 0
     for failed in result.failed:
         click.echo(f"mahler: {plain(failed)}", err=True)
     if as_json:
         click.echo(result.model_dump_json())
     else:
         recorded = f"recorded in {plain(str(desk.database))}"
-        click.echo("\n".join([*_lines(result), *_later(result, desk.database), recorded]))
+        lines = [*_lines(result), *_later(result, desk.database), recorded]
+        click.echo("\n".join([f"desk: {plain(result.identity.text)}", *lines]))
     return JobError.exit_code if result.failed else 0
+
+
+async def _passed(desk: "Desk", at: dt.datetime | None) -> "MonitorResult":
+    async with desk:
+        return await desk.monitor(at=at)
 
 
 def _lines(result: "MonitorResult") -> Iterator[str]:

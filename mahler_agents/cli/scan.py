@@ -21,7 +21,7 @@ from mahler_agents.cli.options import (
 from mahler_agents.cli.program import replay_command, resume_command, show_command
 from mahler_agents.cli.text import plain
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.errors import HaltedError, JobError
+from mahler_agents.errors import HaltedError, InputError, JobError
 
 if TYPE_CHECKING:
     from mahler_agents.cli.lines import PlainLines
@@ -82,6 +82,11 @@ class AsOf(click.ParamType[dt.date]):
     metavar="[RUN]",
     help="Finish a scan whose process died (the last one, or RUN), with the same options as that.",
 )
+@click.option(
+    "--slot",
+    type=click.Choice(["auto"]),
+    help="Run the scan of the schedule that is due, once, whoever runs it; nothing if none is: for cron.",
+)
 @click.option("--keep-raw", is_flag=True, help="Record every answer of the market alpaca to the letter.")
 @market_database_option
 @as_json_option
@@ -95,6 +100,7 @@ def scan(
     seed: int | None,
     as_of: dt.date | None,
     resume: str | None,
+    slot: str | None,
     keep_raw: bool,
     db: Path | None,
     as_json: bool,
@@ -108,20 +114,32 @@ def scan(
     With --resume, calls that had ended are served from the record and orders are kept; more than 10 minutes after the
     snapshot, or outside the session, reviews are completed and nothing is opened. If no scan was left, it says so.
 
+    A scan without --slot is ad hoc and belongs to no schedule. With --slot auto the scan that the schedule has due is
+    claimed in the record and run: a second one of the same slot, or of a daemon, does nothing.
+
     A scan of recorded:RUN has a paper account and a record of its own, mahler-recorded-RUN-paper.db; RUN is an id, the
     beginning of one, or latest. With --keep-raw on RUN, what Alpaca answered is read again, else the snapshot.
     """
     with _view(as_json=as_json) as view:
-        from mahler_agents.desk import Desk  # seconds of imports: only once something shows that work has begun
+        from mahler_agents.cli.scheduled import run_due  # seconds of imports: once something shows that work has begun
+        from mahler_agents.desk import Desk
+        from mahler_agents.scan import ScanResult
+        from mahler_agents.schedule import Job
         from mahler_agents.settings import Settings
 
         options = {"market": market, "broker": broker, "model": model, "exits": exits, "seed": seed, "db": db}
         settings = Settings.load({**options, "keep_raw": keep_raw or None, **advisors})
         desk = Desk(**settings.desk_arguments())
         view.expect([analyst.name for analyst in desk.analysts] if desk.model.kind != "none" else [])
-        result = asyncio.run(_scan(desk, as_of and instant_of(as_of, desk.market), resume, view))
+        if slot is not None:
+            if as_of is not None or resume is not None:
+                raise InputError("--slot auto is of now: leave --as-of and --resume out")
+            result, nothing = run_due(settings, Job.SCAN, ScanResult, view)
+        else:
+            result = asyncio.run(_scan(desk, as_of and instant_of(as_of, desk.market), resume, view))
+            nothing = f"nothing to resume: no scan was left in {desk.database}"
     if result is None:
-        click.echo("null" if as_json else f"nothing to resume: no scan was left in {plain(str(desk.database))}")
+        click.echo("null" if as_json else plain(nothing))
         return 0
     code = _exit_code(result)
     if as_json:

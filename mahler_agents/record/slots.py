@@ -154,10 +154,13 @@ class SlotBook(Durable):
             row = _row(connection, slot)
         return row.attempts if row is not None else 0
 
-    def last_due(self, job: str) -> str | None:
-        """Return when the job's latest slot on record was due, in UTC; None if there is none."""
+    def last(self, job: str) -> SlotRow | None:
+        """Return the job's latest slot on record, None if there is none."""
         with self._books.reading() as connection:
-            return connection.execute("SELECT MAX(due_at) AS at FROM slots WHERE job = ?", (job,)).fetchone()["at"]
+            row = connection.execute(
+                f"SELECT {_COLUMNS} FROM slots WHERE job = ? ORDER BY due_at DESC LIMIT 1", (job,)
+            ).fetchone()
+        return None if row is None else _slot_row(row)
 
     def first_due(self) -> str | None:
         """Return when the first slot on record was due, in UTC; None if there is none."""

@@ -24,6 +24,7 @@ from mahler_agents.llm.models import FORMS, is_form
 from mahler_agents.market.open import EXISTING, is_market
 from mahler_agents.regime import RegimeParams
 from mahler_agents.risk import RiskLimits
+from mahler_agents.schedule import ScheduleSettings
 from mahler_agents.screen import ScreenParams
 from mahler_agents.settings.file import read_file
 from mahler_agents.settings.keys import Key, keys_of
@@ -101,6 +102,8 @@ class Settings(BaseSettings):
     """What one LLM call to a provider may take; the embedded model has limits of its own."""
     alpaca: AlpacaChoices = AlpacaChoices()
     """Of the market and the broker alpaca; docs/alpaca.md says where the keys go."""
+    schedule: ScheduleSettings = ScheduleSettings()
+    """When jobs run and how late they still may; times are New York's (docs/schedule.md)."""
 
     _told: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])
     _options: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])

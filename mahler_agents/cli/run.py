@@ -1,0 +1,89 @@
+"""Command line, `mahler run`: the daemon that scans, monitors and sums up on schedule until it is told to stop."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mahler_agents.cli.advisors import advisors_options
+from mahler_agents.cli.options import SETTINGS_MARKET, broker_option, exits_option, market_database_option, seed_option
+from mahler_agents.cli.text import plain
+
+if TYPE_CHECKING:
+    from mahler_agents.scheduler import Daemon
+
+_JOBS = ("monitor", "scan", "summary")
+
+
+@click.command()
+@click.option("--market", show_default=SETTINGS_MARKET, metavar="alpaca|sample", help="Where quotes are from.")
+@broker_option
+@click.option("--model", metavar="MODEL", help="Whom the advisors ask; auto: the settings', else local.")
+@advisors_options
+@exits_option
+@seed_option
+@click.option(
+    "--job",
+    "jobs",
+    multiple=True,
+    type=click.Choice(_JOBS),
+    help="Run these alone; may be repeated. All of them unless given.",
+)
+@market_database_option
+def run(
+    *,
+    market: str | None,
+    broker: str | None,
+    model: str | None,
+    advisors: dict[str, Any],
+    exits: str | None,
+    seed: int | None,
+    jobs: tuple[str, ...],
+    db: Path | None,
+) -> int:
+    """Scan, monitor and sum up on schedule: at 10:00 New York time, every 5 minutes of the session, after the close.
+
+    Holidays, half-days and daylight saving are the exchange calendar's. What was missed while it was down is run late
+    within its grace, and told. Each job runs once, whatever else runs on the same record. SIGTERM or Ctrl-C: what is at
+    work is finished, orders included, and nothing more is begun; a second one ends it at once, and leaves what was at
+    work to be resumed.
+    """
+    from mahler_agents.jobs import opened_jobs
+    from mahler_agents.schedule import Job
+    from mahler_agents.scheduler import Daemon
+    from mahler_agents.settings import Settings
+
+    options = {"market": market, "broker": broker, "model": model, "exits": exits, "seed": seed, "db": db}
+    settings = Settings.load({**options, **advisors})
+    with opened_jobs(settings) as opened:
+        click.echo(f"record: {plain(str(opened.book.path))}; SIGTERM or Ctrl-C ends it once what is at work has ended")
+        daemon = Daemon(jobs=opened, only=tuple(Job(name) for name in jobs) or tuple(Job))
+        return asyncio.run(_until_told(daemon))
+
+
+async def _until_told(daemon: "Daemon") -> int:
+    """Run the daemon; the first signal stops it after what is at work, the second at once."""
+    from mahler_agents.cli import INTERRUPTED
+
+    task = asyncio.ensure_future(daemon.run())
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if daemon.stopping.is_set():
+            task.cancel()
+            return
+        daemon.stopping.set()
+        click.echo("stopping once what is at work has ended; a second signal ends it at once", err=True)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return INTERRUPTED
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+    return 0

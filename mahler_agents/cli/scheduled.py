@@ -1,0 +1,44 @@
+"""Command line: the job of the schedule that is due, run once: what `mahler scan --slot auto` and its like share."""
+
+import asyncio
+from typing import TypeVar
+
+from mahler_agents.clock import new_york_text
+from mahler_agents.jobs import Jobs, Outcome, Result, Taken, opened_jobs
+from mahler_agents.market import calendar
+from mahler_agents.progress import Watcher, unwatched
+from mahler_agents.schedule import Job, next_slots
+from mahler_agents.settings import Settings
+
+R = TypeVar("R", bound=Result)
+
+
+def run_due(settings: Settings, job: Job, kind: type[R], watch: Watcher = unwatched) -> tuple[R | None, str]:
+    """Run the slot of a job that is due; return what came of it, or None and why nothing was run.
+
+    What the job raised is raised, once the record has it.
+    """
+    with opened_jobs(settings) as jobs:
+        ended = asyncio.run(_run(jobs, job, watch))
+        if ended is None:
+            return None, _nothing_due(jobs, job)
+    if isinstance(ended, Taken):
+        return None, f"nothing to do: {ended.text}"
+    if isinstance(ended.result, kind):
+        return ended.result, ""
+    assert ended.error is not None, ended  # noqa: S101 - a job without a result has raised
+    raise ended.error
+
+
+async def _run(jobs: Jobs, job: Job, watch: Watcher) -> Outcome | Taken | None:
+    for slot in (await asyncio.to_thread(jobs.due, job)).run:
+        return await jobs.run(slot, watch)
+    return None
+
+
+def _nothing_due(jobs: Jobs, job: Job) -> str:
+    now = jobs.clock.now()
+    last = jobs.book.last(job.value)
+    before = f"; the last, {last.slot}, {last.status}" if last is not None else ""
+    [following] = next_slots(calendar, now, jobs.times, [job])
+    return f"no {job} is due at {new_york_text(now)}{before}; the next is at {new_york_text(following.due_at)}"
