@@ -1,5 +1,8 @@
 """Below all stages: what the stages say and the record repeats, in texts, spelled once."""
 
+SYNTHETIC_MARKET = "SYNTHETIC MARKET: every price, quote and headline is made up"
+TOY_MODEL = "the embedded model is a toy; its opinions are for show"
+
 
 def strike_text(strike: float) -> str:
     """Return a strike to the thousandth, as OCC symbols have it, e.g. `540`, `1234.565`."""

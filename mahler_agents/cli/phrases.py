@@ -6,6 +6,7 @@ from mahler_agents.cli.text import cents, count, dollars, per_share, percent, pl
 from mahler_agents.llm.failure_kinds import ACTIONS
 from mahler_agents.record.rows import ArgumentRow, FailureRow, FillRow, GroundingRow, OpinionRow, SizingRow, VerdictRow
 from mahler_agents.units import CONTRACT_MULTIPLIER
+from mahler_agents.wording import TOY_MODEL
 
 if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show` has no use for
     from mahler_agents.analysts.base import Opinion
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show`
     from mahler_agents.llm.failures import Failure
     from mahler_agents.risk import Sizing
 
-TOY = "the embedded model is a toy; its opinions are for show"
+TOY = TOY_MODEL
 _DELTA_LIMIT = "max_beta_weighted_delta"
 _ACTIONS = {kind.value: action for kind, action in ACTIONS.items()}
 

@@ -13,6 +13,7 @@ from mahler_agents.cli.advisors import advisors_options
 from mahler_agents.cli.options import SETTINGS_MARKET, as_json_option, exits_option, seed_option
 from mahler_agents.cli.text import cents, count, counts, instant, listed, percent, plain, words
 from mahler_agents.errors import HaltedError
+from mahler_agents.wording import SYNTHETIC_MARKET
 
 if TYPE_CHECKING:
     from mahler_agents.clock import SimulatedClock
@@ -122,7 +123,7 @@ class _Days:
 
     def __call__(self, day: "SimulatedDay") -> None:
         if not self._begun and day.synthetic:
-            click.echo("SYNTHETIC MARKET: every price, quote and headline is made up")
+            click.echo(SYNTHETIC_MARKET)
         self._begun = True
         closed = counts(day.closed) or "none"
         alert = f", no mark {count(day.unmarked, 'time')}" if day.unmarked else ""

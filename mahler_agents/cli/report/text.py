@@ -9,8 +9,8 @@ from mahler_agents.report import AccountReport
 from mahler_agents.report.daily import DailyCheck
 from mahler_agents.report.equity import Drawdown, Reconciliation, Unrealised
 from mahler_agents.report.trades import GroupLine, NamedTrade, RuleLine, TradeStatistics
+from mahler_agents.wording import SYNTHETIC_MARKET
 
-SYNTHETIC = "SYNTHETIC MARKET: every price, quote and headline is made up"
 _MARGIN = 13
 _DIRECTIONS = {"bull_put": "put spreads", "bear_call": "call spreads"}
 
@@ -21,7 +21,7 @@ _Notes = Iterator[tuple[str, str]]
 def report_lines(report: AccountReport, width: int | None) -> Iterator[str]:
     """Yield the report's lines, wrapped to `width` columns if that is given."""
     if report.synthetic:
-        yield SYNTHETIC
+        yield SYNTHETIC_MARKET
     for note, text in _notes(report):
         yield from _noted(note, text, width)
     if report.by_rule:
