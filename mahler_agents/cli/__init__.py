@@ -30,6 +30,7 @@ VERBS = {
     "halt": "Open nothing more, from now on; exits go on.",
     "unhalt": "End a halt, after showing what it was.",
     "summary": "Show what one trading day brought.",
+    "verify": "Check from the record whether the desk did what it should.",
     "report": "Show what an account earned and why; draw its equity curve.",
     "deposit": "Pay money into a paper account, or take it out.",
     "simulate": "Scan and monitor over a span of a market's days.",

@@ -12,6 +12,7 @@ from mahler_agents.record.conduct_rows import (
     CallSums,
     CandidateConduct,
     Conduct,
+    EventConduct,
     MarkConduct,
     OrderConduct,
     OutcomeConduct,
@@ -21,7 +22,7 @@ from mahler_agents.record.conduct_rows import (
     TradingChange,
 )
 from mahler_agents.record.reading import read_row
-from mahler_agents.record.rows import AdviceRow, ConstraintRow, EventRow, FillRow, RunRow, SizingRow
+from mahler_agents.record.rows import AdviceRow, ConstraintRow, FillRow, RunRow, SizingRow
 from mahler_agents.record.slots import SlotRow, SlotStatus
 
 _JSON_OF_RUN = ("config", "screen", "regime", "breaker", "size_multiplier", "portfolio_delta")
@@ -51,15 +52,19 @@ class ConductReader(AccountReader):
             failures=self._all(RoleFailure, _FAILURES, *of_runs),
             answers={row["candidate_id"]: row["answers"] for row in self._rows(_ANSWERS, *(3 * of_runs))},
             calls=read_row(CallSums, self._rows(_CALLS, *of_runs)[0]),
-            events=self._all(EventRow, "SELECT * FROM events WHERE at >= ? AND at < ? ORDER BY id", begins, ends),
+            events=self._all(EventConduct, "SELECT * FROM events WHERE at >= ? AND at < ? ORDER BY id", begins, ends),
             slots=tuple(_slot(row) for row in self._rows(_SLOTS, begins, ends)),
-            first_slot_due=self._rows("SELECT MIN(due_at) AS at FROM slots")[0]["at"],
+            first_due={row["job"]: row["at"] for row in self._rows(_FIRST_DUE)},
         )
 
     def newest_scan(self, account_id: str, before: str) -> RunRow | None:
         """Return the last scan of an account with `as_of` before an instant; None if there is none."""
         rows = self._rows(f"SELECT * FROM runs WHERE {_OF_SCANS} ORDER BY as_of DESC LIMIT 1", account_id, "", before)
         return _run(rows[0]) if rows else None
+
+    def scheduled(self) -> bool:
+        """Return whether a schedule has ever run on the record."""
+        return bool(self._rows("SELECT 1 FROM slots LIMIT 1"))
 
     def last_instant(self, account_id: str) -> str | None:
         """Return the last instant of which the record tells something of an account; None if it tells nothing."""
@@ -167,6 +172,7 @@ _OUTCOMES = f"""
 _REDUCTIONS = "SELECT * FROM reductions WHERE account_id = ? AND at < ? ORDER BY at, entry_order_id"
 _BREAKER = "SELECT * FROM breaker_changes WHERE account_id = ? AND at < ? ORDER BY id"
 _EQUITY = "SELECT * FROM equity WHERE account_id = ?"
+_FIRST_DUE = "SELECT job, MIN(due_at) AS at FROM slots GROUP BY job"
 _SLOTS = "SELECT * FROM slots WHERE due_at >= ? AND due_at < ? ORDER BY due_at, id"
 _LAST = """
     SELECT MAX(at) AS at FROM (SELECT MAX(at) AS at FROM equity WHERE account_id = ?

@@ -166,6 +166,14 @@ class RoleFailure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EventConduct(EventRow):
+    """Something that a reader should see."""
+
+    run_id: str | None
+    """None for what belongs to the account."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CallSums:
     """LLM calls together."""
 
@@ -209,8 +217,8 @@ class Conduct:
     answers: Mapping[str, int]
     """Candidate -> opinions, arguments and verdicts that it was given."""
     calls: CallSums
-    events: tuple[EventRow, ...]
+    events: tuple[EventConduct, ...]
     slots: tuple[SlotRow, ...]
     """Due in the span."""
-    first_slot_due: str | None
-    """Of the whole record; None if no schedule has ever run on it."""
+    first_due: Mapping[str, str]
+    """Job -> when its first slot in the whole record was due; empty if no schedule has ever run on it."""

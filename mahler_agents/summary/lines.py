@@ -89,7 +89,8 @@ def _equity(equity: DayEquity | None) -> _Notes:
     share = "" if equity.pnl_share is None else f" ({percent(equity.pnl_share, 2)})"
     paid = f", deposits of {cents(equity.deposits_dollars)} left out" if equity.deposits_dollars else ""
     realised, change = cents(equity.realised_dollars), cents(equity.open_change_dollars)
-    yield "P&L", f"{_signed(equity.pnl_dollars)}{share}{paid}: {realised} realised after fees, {change} in open positions"
+    parts = f"{realised} realised after fees, {change} in open positions"
+    yield "P&L", f"{_signed(equity.pnl_dollars)}{share}{paid}: {parts}"
     if equity.unexplained_dollars:
         yield "", f"DIFFERENCE: {cents(equity.unexplained_dollars)} of it follows from no fill and no mark"
 
