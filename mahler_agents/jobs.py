@@ -25,6 +25,7 @@ from mahler_agents.remote_clock import clock_from
 from mahler_agents.scan import ScanResult
 from mahler_agents.schedule import MINUTE, Job, Plan, ScheduleSettings, Slot, due_slots, plan, too_late
 from mahler_agents.settings import Settings
+from mahler_agents.summary import DaySummary, chosen_account, day_summary
 from mahler_agents.threads import entered_in_thread
 
 LEASE = 30 * MINUTE
@@ -42,7 +43,7 @@ _WORDS = {
 
 _log = logging.getLogger(__name__)
 
-Result = ScanResult | MonitorResult
+Result = ScanResult | MonitorResult | DaySummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +125,17 @@ class Jobs:
         return decided
 
     def _since(self, job: Job, now: dt.datetime) -> dt.datetime:
-        """Return after when slots are looked for: the last one on record; a new record's schedule has just begun."""
+        """Return after when slots are looked for: the job's last one on record; its schedule has just begun if none is.
+
+        What is still in its grace then is run late, and a summary is made of any day that the record tells of.
+        """
         last = self.book.last(job.value)
-        known = last.due_at if last is not None else self.book.first_due()
-        if known is not None:
-            return max(dt.datetime.fromisoformat(known), now - LOOK_BACK)
-        grace = {Job.SCAN: self.times.scan_grace_minutes, Job.MONITOR: self.times.monitor_every_minutes, Job.SUMMARY: 0}
-        return now - grace[job] * MINUTE
+        if last is not None:
+            return max(dt.datetime.fromisoformat(last.due_at), now - LOOK_BACK)
+        if job is Job.SUMMARY:
+            first = self.book.first_due()
+            return now if first is None else max(dt.datetime.fromisoformat(first), now - LOOK_BACK)
+        return now - MINUTE * (self.times.scan_grace_minutes if job is Job.SCAN else self.times.monitor_every_minutes)
 
     async def run(self, slot: Slot, watch: Watcher = unwatched) -> Outcome | Taken:
         """Run a slot's job unless it has been, or is, another's; never raises what the job raised: see `Outcome.error`.
@@ -157,17 +162,26 @@ class Jobs:
             return Outcome(slot=slot, status=SlotStatus.DONE, error=error, detail=str(error))
         except Exception as error:  # noqa: BLE001 - the edge of one job: recorded and told; the next slot runs
             return await self._failed(slot, error)
-        if result.failed:
-            detail = "; ".join(result.failed)
+        failed = () if isinstance(result, DaySummary) else result.failed
+        if failed:
+            detail = "; ".join(failed)
             return Outcome(slot=slot, status=SlotStatus.FAILED, result=result, error=JobError(detail), detail=detail)
         return Outcome(slot=slot, status=SlotStatus.DONE, result=result)
 
     async def _result(self, slot: Slot, watch: Watcher) -> Result:
+        if slot.job is Job.SUMMARY:
+            return await asyncio.to_thread(self._summary, slot.date)
         async with self.desk_of(slot.job) as desk:
             at = await desk.present()
             if slot.job is Job.SCAN:
                 return await desk.scan(as_of=at, slot=slot.name, watch=watch)
             return await desk.monitor(at=at, slot=slot.name)
+
+    def _summary(self, date: dt.date) -> DaySummary:
+        account = chosen_account(self.book.path, None)
+        if account is None:
+            raise JobError(f"{self.book.path} holds no account yet: there is no day to sum up")
+        return day_summary(self.book.path, account, date)
 
     async def _failed(self, slot: Slot, error: Exception) -> Outcome:
         known = isinstance(error, MahlerError)

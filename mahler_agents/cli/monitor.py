@@ -72,7 +72,7 @@ def monitor(
         raise InputError(f"the market {settings.market} has more than one instant: say when with --as-of")
 
     if as_of is None and not ad_hoc:
-        result, nothing = run_due(settings, Job.MONITOR, MonitorResult)
+        _, result, nothing = run_due(settings, Job.MONITOR, MonitorResult)
     else:
         result, nothing = asyncio.run(_passed(desk, as_of and instant_of(as_of, desk.market))), ""
     if result is None:

@@ -134,7 +134,7 @@ def scan(
         if slot is not None:
             if as_of is not None or resume is not None:
                 raise InputError("--slot auto is of now: leave --as-of and --resume out")
-            result, nothing = run_due(settings, Job.SCAN, ScanResult, view)
+            _, result, nothing = run_due(settings, Job.SCAN, ScanResult, view)
         else:
             result = asyncio.run(_scan(desk, as_of and instant_of(as_of, desk.market), resume, view))
             nothing = f"nothing to resume: no scan was left in {desk.database}"

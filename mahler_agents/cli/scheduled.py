@@ -1,6 +1,7 @@
 """Command line: the job of the schedule that is due, run once: what `mahler scan --slot auto` and its like share."""
 
 import asyncio
+from pathlib import Path
 from typing import TypeVar
 
 from mahler_agents.clock import new_york_text
@@ -13,19 +14,19 @@ from mahler_agents.settings import Settings
 R = TypeVar("R", bound=Result)
 
 
-def run_due(settings: Settings, job: Job, kind: type[R], watch: Watcher = unwatched) -> tuple[R | None, str]:
-    """Run the slot of a job that is due; return what came of it, or None and why nothing was run.
+def run_due(settings: Settings, job: Job, kind: type[R], watch: Watcher = unwatched) -> tuple[Path, R | None, str]:
+    """Run the slot of a job that is due; return the record and what came of it, or None and why nothing was run.
 
     What the job raised is raised, once the record has it.
     """
     with opened_jobs(settings) as jobs:
         ended = asyncio.run(_run(jobs, job, watch))
         if ended is None:
-            return None, _nothing_due(jobs, job)
+            return jobs.book.path, None, _nothing_due(jobs, job)
     if isinstance(ended, Taken):
-        return None, f"nothing to do: {ended.text}"
+        return jobs.book.path, None, f"nothing to do: {ended.text}"
     if isinstance(ended.result, kind):
-        return ended.result, ""
+        return jobs.book.path, ended.result, ""
     assert ended.error is not None, ended  # noqa: S101 - a job without a result has raised
     raise ended.error
 

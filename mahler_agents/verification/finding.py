@@ -1,7 +1,7 @@
 """Verification: what a check is given (`Evidence`), what it says (`Judged`), and the finding that is shown of it."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 

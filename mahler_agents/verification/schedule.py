@@ -49,7 +49,8 @@ def _not_run(row: SlotRow | None, late: str) -> str | None:
     if row is None:
         return "nobody has claimed it"
     if row.status is SlotStatus.DONE:
-        return "done, and it has no run" if row.job == Job.SCAN and row.run_id is None else None
+        refused = row.detail is not None  # by the kill switch
+        return "done, and it has no run" if row.job == Job.SCAN and row.run_id is None and not refused else None
     if not row.ended and row.lease_until is not None and row.lease_until > late:
         return None  # it is at work, or to be tried again
     return f"{row.status.value}: {row.detail or 'no reason recorded'}"
