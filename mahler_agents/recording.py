@@ -100,6 +100,7 @@ class Recording:
         self._clock = clock
         self._resumed = resumed
         self._insert = writer.insert_once if resumed else writer.insert
+        self._calls_at_work: set[str] = set()
 
     async def flush(self) -> None:
         """Return once everything recorded so far is committed."""
@@ -116,9 +117,15 @@ class Recording:
         self._writer.update("runs", {"id": self.run_id}, {"decision_at": utc_text(decision_at)})
 
     def run_left(self, error: str) -> None:
-        """Record that the run could not be resumed as it was, and is left as its process had left it."""
+        """Record that the run is left where it is: it can be resumed, or is as a process before had left it."""
         values = {"status": "failed", "error": error, "abandoned_at": self._now()}
         self._writer.update("runs", {"id": self.run_id}, values)
+
+    def run_interrupted(self) -> None:
+        """Record that the run was left, with the calls that it was waiting for, as a process leaves it that dies."""
+        self.run_left("interrupted")
+        for call_id in sorted(self._calls_at_work):
+            self._writer.update("llm_calls", {"id": call_id}, {"abandoned_at": self._now()})
 
     def run_ended(self, status: str, error: str | None = None) -> None:
         """Record how the run ended: `done` or `failed`."""
@@ -281,11 +288,13 @@ class Recording:
     def call_started(self, call: CallStarted) -> None:
         """Record an HTTP attempt before it is made, so that a crash leaves evidence."""
         row = dict(vars(call))
+        self._calls_at_work.add(call.call_id)
         self._writer.insert("llm_calls", {"id": row.pop("call_id"), "request": row.pop("request_json"), **row})
 
     def call_finished(self, call: CallFinished) -> None:
         """Complete an HTTP attempt's row with what came of it."""
         row = dict(vars(call))
+        self._calls_at_work.discard(call.call_id)
         key = {"id": row.pop("call_id")}
         self._writer.update("llm_calls", key, {"response": row.pop("response_text"), **row})
 

@@ -92,6 +92,9 @@ class Scan:
         except MissError as error:
             self.recording.run_left(str(error))
             raise
+        except asyncio.CancelledError:
+            self.recording.run_interrupted()
+            raise
         except BaseException as error:
             self.recording.run_ended("failed", f"{type(error).__name__}: {error}")
             raise

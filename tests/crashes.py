@@ -134,9 +134,12 @@ def resumed(database: Path, model: CountedModel, run: str | None = None, **choic
     return virtual_time.run(run_())
 
 
-def steps_of(
-    work: Callable[[Step], object], at: int | None = None, *, commits: bool = True, before_death: Step = lambda: None
-) -> int:
+def die() -> None:
+    """Kill this process, as nothing can be caught."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def steps_of(work: Callable[[Step], object], at: int | None = None, *, commits: bool = True, then: Step = die) -> int:
     """Do some work, count its moments, and die at the one of number `at`: each request, each commit, on either side."""
     moments = 0
 
@@ -144,8 +147,7 @@ def steps_of(
         nonlocal moments
         moments += 1
         if moments == at:
-            before_death()
-            os.kill(os.getpid(), signal.SIGKILL)
+            then()
 
     connect: Callable[..., sqlite3.Connection] = sqlite3.connect
 
@@ -165,7 +167,7 @@ def killed(
     work: Callable[[Path, CountedModel], object],
     *,
     commits: bool = True,
-    before_death: Step = lambda: None,
+    then: Step = die,
 ) -> bool:
     """Do some work in a forked child that kills itself at its moment `at`; return whether it came to that."""
     open_database(database, create=True)  # the schema is no part of a scan
@@ -173,9 +175,7 @@ def killed(
     child = os.fork()
     if child == 0:
         try:
-            steps_of(
-                lambda step: work(database, CountedModel(heard, step)), at, commits=commits, before_death=before_death
-            )
+            steps_of(lambda step: work(database, CountedModel(heard, step)), at, commits=commits, then=then)
             os._exit(0)
         finally:
             os._exit(1)

@@ -61,6 +61,7 @@ class _Question(Generic[R]):
     reply: type[R]
     context: CallContext
     past: RecordedQuestion | None
+    patience: list[asyncio.Timeout] = field(default_factory=list[asyncio.Timeout])
     exchanges: list[Exchange] = field(default_factory=list[Exchange])
 
 
@@ -145,7 +146,8 @@ class ChatClient:
         if self._deadline is not None and self._deadline <= asyncio.get_running_loop().time():
             return late
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self._deadline) as patience:
+                question.patience.append(patience)
                 return await self._converse(question, messages)
         except TimeoutError:
             waited = question.exchanges and not question.exchanges[-1].sent
@@ -183,6 +185,7 @@ class ChatClient:
             attempt=past.number_of(tried) if past else tried,
             model=self.endpoint.model,
             prompt_hash=question.prompt.content_hash,
+            patience=[*question.patience],
             served=past.answer_to(tried) if past else None,
         )
         question.exchanges.append(exchange)

@@ -165,7 +165,8 @@ class Connection:
         """Make one attempt, within its time."""
         token = current_exchange.set(exchange)
         try:
-            async with asyncio.timeout(self._limits.attempt_seconds):
+            async with asyncio.timeout(self._limits.attempt_seconds) as patience:
+                exchange.patience.append(patience)
                 fault = await self._invoke(request, messages, exchange)
         except TimeoutError:
             fault = Fault(kind=FailureKind.TIMEOUT, detail=f"{NO_WHOLE_REPLY} {self._limits.attempt_seconds:g} s")

@@ -4,10 +4,11 @@ The record is made at the transport, below LangChain and the SDK, so that it hol
 and so that a crash in the middle of a call leaves the request behind. No header is recorded: one of them is the key.
 """
 
+import asyncio
 import ipaddress
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -110,6 +111,8 @@ class Exchange:
     model: str
     prompt_hash: str
     price: Price | None = None
+    patience: list[asyncio.Timeout] = field(default_factory=list[asyncio.Timeout])
+    """The limits of time that the attempt is within."""
     served: httpx2.AsyncBaseTransport | None = None
     """What answers in the network's place, from a record that holds this attempt; None if it is really sent."""
     sent: bool = False
@@ -212,6 +215,8 @@ class RecordingTransport(httpx2.AsyncBaseTransport):
                 exchange.received = bytes(body)
                 await response.aclose()
         except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and not any(one.expired() for one in exchange.patience):
+                raise  # the whole scan was interrupted: the call stays without an end, and is asked again when resumed
             exchange.unreached = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
             self._log_of(exchange).call_finished(self._finished(exchange, error=error))
             raise

@@ -1,5 +1,6 @@
 """Nodes: what makes a stage a node of the review graph, and what it leaves on record: a span, and its failure."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
@@ -26,17 +27,8 @@ def traced(name: str, stage: Callable[[S_contra, ReviewContext], Awaitable[Updat
     async def node(state: S_contra, *, runtime: Runtime[ReviewContext]) -> Update:
         context = runtime.context
         started, since = context.clock.now(), context.clock.seconds()
-        status, detail = "error", ""
-        try:
-            update = await stage(state, context)
-            failed = [one for one in update.get("failures", ()) if one.role == name]
-            status, detail = ("failed", failed[0].kind.value) if failed else ("ok", "")
-        except BaseException as error:
-            detail = f"{type(error).__name__}: {error}"
-            raise
-        else:
-            return update
-        finally:
+
+        def ended(status: str, detail: str = "") -> None:
             context.recording.span(
                 context.candidate_id,
                 name,
@@ -45,6 +37,17 @@ def traced(name: str, stage: Callable[[S_contra, ReviewContext], Awaitable[Updat
                 status=status,
                 detail=detail,
             )
+
+        try:
+            update = await stage(state, context)
+        except asyncio.CancelledError:  # the scan was interrupted: the node has its span when that is resumed
+            raise
+        except BaseException as error:
+            ended("error", f"{type(error).__name__}: {error}")
+            raise
+        failed = [one for one in update.get("failures", ()) if one.role == name]
+        ended("failed" if failed else "ok", failed[0].kind.value if failed else "")
+        return update
 
     return node
 

@@ -1,5 +1,6 @@
 """End to end: a scan that is killed at any moment is resumed to what it would have been, and asks nothing twice."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from conftest import at_scale
-from crashes import CountedModel, Step, content, finished, killed, resumed, scanned, status, steps_of
+from crashes import CountedModel, Step, content, desk_of, finished, killed, resumed, scanned, status, steps_of
 
 from mahler_agents.record import open_database
+from mahler_agents.testing import virtual_time
 
 SEED = 5
 KILLS = at_scale(50 * 2) if at_scale(20) == 1 else 50
@@ -40,7 +42,7 @@ def put_right(database: Path, undisturbed: Undisturbed) -> None:
     """Resume what was left, or scan if there was no run yet, and hold the record to the undisturbed one."""
     before, stands = finished(database), status(database)
     model = CountedModel(before)
-    if stands == "running":
+    if stands in {"running", "failed"}:
         result = resumed(database, model)
         assert result is not None
         assert result.resumed is not None
@@ -68,3 +70,39 @@ def test_a_scan_killed_at_any_moment_is_resumed_to_what_it_would_have_been(
             died += 1
             put_right(database, undisturbed)
     assert died >= 0.9 * KILLS
+
+
+def interrupted(database: Path, at: int) -> bool:
+    """Cancel a scan at its moment `at`, as Ctrl-C does; return whether it came to that."""
+    tasks: list[asyncio.Task[object]] = []
+
+    def cancel() -> None:
+        tasks[0].get_loop().call_soon_threadsafe(tasks[0].cancel)
+
+    def work(step: Step) -> None:
+        async def scan() -> None:
+            tasks.append(asyncio.ensure_future(_scan(database, CountedModel({}, step))))
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        virtual_time.run(scan())
+
+    open_database(database, create=True)
+    steps_of(work, at, then=cancel)
+    return tasks[0].cancelled()
+
+
+async def _scan(database: Path, model: CountedModel) -> None:
+    async with desk_of(database, model.endpoint) as desk:
+        await desk.scan(slot="test")
+
+
+def test_a_scan_that_is_interrupted_at_any_moment_is_resumed_to_what_it_would_have_been(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    left = 0
+    for moment in moments(undisturbed.moments):
+        database = tmp_path / f"{moment}.db"
+        if interrupted(database, moment) and status(database) != "done":
+            left += status(database) == "failed"
+            put_right(database, undisturbed)
+    assert left >= 0.3 * KILLS

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashes import CountedModel, FrozenOut, desk_of, finished, killed, resumed, scanned
+from crashes import CountedModel, FrozenOut, desk_of, die, finished, killed, resumed, scanned
 
 from mahler_agents.analysts import ANALYSTS
 from mahler_agents.cli import main
@@ -93,16 +93,16 @@ def live_database(died_live: Path, tmp_path: Path) -> Path:
 def _died(database: Path, **choices: Any) -> Path:
     """Kill a scan that has heard something and decided no order."""
 
-    def recorded() -> None:
+    def die_once_recorded() -> None:
         for _ in range(10_000):  # the writer's thread goes on meanwhile, as fast as the machine lets it
             if finished(database).total() >= FEWEST:
-                return
+                die()
         raise AssertionError("what was heard is not recorded")
 
     def work(path: Path, model: CountedModel) -> ScanResult:
         return scanned(path, model, **choices)
 
-    assert killed(database, LAST_REQUEST, work, commits=False, before_death=recorded)
+    assert killed(database, LAST_REQUEST, work, commits=False, then=die_once_recorded)
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert FEWEST <= finished(database).total() < LAST_REQUEST
