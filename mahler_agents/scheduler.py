@@ -7,7 +7,7 @@ that a restart, a second daemon or a clock that jumps neither doubles a slot nor
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from mahler_agents.clock import Clock, utc_text
@@ -22,7 +22,7 @@ BEAT_EVERY = MINUTE
 
 _log = logging.getLogger(__name__)
 
-Ping = Callable[[], Awaitable[None]]
+Ping = Callable[[], Coroutine[None, None, None]]
 
 
 async def _no_ping() -> None:
@@ -37,11 +37,12 @@ class Daemon:
     only: Sequence[Job] = tuple(Job)
     """The jobs that it runs; others are cron's, perhaps."""
     ping: Ping = _no_ping
-    """Is awaited with every heartbeat; must not raise."""
+    """Is called with every heartbeat, and not waited for; must not raise."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: nothing more is begun, and what is at work is finished."""
     _at_work: dict[Job, asyncio.Task[Outcome | Taken]] = field(default_factory=dict[Job, asyncio.Task[Outcome | Taken]])
     _started: dt.datetime | None = None
+    _ping: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Run until `stopping` is set and what was begun by then has ended.
@@ -66,12 +67,13 @@ class Daemon:
         now = self._clock.now()
         self._reap()
         for job in self.only:
-            if job in self._at_work:
+            if job in self._at_work or self.stopping.is_set():
                 continue
             for slot in (await asyncio.to_thread(self.jobs.due, job)).run:
                 self._at_work[job] = asyncio.create_task(self.jobs.run(slot), name=slot.name)
                 if not self._clock.flows:  # one after another: to wait on such a clock moves it under those at work
                     await asyncio.wait([self._at_work[job]])
+                    self._reap()
         await self._beat()
         await self._wait(now)
 
@@ -130,4 +132,7 @@ class Daemon:
             next_at=utc_text(upcoming[0].due_at) if upcoming else None,
         )
         await asyncio.to_thread(self.jobs.book.beat, heartbeat)
-        await self.ping()
+        if self._ping is None or self._ping.done():  # a watcher that is slow holds nothing up
+            self._ping = asyncio.ensure_future(self.ping())
+        if stopped:
+            await self._ping

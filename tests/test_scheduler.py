@@ -5,8 +5,12 @@ import datetime as dt
 import os
 import shutil
 import signal
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from conftest import SOAK
@@ -16,7 +20,8 @@ from mahler_agents.clock import SimulatedClock
 from mahler_agents.errors import HaltedError, MarketError
 from mahler_agents.jobs import Outcome, Taken
 from mahler_agents.market import calendar
-from mahler_agents.record.slots import SlotStatus, read_heartbeats
+from mahler_agents.ping import Pinger
+from mahler_agents.record.slots import Heartbeat, SlotStatus, read_heartbeats
 from mahler_agents.schedule import MINUTE, Job, ScheduleSettings, due_slots
 from mahler_agents.scheduler import Daemon
 
@@ -48,9 +53,9 @@ class Runs:
     async def _told(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
-    def until(self, end: dt.datetime) -> "Runs":
+    def until(self, end: dt.datetime, daemon: Daemon | None = None) -> "Runs":
         """Run until nothing more is due before `end`."""
-        daemon = Daemon(jobs=self.jobs)
+        daemon = daemon or Daemon(jobs=self.jobs)
         wait = self.clock.sleep_until
 
         async def sleep_until(instant: dt.datetime) -> None:
@@ -312,20 +317,64 @@ def test_cancelled_it_gives_its_claim_back(record: Path) -> None:
     assert SCAN in again.noted
 
 
-def test_its_heartbeat_says_what_comes_next(record: Path) -> None:
-    pinged: list[int] = []
+class Watcher(BaseHTTPRequestHandler):
+    """A service that is told that the desk is alive, and answers as it is scripted."""
+
+    answers: ClassVar[list[int]] = []
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(self.answers.pop(0) if self.answers else 200)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        del arguments
+
+
+@pytest.fixture
+def watcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(Watcher, "answers", [])
+    monkeypatch.setattr(Watcher, "asked", [])
+    with ThreadingHTTPServer(("127.0.0.1", 0), Watcher) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/secret-of-the-check"
+        server.shutdown()
+        thread.join()
+
+
+def test_every_heartbeat_says_what_comes_next_and_calls_the_watcher(record: Path, watcher: str) -> None:
     runs = Runs(record, new_york(DATE, "09:31"))
-
-    async def ping() -> None:
-        pinged.append(1)
-        if len(pinged) == 2:
-            daemon.stopping.set()
-
-    daemon = Daemon(jobs=runs.jobs, ping=ping)
-    told: list[object] = []
+    told: list[Heartbeat] = []
     beat = runs.jobs.book.beat
     runs.jobs.book.beat = lambda heartbeat: (told.append(heartbeat), beat(heartbeat))
-    asyncio.run(daemon.run())
-    assert told[0].next_job == "monitor-2025-03-10T09:35"
+    daemon = Daemon(jobs=runs.jobs, ping=Pinger(watcher))
+    runs.until(new_york(DATE, "09:41"), daemon)
+    upcoming = [f"monitor-{DATE}T09:{minute}" for minute in (35, 40, 45)]
+    assert list(dict.fromkeys(one.next_job for one in told)) == [*upcoming, None]
+    assert told[-1].stopped_at is not None
     assert told[0].next_at == "2025-03-10T13:35:00.000Z"
-    assert len(pinged) == 3, "with every heartbeat, the last one included"
+    assert set(Watcher.asked) == {"/secret-of-the-check"}
+    assert read_heartbeats(record) == (told[-1],)
+
+
+def test_a_watcher_that_does_not_answer_is_told_once_without_its_secret(
+    watcher: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Watcher.answers = [500, 503, 200, 200]
+    pinger = Pinger(watcher)
+
+    async def beats() -> None:
+        for _ in range(4):
+            await pinger()
+        await Pinger("http://127.0.0.1:9/secret-of-the-check")()
+
+    with caplog.at_level("INFO", logger="mahler_agents"):
+        asyncio.run(beats())
+    assert [one.message for one in caplog.records if one.name == "mahler_agents.ping"] == [
+        "the ping URL does not answer: status 500; the schedule goes on",
+        "the ping URL answers again",
+        "the ping URL does not answer: ConnectError; the schedule goes on",
+    ]
+    assert "secret" not in caplog.text

@@ -51,6 +51,7 @@ def run(
     work to be resumed.
     """
     from mahler_agents.jobs import opened_jobs
+    from mahler_agents.ping import Pinger
     from mahler_agents.schedule import Job
     from mahler_agents.scheduler import Daemon
     from mahler_agents.settings import Settings
@@ -59,7 +60,8 @@ def run(
     settings = Settings.load({**options, **advisors})
     with opened_jobs(settings) as opened:
         click.echo(f"record: {plain(str(opened.book.path))}; SIGTERM or Ctrl-C ends it once what is at work has ended")
-        daemon = Daemon(jobs=opened, only=tuple(Job(name) for name in jobs) or tuple(Job))
+        pinger = {"ping": Pinger(url)} if (url := settings.schedule.ping_url) else {}
+        daemon = Daemon(jobs=opened, only=tuple(Job(name) for name in jobs) or tuple(Job), **pinger)
         return asyncio.run(_until_told(daemon))
 
 
