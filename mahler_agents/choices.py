@@ -13,7 +13,7 @@ from mahler_agents.record.writer import as_json
 from mahler_agents.regime import RegimeParams
 from mahler_agents.risk import RiskLimits
 from mahler_agents.screen import ScreenParams
-from mahler_agents.types import Frozen
+from mahler_agents.types import Frozen, Spread
 
 
 class ScanChoices(Frozen):
@@ -28,6 +28,8 @@ class ScanChoices(Frozen):
     """The analysts, in order."""
     only: str | None = None
     """The one underlying whose candidates are reviewed; None: every one's."""
+    review_only: Spread | None = None
+    """The one spread that is reviewed, and by which nothing is opened: asked for by `Desk.review`."""
     prompts: Mapping[str, str] = {}
     """Role to the version of its prompt; empty if no model is asked."""
     budget: ScanBudget | None = None

@@ -49,14 +49,15 @@ from mahler_agents.redaction import Redactor
 from mahler_agents.regime import RegimeParams
 from mahler_agents.remote_clock import clock_from
 from mahler_agents.resume import AtWorkError, LeftRun, left_run, read_left, refuse_another, staleness
+from mahler_agents.review import Review
 from mahler_agents.risk import RiskLimits
 from mahler_agents.safety import ReconcileResult, refuse_to_go_back
 from mahler_agents.scan import Scan, ScanParts, ScanResult
 from mahler_agents.scan_parts import Tapes
-from mahler_agents.screen import ScreenParams
+from mahler_agents.screen import Candidate, ScreenParams
 from mahler_agents.telemetry import Telemetry, telemetry_from
 from mahler_agents.threads import entered_in_thread
-from mahler_agents.types import Environment
+from mahler_agents.types import Environment, Spread
 from mahler_agents.venue import Venue
 from mahler_agents.volatility_history import Backfilled, backfill
 
@@ -196,6 +197,24 @@ class Desk:
         before anything is recorded, if the market has no such instant or the account has traded after it. A review that
         failed is in the result, and whatever happened is in the record.
         """
+        return await self._scan(self._choices(only), as_of, slot, watch)
+
+    async def review(
+        self, candidate: Candidate | Spread, *, as_of: dt.datetime | None = None, watch: Watcher = unwatched
+    ) -> Review:
+        """Hear the panel on one spread, on the market as it is at `as_of`, and open nothing (`review_only`).
+
+        `candidate` is one of an earlier scan, or its spread. It is recorded as a run of its own, apart from the advice
+        that orders followed. Raises `InputError` if the spread does not pass the screen.
+        """
+        spread = candidate.spread if isinstance(candidate, Candidate) else candidate
+        choices = self._choices(None).model_copy(update={"review_only": spread})
+        [review] = (await self._scan(choices, as_of, None, watch)).reviews
+        return review
+
+    async def _scan(
+        self, choices: ScanChoices, as_of: dt.datetime | None, slot: str | None, watch: Watcher
+    ) -> ScanResult:
         instant = as_of or self.market.default_as_of()
         refused: list[str] = []
         if slot is not None and (finished := await self._finish_left(instant, slot, watch, refused)) is not None:
@@ -208,7 +227,6 @@ class Desk:
             for message in refused:
                 BookRecording(writer, self._clock).event_once("not_resumed", message, level="warning")
             recording = Recording(writer, run_id, self._clock)
-            choices = self._choices(only)
             scan = Scan(
                 parts=self._parts(choices, self.prompts, await self._models_of(stack, recording, self.budget)),
                 recording=recording,

@@ -5,7 +5,9 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import add
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal
+
+from typing_extensions import TypedDict  # the schema of a graph's input cannot be made of typing's before 3.12
 
 from mahler_agents.advisory import Advice
 from mahler_agents.analysts.base import Brief, Opinion, Terms

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mahler_agents.analysts import Terms
 from mahler_agents.clock import utc_text
-from mahler_agents.errors import RecordError
+from mahler_agents.errors import InputError, RecordError
 from mahler_agents.execution import OrderWorker
 from mahler_agents.exits import resolve
 from mahler_agents.llm.budget import Spent
@@ -177,6 +177,8 @@ class Scan:
     @property
     def _forbidden(self) -> Reason | None:
         """Why nothing may be opened any more, whatever the limits say."""
+        if self.parts.choices.review_only is not None:
+            return Reason.REVIEW_ONLY
         return Reason.STALE_SNAPSHOT if self.resumed is not None and self.resumed.stale is not None else None
 
     async def _regime(self, snapshot: Snapshot) -> Regime | RegimeUnknown:
@@ -205,7 +207,7 @@ class Scan:
     ) -> tuple[ScreenReport, tuple[Candidate, ...], tuple[Candidate, ...]]:
         known = regime.regime if isinstance(regime, Regime) else None
         candidates, report = screen(snapshot, self.parts.choices.screen, regime=known)
-        reviewed, _ = select_for_review(candidates, self.parts.config.max_candidates, only=self.parts.choices.only)
+        reviewed = self._reviewed(candidates)
         self.recording.screened(report)
         for candidate in candidates:
             self.recording.candidate(self._candidate_id(candidate), candidate, reviewed=candidate in reviewed)
@@ -213,6 +215,15 @@ class Scan:
             self.recording.event(Reason.NO_OPPORTUNITIES.value, "nothing passed the screen")
         self.watch(Progress(stage=Stage.SCREEN, result=(report, reviewed)))
         return report, candidates, reviewed
+
+    def _reviewed(self, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+        choices = self.parts.choices
+        if choices.review_only is None:
+            return select_for_review(candidates, choices.desk.max_candidates, only=choices.only)[0]
+        reviewed = tuple(candidate for candidate in candidates if candidate.spread == choices.review_only)
+        if not reviewed:
+            raise InputError(f"{choices.review_only.label} does not pass the screen: there is no brief to review")
+        return reviewed
 
     async def _review_all(
         self,
@@ -364,7 +375,8 @@ class Scan:
                 "version": __version__,
                 "config": parts.choices.recorded,
                 "rerun_of": self.rerun_of,
-                "retrospective": self.rerun_of is not None,
+                # Advice that no order could follow is no evidence of what advice to a desk is worth.
+                "retrospective": self.rerun_of is not None or parts.choices.review_only is not None,
                 **shared,
             },
             {"hash": content_hash(packed), "content": packed, **shared},

@@ -132,6 +132,8 @@ class Reason(StrEnum):
     """A leg had no usable quote at the decision time."""
     STALE_SNAPSHOT = "stale_snapshot"
     """The scan was resumed too long after its snapshot: reviews are completed, and nothing is opened."""
+    REVIEW_ONLY = "review_only"
+    """A review was asked for, and no trade."""
     UNFILLED = "unfilled"
     """The order conceded to its last step and was not filled."""
     EXPIRED = "expired"
