@@ -31,7 +31,7 @@ _JSON_OF_RUN = ("config", "screen", "regime", "breaker", "size_multiplier", "por
 class ConductReader(AccountReader):
     """A reader of what accounts did."""
 
-    def conduct(self, account_id: str, begins: str, ends: str, *, with_marks: bool) -> Conduct:
+    def conduct(self, account_id: str, begins: str, ends: str) -> Conduct:
         """Return what an account did from one instant to before another. Raises `RecordError`."""
         of_runs = (account_id, begins, ends)
         positions = self._positions_of(account_id, begins, ends)
@@ -43,7 +43,7 @@ class ConductReader(AccountReader):
             candidates=self._candidates_of(of_runs),
             orders=self._orders_of(account_id, begins, ends),
             positions=positions,
-            marks=self._all(MarkConduct, _MARKS, *of_runs) if with_marks else (),
+            marks=self._all(MarkConduct, _MARKS, *of_runs),
             outcomes=self._all(OutcomeConduct, _OUTCOMES, *of_runs),
             reductions=self._all(ReductionConduct, _REDUCTIONS, account_id, ends),
             equity=self._equity_of(account_id, begins, ends),

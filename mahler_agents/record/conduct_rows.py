@@ -203,7 +203,7 @@ class Conduct:
     positions: tuple[PositionConduct, ...]
     """Open at some time of the span."""
     marks: tuple[MarkConduct, ...]
-    """Of `positions`, over their whole life until `ends`; empty unless asked for."""
+    """Of `positions`, over their whole life until `ends`."""
     outcomes: tuple[OutcomeConduct, ...]
     """Of `positions`, those before the span too."""
     reductions: tuple[ReductionConduct, ...]
@@ -222,3 +222,18 @@ class Conduct:
     """Due in the span."""
     first_due: Mapping[str, str]
     """Job -> when its first slot in the whole record was due; empty if no schedule has ever run on it."""
+
+    @property
+    def looks(self) -> tuple[str, ...]:
+        """Instants at which a scan or a monitor pass looked at the account, in order; some lie before the span.
+
+        A pass that closed something records the equity at its last fill; its marks tell the instant of the pass.
+        """
+        filled = {fill.at for order in self.orders for fill in order.fills}
+        return tuple(sorted({point.at for point in self.equity} - filled | {mark.at for mark in self.marks}))
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """Those of them that were monitor passes for certain."""
+        scans, marked = {run.as_of for run in self.runs}, {mark.at for mark in self.marks}
+        return tuple(at for at in self.looks if at not in scans or at in marked)

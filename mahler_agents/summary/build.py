@@ -173,7 +173,7 @@ def _llm(conduct: Conduct) -> Llm:
 
 
 def _watch(facts: DayFacts) -> Watch:
-    looks = [point.at for point in facts.conduct.equity if point.at >= facts.conduct.begins]
+    looks = [at for at in facts.conduct.looks if at >= facts.conduct.begins]
     gap = None
     if facts.hours is not None and looks:
         within = [at for at in map(dt.datetime.fromisoformat, looks) if facts.hours.open <= at <= facts.hours.close]

@@ -185,7 +185,7 @@ class Llm:
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """How the account was watched: every scan and every monitor pass records its equity."""
+    """How the account was watched, by scans and monitor passes."""
 
     looks: int
     first_at: str | None
@@ -277,12 +277,10 @@ class DaySummary:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON document."""
-        document = asdict(self) | {"date": self.date.isoformat()}
-        for one, held in zip(document["held"], self.held, strict=True):
-            one |= {"to_target": held.to_target, "to_stop": held.to_stop}
-        if self.heat is not None:
-            document["heat"]["dollars"] = self.heat.dollars
-        return document
+        distances = [{"to_target": one.to_target, "to_stop": one.to_stop} for one in self.held]
+        held = [asdict(one) | apart for one, apart in zip(self.held, distances, strict=True)]
+        heat = None if self.heat is None else asdict(self.heat) | {"dollars": self.heat.dollars}
+        return asdict(self) | {"date": self.date.isoformat(), "held": held, "heat": heat}
 
 
 def _less(one: float | None, other: float | None) -> float | None:

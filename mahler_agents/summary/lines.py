@@ -172,7 +172,7 @@ def _llm(summary: DaySummary) -> _Notes:
             yield "model", f"{models}{toy}: no call"
         return
     unknown = f" and {count(llm.unknown_costs, 'call')} of unknown cost" if llm.unknown_costs else ""
-    cost = f"{small_dollars(llm.cost_dollars)}{unknown}"
+    cost = "cost unknown" if llm.unknown_costs == llm.calls else f"{small_dollars(llm.cost_dollars)}{unknown}"
     yield "model", f"{models}{toy}: {count(llm.calls, 'call')}, {llm.tokens:,} tokens, {cost}"
     yield "", _answers(llm)
 

@@ -25,7 +25,7 @@ def day_summary(path: Path, account_id: str, date: dt.date) -> DaySummary:
             DayFacts(
                 date=date,
                 hours=hours,
-                conduct=reader.conduct(account_id, span.begins, span.ends, with_marks=False),
+                conduct=reader.conduct(account_id, span.begins, span.ends),
                 report=report,
                 history=history,
                 marks=reader.last_marks(account_id, span.ends),

@@ -26,7 +26,7 @@ def regime_bypassed(evidence: Evidence) -> Judged:
     return Judged(
         checked=len(scans),
         of="paper scans",
-        text=f"{len(scans):,} paper scans show the regime as {BYPASSED}; it would have made trades of {len(below):,} smaller",
+        text=f"{len(scans):,} paper scans show the regime as {BYPASSED}; in {len(below):,} it would have cut sizes",
         wrong=tuple(wrong),
         shown=tuple(Shown(where=run.id, what=f"regime {(run.size_multiplier or {})['regime']:.2f}") for run in below),
     )
@@ -44,7 +44,7 @@ def _not_bypassed(run: RunRow, said: set[str | None], conduct: Conduct) -> Itera
 
 
 def low_confidence(evidence: Evidence) -> Judged:
-    """Judge whether low confidence and missing verdicts stopped nothing in paper, and in live no vetoed trade went on."""
+    """Judge whether low confidence and missing verdicts stopped nothing in paper, and no veto was ignored in live."""
     runs = _runs(evidence.conduct)
     doubted = [one for one in evidence.conduct.candidates if _doubted(one) and one.run_id in runs]
     wrong = [Shown(where=one.id, what=why) for one in doubted if (why := _obeyed(one, runs[one.run_id].environment))]
@@ -52,7 +52,7 @@ def low_confidence(evidence: Evidence) -> Judged:
     return Judged(
         checked=len(doubted),
         of="candidates with low confidence or without an approval",
-        text=f"{len(doubted):,} candidates with low confidence or without an approval or verdict went on; {traded:,} traded"
+        text=f"{len(doubted):,} with low confidence, or without approval or verdict; {traded:,} of them traded"
         if doubted
         else "no confidence was low, no approval or verdict missing",
         wrong=tuple(wrong),
@@ -163,7 +163,7 @@ def analyst_failures(evidence: Evidence) -> Judged:
     cases = tuple(Shown(where=run, what=f"{number:,} without an answer") for run, number in by_run.items())
     return Judged(
         checked=asked,
-        of="questions to the panel",
+        of="",
         text=f"{failed:,} of {asked:,} questions to the panel without an answer, {percent(rate, 1)}; at most"
         f" {percent(MAX_FAILURE_RATE)} may be{told}"
         if asked

@@ -140,11 +140,11 @@ def equity_adds_up(evidence: Evidence) -> Judged:
     """Judge whether the recorded equity follows from deposits, fills and marks, to the cent."""
     books = evidence.books
     if books is None:
-        return Judged(checked=0, of="spans", text="no equity is recorded")
+        return Judged(checked=0, of="", text="no equity is recorded")
     wrong = f"{cents(books.difference_dollars)} of {cents(books.end.equity)} follow from nothing"
     return Judged(
         checked=1,
-        of="spans",
+        of="",
         text=f"{cents(books.start.equity)} and what happened since make {cents(books.expected_dollars)}; recorded are"
         f" {cents(books.end.equity)}",
         wrong=(Shown(where=books.end.at, what=wrong),) if abs(books.difference_dollars) >= _CENT / 2 else (),

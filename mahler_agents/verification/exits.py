@@ -71,7 +71,10 @@ def exits_at_thresholds(evidence: Evidence) -> Judged:
         if rules
         else "nothing closed",
         wrong=tuple(wrong),
-        shown=tuple(Shown(where=order.client_order_id, what=words(order.rule or "?")) for order in asked),
+        shown=tuple(
+            Shown(where=order.client_order_id, what=_why(order, positions[order.closes or ""], marks))
+            for order in asked
+        ),
     )
 
 
@@ -94,6 +97,14 @@ def _too_early(
     return f"closed by {words(order.rule)} at a cost of {per_share(mark.mid_cost)}: {said} ({_thresholds(position)})"
 
 
+def _why(order: OrderConduct, position: PositionConduct, marks: Mapping[tuple[str, str], MarkConduct]) -> str:
+    mark = marks.get((position.entry_order_id, order.decided_at))
+    decision = None if mark is None else decision_at(position, mark)
+    if decision is None or decision.rule != order.rule:
+        return words(order.rule or "?")
+    return f"{words(decision.rule)}, {_seen(decision)}"
+
+
 def _thresholds(position: PositionConduct) -> str:
     params, credit = ExitParams.model_validate(position.exit_params), position.entry_credit
     target, stop = per_share(params.target_cost(credit)), per_share(params.stop_cost(credit))
@@ -112,7 +123,7 @@ def _settled_early(outcome: OutcomeConduct, position: PositionConduct) -> str | 
 def closed_within_one_pass(evidence: Evidence) -> Judged:
     """Judge whether every mark beyond a threshold was followed by a closing order in that pass or the next."""
     conduct = evidence.conduct
-    passes = _passes(conduct)
+    passes = conduct.passes
     wrong: list[Shown] = []
     checked, slowest = 0, 0.0
     for position, breaches in _breaching(conduct):
@@ -148,7 +159,7 @@ def _seen(decision: ExitDecision) -> str:
 
 
 def overshoot(evidence: Evidence) -> Judged:
-    """Judge whether what stops cost beyond their thresholds is explained: gap by the first mark, slippage by the fill."""
+    """Judge whether what stops cost beyond their thresholds is explained: gap by the mark, slippage by the fill."""
     conduct = evidence.conduct
     first = {position.entry_order_id: _first_stop(breaches) for position, breaches in _breaching(conduct, begins="")}
     positions = {one.entry_order_id: one for one in conduct.positions}
@@ -170,8 +181,8 @@ def overshoot(evidence: Evidence) -> Judged:
     return Judged(
         checked=len(stops),
         of="stops",
-        text=f"{count(len(stops), 'stop')} cost {cents(gaps + slips)} beyond the threshold: {cents(gaps)} gap, by which the"
-        f" first mark was beyond it, and {cents(slips)} slippage, by which the fill was beyond that mark"
+        text=f"{count(len(stops), 'stop')} cost {cents(gaps + slips)} beyond the threshold: {cents(gaps)} gap, by which"
+        f" the first mark was beyond it, and {cents(slips)} slippage, by which the fill was beyond that mark"
         if stops
         else "nothing was stopped",
         wrong=tuple(wrong),
@@ -210,7 +221,7 @@ def _first_stop(breaches: Sequence[Breach]) -> ExitDecision | None:
 def positions_marked(evidence: Evidence) -> Judged:
     """Judge whether every monitor pass looked at every open position, with or without a quote."""
     conduct = evidence.conduct
-    passes = [at for at in _passes(conduct) if at >= conduct.begins]
+    passes = [at for at in conduct.passes if at >= conduct.begins]
     lives = lives_of(conduct)
     seen = {(mark.entry_order_id, mark.at): mark for mark in conduct.marks}
     wrong: list[Shown] = []
@@ -226,7 +237,7 @@ def positions_marked(evidence: Evidence) -> Judged:
     return Judged(
         checked=checked,
         of="looks",
-        text=f"{len(passes):,} passes looked {checked:,} times at an open position; a leg had no quote {unquoted:,} times",
+        text=f"{len(passes):,} passes looked {checked:,} times at an open position; {unquoted:,} times without a quote",
         wrong=tuple(wrong),
         figures={"looks": checked, "without_a_quote": unquoted},
     )
@@ -300,12 +311,6 @@ def lives_of(conduct: Conduct) -> Mapping[str, Life]:
         )
         for one in conduct.positions
     }
-
-
-def _passes(conduct: Conduct) -> list[str]:
-    """Return the instants of monitor passes, in order: those of marks, and of equity that no scan and no fill wrote."""
-    others = {run.as_of for run in conduct.runs} | {fill.at for order in conduct.orders for fill in order.fills}
-    return sorted({point.at for point in conduct.equity} - others | {mark.at for mark in conduct.marks})
 
 
 def _quoted_until(position: PositionConduct, at: str) -> bool:

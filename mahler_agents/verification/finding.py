@@ -48,7 +48,7 @@ class Judged:
     checked: int
     """Cases that it looked at."""
     of: str
-    """What a case is, in the plural."""
+    """What a case is, in the plural; empty where it is not the cases that are right or wrong, but all together."""
     text: str
     """What was seen, in words."""
     wrong: tuple[Shown, ...] = ()
@@ -102,6 +102,6 @@ def _verdict(judged: Judged) -> Verdict:
 
 
 def _text(judged: Judged) -> str:
-    if not judged.wrong:
+    if not judged.wrong or not judged.of:
         return judged.text
     return f"{len(judged.wrong):,} of {judged.checked:,} {judged.of} are not so; {judged.text}"

@@ -32,7 +32,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="low_confidence",
-        asks="In paper, no low confidence and no missing approval or verdict stopped a trade; in live, no veto was ignored.",
+        asks="In paper, no low confidence and no missing approval or verdict stopped a trade; in live, vetoes did.",
         judge=advice.low_confidence,
     ),
     Check(

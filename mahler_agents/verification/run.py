@@ -69,7 +69,7 @@ def verify(
         span = Span(first=dates[0], last=max(last, dates[-1]))
         report, _ = read_report(reader, account, span)
         evidence = Evidence(
-            conduct=reader.conduct(account, span.begins, span.ends, with_marks=True),
+            conduct=reader.conduct(account, span.begins, span.ends),
             now=now,
             last_at=last_at,
             times=times or ScheduleSettings(),

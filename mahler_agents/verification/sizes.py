@@ -50,7 +50,9 @@ def zero_sizes_named(evidence: Evidence) -> Judged:
         of="sizes of 0",
         text=f"{len(zeros):,} sizes of 0, each with its limit: {told}" if zeros else "no size was 0",
         wrong=tuple(wrong),
-        shown=tuple(Shown(where=one.id, what=one.sizing.binding) for one in zeros if one.sizing is not None),
+        shown=tuple(
+            Shown(where=one.id, what=f"{one.sizing.binding}, {one.label}") for one in zeros if one.sizing is not None
+        ),
     )
 
 
@@ -86,7 +88,7 @@ def _not_least(sizing: SizingRow) -> str | None:
 
 
 def trades_placed(evidence: Evidence) -> Judged:
-    """Judge whether all that was sized was ordered, and whether only a full book or a halt kept the desk from trading."""
+    """Judge whether all that was sized was ordered, and only a full book or a halt kept the desk from trading."""
     conduct = evidence.conduct
     reviewed = [one for one in conduct.candidates if one.reviewed]
     ordered = {order.candidate_id for order in conduct.orders if order.purpose == "entry"}
