@@ -36,8 +36,9 @@ format: $(VENV)/.dev ## format and mend what can be mended
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-docs: $(VENV)/.dev ## make the tables of docs/record.md anew
+docs: $(VENV)/.dev ## make the tables of docs/record.md and docs/verify.md anew
 	$(BIN)/python -m mahler_agents.record.documentation docs/record.md
+	$(BIN)/python -m mahler_agents.verification.documentation docs/verify.md
 
 wheel-smoke: $(VENV)/.dev ## build sdist and wheel, install the wheel elsewhere, scan from an empty folder
 	$(BIN)/python tests/wheel_smoke.py

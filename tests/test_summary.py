@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import re
+import shlex
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -12,10 +14,10 @@ from typing import Any
 import pytest
 from conducts import ACCOUNT, DAYS, record_days, spoilt
 
+from mahler_agents.cli import main
 from mahler_agents.errors import InputError, UnknownIdError
 from mahler_agents.market import calendar
 from mahler_agents.record import open_database
-from mahler_agents.record.conduct_rows import BreakerChange
 from mahler_agents.summary import DaySummary, chosen_account, day_summary, last_day, summary_lines
 from mahler_agents.summary.day import Hours, JobSlots
 
@@ -191,7 +193,6 @@ def test_rules_of_the_breaker_are_in_force_until_they_are_normal_again(database:
     assert before.breaker == ("day_loss_half_size",)
     assert before.breaker_changes == ("2026-01-06 13:00 day loss half size (1.60 %)",)
     assert after.breaker == ()
-    assert BreakerChange(at="", rule="vix", code="x", observed=None)
 
 
 def test_the_watch_names_its_gaps_and_when_it_ended(database: Path, tmp_path: Path, first: DaySummary) -> None:
@@ -260,7 +261,7 @@ def test_a_failed_scan_says_why(database: Path, tmp_path: Path) -> None:
 def test_what_is_made_up_and_what_is_a_toy_is_said(first: DaySummary) -> None:
     assert summary_lines(first)[0].startswith("SYNTHETIC MARKET")
     real = replace(first, synthetic=False)
-    assert summary_lines(real)[0].startswith("end of day Tue 2026-01-06")
+    assert summary_lines(real)[0].startswith("day       Tue 2026-01-06, account paper-sample-22, PAPER environment")
     assert "toy" in noted(replace(first, toy_model=True))["model"]
 
 
@@ -300,3 +301,54 @@ def test_the_last_day_and_the_only_account_are_found(database: Path, tmp_path: P
         day_summary(database, "c", FIRST)
     with pytest.raises(InputError, match="outside the exchange calendar"):
         day_summary(database, ACCOUNT, dt.date(2001, 1, 1))
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    capsys.readouterr()
+    assert main(["summary", *map(str, arguments)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return printed.out
+
+
+def test_the_verb_shows_the_last_day_unless_another_is_named(
+    database: Path, capsys: pytest.CaptureFixture[str], second: DaySummary
+) -> None:
+    assert said(capsys, "--db", database).splitlines() == [f"record: {database}", *summary_lines(second)]
+    assert "Tue 2026-01-06" in said(capsys, "--db", database, "--date", "2026-01-06")
+    assert json.loads(said(capsys, "--db", database, "--json")) == json.loads(json.dumps(second.as_json()))
+
+
+def test_the_verb_on_a_record_without_a_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = open_database(tmp_path / "empty.db", create=True)
+    assert "nothing to tell: no run yet" in said(capsys, "--db", empty)
+    assert said(capsys, "--db", empty, "--json") == "null\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--db", "missing.db"], "does not exist"),
+        (["--date", "soon"], "'soon'"),
+        (["--account", "x"], "no account `x`"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str], named: str, database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["summary", "--db", str(database), *arguments]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert named in line
+
+
+def test_its_page_begins_with_a_command_and_its_commands_work(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "summary.md").read_text(encoding="utf-8")
+    assert re.match(r"# .*\n\n    mahler summary\n", page)
+    copy = tmp_path / "mahler-sample-paper.db"
+    copy.write_bytes(database.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    for command in re.findall(r"^    mahler (.*)$", page, re.MULTILINE):
+        assert main(shlex.split(command, comments=True)) == 0, command
+        assert capsys.readouterr().out

@@ -1,6 +1,9 @@
 """`verification`: every check fails on a record that is spoilt in one thing, and none on the one that the desk left."""
 
 import datetime as dt
+import json
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from conducts import ACCOUNT, DAYS, NOW, TIMES, record_days, spoilt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mahler_agents.cli import main
 from mahler_agents.clock import NEW_YORK, utc_text
 from mahler_agents.errors import InputError, UnknownIdError
 from mahler_agents.market import calendar
@@ -19,6 +23,7 @@ from mahler_agents.record.rows import RunRow
 from mahler_agents.report import Span
 from mahler_agents.verification import CHECKS, Evidence, Finding, Verdict, verify
 from mahler_agents.verification.advice import low_confidence
+from mahler_agents.verification.documentation import renewed
 from mahler_agents.verification.exits import expired_settled
 from mahler_agents.verification.schedule import halts_hold, scans_on_time
 from mahler_agents.verification.sizes import trades_placed
@@ -66,7 +71,7 @@ SPOILT: tuple[tuple[str, str], ...] = (
     ("risk_within_limits", "UPDATE positions SET entry_credit = entry_credit - 2 WHERE underlying = 'SPY'"),
     ("no_duplicates", "UPDATE positions SET underlying = 'QQQ' WHERE underlying = 'SPY'"),
     ("entries_in_session", f"UPDATE fills SET at = '2026-01-06T22:00:00.000Z' WHERE client_order_id = {_ENTRY}"),
-    ("entries_in_session", f"UPDATE orders SET decided_at = '2026-01-06T14:03:00.000Z' WHERE client_order_id = {_ENTRY}"),
+    ("entries_in_session", "UPDATE orders SET decided_at = '2026-01-06T14:03:00.000Z' WHERE slot LIKE 'scan%06T10%'"),
     ("halts_hold", "UPDATE trading_states SET at = '2026-01-06T15:01:00.000Z'"),
     ("positions_marked", "DELETE FROM marks WHERE at = '2026-01-06T17:00:00.000Z' AND entry_order_id LIKE 'TLT%'"),
     ("positions_marked", "DELETE FROM marks WHERE at = '2026-01-06T17:00:00.000Z'"),
@@ -287,3 +292,83 @@ def test_a_record_without_a_run_has_nothing_to_verify(tmp_path: Path) -> None:
 def test_positions_know_their_risk_at_the_filled_credit(conduct: Conduct) -> None:
     tlt: PositionConduct = next(one for one in conduct.positions if one.underlying == "TLT")
     assert tlt.max_loss_dollars == pytest.approx(181.0)  # (2 - 0.19) x 100
+
+
+@pytest.fixture
+def unscheduled(sound: Path, tmp_path: Path) -> Path:
+    """The record as if its jobs had been run by hand: what a desk that is asked today has not missed."""
+    return spoilt(sound, tmp_path, "DELETE FROM slots")
+
+
+def test_the_verb_shows_a_line_a_check_and_ends_with_0_if_none_fails(
+    unscheduled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--db", str(unscheduled)]) == 0
+    shown = capsys.readouterr().out
+    assert "SYNTHETIC MARKET" in shown
+    assert "account paper-sample-22, 5 sessions, 2025-12-31 to 2026-01-07" in shown
+    for check in CHECKS:
+        assert re.search(rf"^(pass|-   )  {check.name} ", shown, re.MULTILINE), check.name
+    assert shown.endswith("23 passed, 0 failed, 2 with nothing to check\n")
+
+
+def test_the_verb_ends_with_1_if_a_check_fails_and_names_the_first_cases(
+    unscheduled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "again"
+    folder.mkdir()
+    bad = spoilt(unscheduled, folder, "DELETE FROM shadows")
+    assert main(["verify", "--db", str(bad)]) == 1
+    shown = capsys.readouterr().out
+    assert "FAIL  shadows_followed        6 of 6 reviewed candidates are not so" in shown
+    assert shown.count("is not followed, and nothing says why") == 3
+    assert "and 3 more; --all names them" in shown
+    assert main(["verify", "--all", "--db", str(bad)]) == 1
+    assert capsys.readouterr().out.count("is not followed, and nothing says why") == 6
+    assert main(["verify", "--json", "--db", str(bad)]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["failed"] == 1
+    [failed] = [one for one in document["findings"] if one["verdict"] == "fail"]
+    assert (failed["name"], failed["wrong"], failed["checked"]) == ("shadows_followed", 6, 6)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_no_line_of_the_verb_is_wider_than_the_terminal(
+    unscheduled: Path, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["verify", "--all", "--db", str(unscheduled)]) == 0
+    _, *shown = capsys.readouterr().out.splitlines()  # but for the record's path
+    assert max(map(len, shown)) <= columns
+
+
+def test_the_verb_on_a_record_without_a_run_has_nothing_to_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = open_database(tmp_path / "empty.db", create=True)
+    assert main(["verify", "--db", str(empty)]) == 0
+    assert "nothing to check: no run yet" in capsys.readouterr().out
+    assert main(["verify", "--db", str(tmp_path / "missing.db")]) == 2
+    assert main(["verify", "--days", "0", "--db", str(empty)]) == 2
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "verify.md").read_text(encoding="utf-8")
+
+
+def test_its_page_begins_with_a_command_and_its_table_is_the_registry_s() -> None:
+    assert re.match(r"# .*\n\n    mahler verify\n", PAGE)
+    assert renewed(PAGE) == PAGE, "run `make docs`"
+
+
+def test_the_page_s_commands_and_its_python_run(
+    unscheduled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unscheduled.rename(tmp_path / "mahler-sample-paper.db")
+    monkeypatch.chdir(tmp_path)
+    for command in re.findall(r"^    mahler (.*)$", PAGE, re.MULTILINE):
+        assert main(shlex.split(command, comments=True)) == 0, command
+    [example] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    capsys.readouterr()
+    exec(compile(example, "docs/verify.md", "exec"), {})  # noqa: S102 - our own example
+    assert len(capsys.readouterr().out.splitlines()) == len(CHECKS)

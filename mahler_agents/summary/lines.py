@@ -29,11 +29,11 @@ _Notes = Iterator[tuple[str, str]]
 
 def summary_lines(summary: DaySummary, width: int | None = None) -> tuple[str, ...]:
     """Return what a day brought as lines, wrapped to `width` columns if that is given."""
-    head = f"end of day {summary.date:%a %Y-%m-%d}, {_account(summary)}"
+    date = f"{summary.date:%a %Y-%m-%d}"
     if summary.nothing is not None:
-        return (f"{summary.date:%a %Y-%m-%d}, {plain(summary.account_id)}: {summary.nothing}",)
+        return (f"{date}, {plain(summary.account_id)}: {summary.nothing}",)
     lines = [SYNTHETIC_MARKET] if summary.synthetic else []
-    lines.append(head)
+    lines += _noted("day", f"{date}, {_account(summary)}", width)
     for note, text in _notes(summary):
         lines += _noted(note, text, width)
     return tuple(lines)
