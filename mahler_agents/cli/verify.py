@@ -36,13 +36,13 @@ def verify(*, days: int, account: str | None, every: bool, db: Path | None, as_j
     Each check passes, fails, or has nothing to check, which is neither. Nothing is asked of a market or a broker, and
     nothing is changed. Exit code 1 if a check fails.
     """
-    import os
-
     from mahler_agents.remote_clock import clock_from
+    from mahler_agents.settings import Settings
     from mahler_agents.verification import verify as verified
 
-    path = newest_database(db)
-    found = verified(path, now=clock_from(os.environ).now(), days=days, account_id=account)
+    settings, path = Settings.load({"db": db}), newest_database(db)
+    now = clock_from(settings.environ).now()
+    found = verified(path, now=now, days=days, account_id=account, times=settings.schedule)
     if as_json:
         click.echo(json.dumps(None if found is None else found.as_json(), ensure_ascii=False))
     else:

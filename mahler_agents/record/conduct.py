@@ -50,9 +50,9 @@ class ConductReader(AccountReader):
             trading=self._all(TradingChange, "SELECT * FROM trading_states WHERE at < ? ORDER BY id", ends),
             breaker=self._all(BreakerChange, _BREAKER, account_id, ends),
             failures=self._all(RoleFailure, _FAILURES, *of_runs),
-            answers={row["candidate_id"]: row["answers"] for row in self._rows(_ANSWERS, *(3 * of_runs))},
+            answers={row["candidate_id"]: row["answers"] for row in self._rows(_ANSWERS, *of_runs)},
             calls=read_row(CallSums, self._rows(_CALLS, *of_runs)[0]),
-            events=self._all(EventConduct, "SELECT * FROM events WHERE at >= ? AND at < ? ORDER BY id", begins, ends),
+            events=self._all(EventConduct, _EVENTS, *of_runs),
             slots=tuple(_slot(row) for row in self._rows(_SLOTS, begins, ends)),
             first_due={row["job"]: row["at"] for row in self._rows(_FIRST_DUE)},
         )
@@ -123,7 +123,7 @@ def _parsed(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-_OF_SCANS = "kind = 'scan' AND account_id = ? AND as_of >= ? AND as_of < ?"
+_OF_SCANS = "kind = 'scan' AND account_id = ?1 AND as_of >= ?2 AND as_of < ?3"
 _IN_RUNS = f"candidates.run_id IN (SELECT id FROM runs WHERE {_OF_SCANS})"
 _OPEN_IN = """
     account_id = ?1 AND opened_at < ?3 AND (state = 'open' OR EXISTS (
@@ -172,6 +172,10 @@ _OUTCOMES = f"""
 _REDUCTIONS = "SELECT * FROM reductions WHERE account_id = ? AND at < ? ORDER BY at, entry_order_id"
 _BREAKER = "SELECT * FROM breaker_changes WHERE account_id = ? AND at < ? ORDER BY id"
 _EQUITY = "SELECT * FROM equity WHERE account_id = ?"
+_EVENTS = f"""
+    SELECT * FROM events WHERE run_id IN (SELECT id FROM runs WHERE {_OF_SCANS})
+        OR run_id IS NULL AND at >= ?2 AND at < ?3 ORDER BY id
+"""
 _FIRST_DUE = "SELECT job, MIN(due_at) AS at FROM slots GROUP BY job"
 _SLOTS = "SELECT * FROM slots WHERE due_at >= ? AND due_at < ? ORDER BY due_at, id"
 _LAST = """

@@ -218,6 +218,7 @@ class Conduct:
     """Candidate -> opinions, arguments and verdicts that it was given."""
     calls: CallSums
     events: tuple[EventConduct, ...]
+    """Of these runs, whatever the clock said, and those of the span that are of no run."""
     slots: tuple[SlotRow, ...]
     """Due in the span."""
     first_due: Mapping[str, str]

@@ -118,6 +118,7 @@ def _equity(facts: DayFacts) -> DayEquity | None:
         open_change_dollars=change,
         open_dollars=books.unrealised.dollars,
         unexplained_dollars=books.difference_dollars,
+        unmarked=sum(one.unmarked + one.marked_before for one in (books.unrealised_at_start, books.unrealised)),
     )
 
 

@@ -41,6 +41,8 @@ class DayEquity:
     """What the open positions stand at, at mid, less the fees of their entries."""
     unexplained_dollars: float
     """P&L - realised - change of the open: 0 if the recorded equity follows from the fills and the marks."""
+    unmarked: int
+    """Open positions without a mark at the end, or at the previous close: the unexplained may be theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)

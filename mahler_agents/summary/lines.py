@@ -92,7 +92,8 @@ def _equity(equity: DayEquity | None) -> _Notes:
     parts = f"{realised} realised after fees, {change} in open positions"
     yield "P&L", f"{_signed(equity.pnl_dollars)}{share}{paid}: {parts}"
     if equity.unexplained_dollars:
-        yield "", f"DIFFERENCE: {cents(equity.unexplained_dollars)} of it follows from no fill and no mark"
+        whose = f"; {count(equity.unmarked, 'open position')} had no mark" if equity.unmarked else ""
+        yield "", f"DIFFERENCE: {cents(equity.unexplained_dollars)} of it follows from no fill and no mark{whose}"
 
 
 def _opened(one: OpenedTrade) -> str:

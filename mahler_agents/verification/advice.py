@@ -1,5 +1,6 @@
 """Verification: was advice recorded, and never obeyed where it must not be? Rows in, `Judged` out; pure."""
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -12,6 +13,9 @@ PAPER = "paper"
 BYPASSED = "[bypassed - paper trading]"
 MAX_FAILURE_RATE = 0.10
 """Share of the questions to the panel that may go without an answer."""
+CUT_OFF_SLACK = dt.timedelta(seconds=10)
+"""The decision time is the deadline of all calls: what was cut off by it is recorded a moment later."""
+_CUT_OFF = "timeout"
 _VETOED = frozenset({"low_confidence", "no_verdict"})
 _REGIME = "regime"
 
@@ -89,7 +93,12 @@ def advice_first(evidence: Evidence) -> Judged:
     orders = _entries(evidence.conduct)
     reviewed = [one for one in evidence.conduct.candidates if one.reviewed and runs[one.run_id].status != "running"]
     past = {run.id for run in runs.values() if run.started_at > run.decision_at}
-    wrong = [Shown(where=one.id, what=why) for one in reviewed if (why := _late(one, orders.get(one.id), past))]
+    cut_off = {one.candidate_id for one in evidence.conduct.failures if one.kind == _CUT_OFF}
+    wrong = [
+        Shown(where=one.id, what=why)
+        for one in reviewed
+        if (why := _late(one, None if one.run_id in past else orders.get(one.id), cut_off=one.id in cut_off))
+    ]
     untimed = sum(one.run_id in past for one in reviewed)
     note = f"; of {untimed:,}, seen after the fact, the clock says nothing of the order" if untimed else ""
     return Judged(
@@ -100,10 +109,13 @@ def advice_first(evidence: Evidence) -> Judged:
     )
 
 
-def _late(one: CandidateConduct, order: OrderConduct | None, past: set[str]) -> str | None:
+def _late(one: CandidateConduct, order: OrderConduct | None, *, cut_off: bool) -> str | None:
     if one.advised_at is None:
         return None if one.reason == "error" and order is None else "no advice on record"
-    if order is None or one.run_id in past or one.advised_at <= order.decided_at:
+    if order is None or one.advised_at <= order.decided_at:
+        return None
+    late = dt.datetime.fromisoformat(one.advised_at) - dt.datetime.fromisoformat(order.decided_at)
+    if cut_off and late <= CUT_OFF_SLACK:
         return None
     return f"advice of {one.advised_at}, order decided at {order.decided_at}"
 

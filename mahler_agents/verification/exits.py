@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.exits import ExitDecision, ExitParams, ExitRule, Mark, decide
 from mahler_agents.record.conduct_rows import Conduct, MarkConduct, OrderConduct, OutcomeConduct, PositionConduct
-from mahler_agents.text import cents, count, per_share, words
-from mahler_agents.units import CONTRACT_MULTIPLIER
+from mahler_agents.text import count, per_share, words
 from mahler_agents.verification.finding import Evidence, Judged, Shown
 
+MAX_UNQUOTED = 0.5
+"""Share of the passes over a position in which it may have no quote."""
 _RULES = frozenset(rule.value for rule in ExitRule)
 _EXPIRED = "expired_"
 _BY_HAND = "closed_by_hand"
-_CENT = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ def closed_within_one_pass(evidence: Evidence) -> Judged:
     passes = conduct.passes
     wrong: list[Shown] = []
     checked, slowest = 0, 0.0
-    for position, breaches in _breaching(conduct):
+    for position, breaches in breaching(conduct):
         orders = [order.decided_at for order in _exits(conduct) if order.closes == position.entry_order_id]
         for breach in breaches:
             following = next(iter(passes[bisect_right(passes, breach.at) :]), None)
@@ -144,7 +144,7 @@ def closed_within_one_pass(evidence: Evidence) -> Judged:
     return Judged(
         checked=checked,
         of="marks beyond a threshold",
-        text=f"{checked:,} marks beyond a threshold; the latest closing order was decided {slowest:.0f} seconds after"
+        text=f"{count(checked, 'mark')} beyond a threshold; the slowest closing order was decided {slowest:.0f} s after"
         if checked
         else "no mark was beyond a threshold",
         wrong=tuple(wrong),
@@ -158,88 +158,34 @@ def _seen(decision: ExitDecision) -> str:
     return f"cost {per_share(decision.observed)}, threshold {per_share(decision.threshold)}"
 
 
-def overshoot(evidence: Evidence) -> Judged:
-    """Judge whether what stops cost beyond their thresholds is explained: gap by the mark, slippage by the fill."""
-    conduct = evidence.conduct
-    first = {position.entry_order_id: _first_stop(breaches) for position, breaches in _breaching(conduct, begins="")}
-    positions = {one.entry_order_id: one for one in conduct.positions}
-    orders = {order.client_order_id: order for order in conduct.orders}
-    stops = [
-        one for one in conduct.outcomes if one.rule == ExitRule.STOP_LOSS.value and one.closed_at >= conduct.begins
-    ]
-    wrong: list[Shown] = []
-    shown: list[Shown] = []
-    gaps = slips = 0.0
-    for stop in stops:
-        breach, order = first.get(stop.entry_order_id), orders.get(stop.exit_order_id or "")
-        if why := _unexplained(stop, breach, order, positions[stop.entry_order_id]):
-            wrong.append(Shown(where=stop.entry_order_id, what=why))
-        elif breach is not None:
-            gap, slip = breach.observed - breach.threshold, stop.exit_debit - breach.observed
-            gaps, slips = gaps + _dollars(gap, stop), slips + _dollars(slip, stop)
-            shown.append(Shown(where=stop.entry_order_id, what=_split(stop, breach, gap, slip)))
-    return Judged(
-        checked=len(stops),
-        of="stops",
-        text=f"{count(len(stops), 'stop')} cost {cents(gaps + slips)} beyond the threshold: {cents(gaps)} gap, by which"
-        f" the first mark was beyond it, and {cents(slips)} slippage, by which the fill was beyond that mark"
-        if stops
-        else "nothing was stopped",
-        wrong=tuple(wrong),
-        shown=tuple(shown),
-        figures={"gap_dollars": round(gaps, 2), "slippage_dollars": round(slips, 2)},
-    )
-
-
-def _unexplained(
-    stop: OutcomeConduct, breach: ExitDecision | None, order: OrderConduct | None, position: PositionConduct
-) -> str | None:
-    if breach is None:
-        return f"stopped at {per_share(stop.exit_debit)}, and no mark before it was beyond the stop"
-    if stop.exit_debit > position.width + _CENT / 2:
-        return f"bought back at {per_share(stop.exit_debit)}, more than the width of {per_share(position.width)}"
-    if order is not None and stop.exit_debit > -order.limit_credit + _CENT / 2:
-        return f"bought back at {per_share(stop.exit_debit)}, the order's limit was {per_share(-order.limit_credit)}"
-    return None
-
-
-def _split(stop: OutcomeConduct, breach: ExitDecision, gap: float, slip: float) -> str:
-    return (
-        f"stop {per_share(breach.threshold)}, first mark beyond it {per_share(breach.observed)} (gap {per_share(gap)}),"
-        f" bought back at {per_share(stop.exit_debit)} (slippage {per_share(slip)})"
-    )
-
-
-def _dollars(amount: float, outcome: OutcomeConduct) -> float:
-    return amount * CONTRACT_MULTIPLIER * outcome.contracts
-
-
-def _first_stop(breaches: Sequence[Breach]) -> ExitDecision | None:
-    return next((one.decision for one in breaches if one.decision.rule is ExitRule.STOP_LOSS), None)
-
-
 def positions_marked(evidence: Evidence) -> Judged:
-    """Judge whether every monitor pass looked at every open position, with or without a quote."""
+    """Judge whether every monitor pass looked at every open position, and most of them with a quote."""
     conduct = evidence.conduct
     passes = [at for at in conduct.passes if at >= conduct.begins]
     lives = lives_of(conduct)
     seen = {(mark.entry_order_id, mark.at): mark for mark in conduct.marks}
     wrong: list[Shown] = []
-    checked = unquoted = 0
+    checked = looks = unquoted = 0
     for position in conduct.positions:
         due = [at for at in lives[position.entry_order_id].within(passes) if _quoted_until(position, at)]
         missing = [at for at in due if (position.entry_order_id, at) not in seen]
-        checked += len(due)
-        unquoted += sum(seen[key].mid_cost is None for at in due if (key := (position.entry_order_id, at)) in seen)
+        without = [at for at in due if (mark := seen.get((position.entry_order_id, at))) and mark.mid_cost is None]
+        checked += bool(due)
+        looks += len(due)
+        unquoted += len(without)
+        whole = f"of {len(due):,} passes, first at"
         if missing:
-            what = f"{position.label}: not looked at in {len(missing):,} of {len(due):,} passes, first at {missing[0]}"
+            what = f"{position.label}: not looked at in {len(missing):,} {whole} {missing[0]}"
+            wrong.append(Shown(where=position.entry_order_id, what=what))
+        elif len(without) > MAX_UNQUOTED * len(due):
+            what = f"{position.label}: no quote in {len(without):,} {whole} {without[0]}: no rule could close it"
             wrong.append(Shown(where=position.entry_order_id, what=what))
     return Judged(
         checked=checked,
-        of="looks",
-        text=f"{len(passes):,} passes looked {checked:,} times at an open position; {unquoted:,} times without a quote",
+        of="positions",
+        text=f"{len(passes):,} passes looked {looks:,} times at an open position; {unquoted:,} times without a quote",
         wrong=tuple(wrong),
-        figures={"looks": checked, "without_a_quote": unquoted},
+        figures={"looks": looks, "without_a_quote": unquoted},
     )
 
 
@@ -273,7 +219,7 @@ def decision_at(position: PositionConduct, mark: MarkConduct) -> ExitDecision | 
     )
 
 
-def _breaching(conduct: Conduct, begins: str | None = None) -> Iterator[tuple[PositionConduct, list[Breach]]]:
+def breaching(conduct: Conduct, begins: str | None = None) -> Iterator[tuple[PositionConduct, list[Breach]]]:
     """Yield every position with the marks, from `begins` on, at which it was open and a rule said close.
 
     One whose legs the broker did not hold is left out: no closing order is sent for it, and an alert says so.

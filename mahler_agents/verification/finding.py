@@ -50,7 +50,7 @@ class Judged:
     of: str
     """What a case is, in the plural; empty where it is not the cases that are right or wrong, but all together."""
     text: str
-    """What was seen, in words."""
+    """What was seen, in words: what a passed check says, and of a failed one that judges no cases."""
     wrong: tuple[Shown, ...] = ()
     shown: tuple[Shown, ...] = ()
     """Cases that are as they should be, where a reader wants to see them."""
@@ -72,7 +72,7 @@ class Check:
         return Finding(
             name=self.name,
             verdict=_verdict(judged),
-            text=_text(judged),
+            text=_text(judged, self.asks),
             shown=(*judged.wrong, *judged.shown),
             wrong=len(judged.wrong),
             checked=judged.checked,
@@ -101,7 +101,7 @@ def _verdict(judged: Judged) -> Verdict:
     return Verdict.PASS if judged.checked else Verdict.NOTHING
 
 
-def _text(judged: Judged) -> str:
+def _text(judged: Judged, asks: str) -> str:
     if not judged.wrong or not judged.of:
         return judged.text
-    return f"{len(judged.wrong):,} of {judged.checked:,} {judged.of} are not so; {judged.text}"
+    return f"{len(judged.wrong):,} of {judged.checked:,} {judged.of} break this: {asks}"

@@ -1,6 +1,6 @@
 """Verification: every check, in the order in which `mahler verify` shows them; docs/verify.md's table is made of it."""
 
-from mahler_agents.verification import advice, books, exits, schedule, sizes
+from mahler_agents.verification import advice, books, exits, overshoot, schedule, sizes
 from mahler_agents.verification.finding import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -82,7 +82,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="positions_marked",
-        asks="Every monitor pass looked at every open position.",
+        asks="Every monitor pass looked at every open position, and had a quote of it in at least half of the passes.",
         judge=exits.positions_marked,
     ),
     Check(
@@ -98,7 +98,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         name="overshoot",
         asks="What a stop cost beyond its threshold is gap (first mark) or slippage (fill), within the order's limit.",
-        judge=exits.overshoot,
+        judge=overshoot.overshoot,
     ),
     Check(name="expired_settled", asks="Nothing is open past its expiration.", judge=exits.expired_settled),
     Check(name="orders_ended", asks="The end of every order is known within a day.", judge=books.orders_ended),
@@ -114,7 +114,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="equity_adds_up",
-        asks="The recorded equity follows from deposits, fills and marks, to the cent.",
+        asks="The recorded equity follows from deposits, fills and marks: to the cent, or 0.25 % where others mark.",
         judge=books.equity_adds_up,
     ),
 )

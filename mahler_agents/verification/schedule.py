@@ -16,6 +16,8 @@ from mahler_agents.verification.finding import Evidence, Judged, Shown
 
 SETTLING = 10 * MINUTE
 """A slot that fell due this recently may be running, or about to be claimed."""
+ABOUT_MINUTES = 15
+"""Scans whose slots name a date alone may be that far apart on the clock: daylight saving makes it sixty."""
 _SCAN = "scan-"
 
 
@@ -59,10 +61,8 @@ def _not_run(row: SlotRow | None, late: str) -> str | None:
 def scans_on_time(evidence: Evidence) -> Judged:
     """Judge whether every scheduled scan was at its time in New York, on both sides of daylight saving."""
     scheduled = [run for run in evidence.conduct.runs if run.slot.startswith(_SCAN)]
-    usual = Counter(_wall(run) for run in scheduled if not _at_close(run)).most_common(1)
-    wrong = [
-        Shown(where=run.id, what=why) for run in scheduled if (why := _off(run, usual[0][0] if usual else "", evidence))
-    ]
+    usual = _usual(scheduled)
+    wrong = [Shown(where=run.id, what=why) for run in scheduled if (why := _off(run, usual, evidence))]
     times = Counter(_wall(run) for run in scheduled)
     told = listed(f"{number:,} at {wall}" for wall, number in sorted(times.items()))
     return Judged(
@@ -73,8 +73,14 @@ def scans_on_time(evidence: Evidence) -> Judged:
     )
 
 
+def _usual(scheduled: Sequence[RunRow]) -> str:
+    """Return the time of the middle one of the scans whose slots name a date alone, as New York's clock has it."""
+    walls = sorted(_wall(run) for run in scheduled if "T" not in run.slot and not _at_close(run))
+    return walls[len(walls) // 2] if walls else ""
+
+
 def _off(run: RunRow, usual: str, evidence: Evidence) -> str | None:
-    """Return why a scan was not at its time: its slot's, within the grace; without one in it, the usual of them all."""
+    """Return why a scan was not at its time: its slot's, within the grace; without one in it, about the others'."""
     at = dt.datetime.fromisoformat(run.as_of).astimezone(NEW_YORK)
     named = run.slot.removeprefix(_SCAN)
     try:
@@ -84,7 +90,8 @@ def _off(run: RunRow, usual: str, evidence: Evidence) -> str | None:
     if due.date() != at.date():
         return f"slot {run.slot}, run on {at:%Y-%m-%d %H:%M}"
     if "T" not in named:
-        return None if _wall(run) == usual or _at_close(run) else f"at {_wall(run)} New York, the others at {usual}"
+        about = _at_close(run) or abs(_minutes(_wall(run)) - _minutes(usual)) <= ABOUT_MINUTES
+        return None if about else f"at {_wall(run)} New York, the others at {usual}"
     late = at - due.replace(tzinfo=NEW_YORK)
     if dt.timedelta(0) <= late <= evidence.times.scan_grace_minutes * MINUTE:
         return None
@@ -95,6 +102,11 @@ def _wall(run: RunRow) -> str:
     return f"{dt.datetime.fromisoformat(run.as_of).astimezone(NEW_YORK):%H:%M}"
 
 
+def _minutes(wall: str) -> int:
+    hours, minutes = wall.split(":")
+    return 60 * int(hours) + int(minutes)
+
+
 def _at_close(run: RunRow) -> bool:
     """Whether it saw a session's close, as of a file of end-of-day chains, which is early on half-days."""
     at = dt.datetime.fromisoformat(run.as_of)
@@ -103,15 +115,21 @@ def _at_close(run: RunRow) -> bool:
 
 
 def entries_in_session(evidence: Evidence) -> Judged:
-    """Judge whether every entry was decided, sent and filled while the exchange was open."""
+    """Judge whether every entry was decided, sent and filled while the exchange was open.
+
+    A file of end-of-day chains has closes alone: what was decided on one is not judged.
+    """
     conduct = evidence.conduct
+    of_closes = {run.slot for run in conduct.runs if _at_close(run)}
     entries = [one for one in conduct.orders if one.purpose == "entry" and one.decided_at >= conduct.begins]
-    wrong = [Shown(where=one.client_order_id, what=why) for one in entries if (why := _outside(one))]
-    days = len({one.decided_at[:10] for one in entries})
+    judged = [one for one in entries if one.slot not in of_closes]
+    wrong = [Shown(where=one.client_order_id, what=why) for one in judged if (why := _outside(one))]
+    days = len({one.decided_at[:10] for one in judged})
+    note = f"; {len(entries) - len(judged):,} on closing quotes not judged" if len(judged) < len(entries) else ""
     return Judged(
-        checked=len(entries),
+        checked=len(judged),
         of="entries",
-        text=f"{len(entries):,} entries of {days:,} days, all in the session",
+        text=f"{len(judged):,} entries of {days:,} days, all in the session{note}",
         wrong=tuple(wrong),
     )
 
