@@ -37,6 +37,7 @@ from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.roles import choose_models
 from mahler_agents.llm.router import ModelRouter, Past, check_priced
 from mahler_agents.llm.transport import CallLog
+from mahler_agents.logs import within
 from mahler_agents.market import calendar
 from mahler_agents.market.snapshot import Market, PresentMarket
 from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
@@ -221,7 +222,9 @@ class Desk:
             return finished
         instant = as_of or self.market.default_as_of()  # finishing what was left may have taken minutes
         run_id = self._ids.run_id(instant)
+        slot = slot or f"adhoc-{run_id}"
         async with AsyncExitStack() as stack:
+            stack.enter_context(within(job="scan", run_id=run_id, slot=slot))
             writer = await self._at_work(stack, run_id, lambda: self._books.put_right(instant, []))
             await self._books.safety.refuse_if_halted(BookRecording(writer, self._clock), "scan")
             for message in refused:
@@ -232,7 +235,7 @@ class Desk:
                 recording=recording,
                 database=self.database,
                 asked_as_of=instant,
-                slot=slot or f"adhoc-{run_id}",
+                slot=slot,
                 watch=guarded(watch),
                 tapes=self._rolling(stack),
                 rerun_of=self._venue.rerun_of,
@@ -270,6 +273,7 @@ class Desk:
             return stale is None and not self.market.live and is_entry_of(pending, run_id)
 
         async with AsyncExitStack() as stack:
+            stack.enter_context(within(job="scan", run_id=run_id, slot=left.run["slot"]))
             writer = await self._at_work(stack, run_id, lambda: self._books.put_right(now, [], is_gone_on_with))
             await self._books.safety.refuse_if_halted(BookRecording(writer, self._clock), f"resuming run {run_id}")
             left = await asyncio.to_thread(self._read_left, run_id)
@@ -398,6 +402,7 @@ class Desk:
         calendar.session(instant.astimezone(NEW_YORK).date())  # or it says which days have one: before anything is done
         await refuse_to_go_back(self._books.ledger, instant)
         async with AsyncExitStack() as stack:
+            stack.enter_context(within(job="monitor", slot=slot or f"monitor-{utc_text(instant)}"))
             ended: list[Reconciled] = []
             await stack.enter_async_context(at_work(self.database, lambda: self._books.put_right(instant, ended)))
             if at is None and self.market.live:  # a slow broker may have taken minutes, and quotes are of now

@@ -1,7 +1,8 @@
 """Recording: the stages' types in, rows of the record out; the one place that knows both."""
 
 import datetime as dt
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mahler_agents.advisory import Advice
@@ -15,12 +16,15 @@ from mahler_agents.exits import Mark, NoMark
 from mahler_agents.llm.failures import Failure
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.transport import CallFinished, CallStarted
+from mahler_agents.logs import log_event
 from mahler_agents.market.snapshot import Account
 from mahler_agents.market.watched import Quoted
 from mahler_agents.record.writer import Writer, as_json
 from mahler_agents.regime import Regime, RegimeUnknown
 from mahler_agents.risk import BreakerDecision, PortfolioDelta, Reduction, SizeMultiplier, Sizing
 from mahler_agents.screen import Candidate, ScreenReport
+
+_LOG = logging.getLogger(__name__)
 
 
 class BookRecording:
@@ -33,12 +37,12 @@ class BookRecording:
     def event(self, code: str, message: str, *, level: str = "info") -> None:
         """Record something that happened to the account outside a run."""
         row = {"at": utc_text(self._clock.now()), "level": level, "code": code, "message": message}
-        self._writer.insert("events", row)
+        _insert_event(self._writer, row)
 
     def event_once(self, code: str, message: str, *, level: str = "info") -> None:
         """Record such a thing unless the record has it already, whenever that was."""
         row = {"at": utc_text(self._clock.now()), "level": level, "code": code, "message": message}
-        self._writer.insert_unless("events", row, same=("code", "message"))
+        _insert_event(self._writer, row, same=_SAME_WORDS)
 
     def mark(self, position: Position, at: dt.datetime, mark: Mark | NoMark) -> None:
         """Record what it would cost to close a position; without a mark, that there was none and why."""
@@ -57,11 +61,11 @@ class BookRecording:
 
     def alert(self, code: str, position: Position, text: str, at: dt.datetime) -> None:
         """Record something about a position that the user must know."""
-        self._writer.insert("events", _alert_row(code, position, text, at))
+        _insert_event(self._writer, _alert_row(code, position, text, at))
 
     def alert_once(self, code: str, position: Position, text: str, at: dt.datetime) -> None:
         """Record an alert unless the record has it already, whenever that was."""
-        self._writer.insert_unless("events", _alert_row(code, position, text, at), same=("code", "message"))
+        _insert_event(self._writer, _alert_row(code, position, text, at), same=_SAME_WORDS)
 
     def settled(self, position: Position, settlement: Settlement) -> None:
         """Record that expiration closed a position."""
@@ -71,13 +75,13 @@ class BookRecording:
             f" underlying at {'a price not told' if price is None else f'{price:.2f}'}"
         )
         row = {"at": utc_text(settlement.at), "level": "info", "code": settlement.expiry.value, "message": message}
-        self._writer.insert("events", row)
+        _insert_event(self._writer, row)
 
     def reduction(self, reduction: Reduction) -> None:
         """Record that the circuit breaker asks to close a share of a position."""
         message = f"the circuit breaker lets {reduction.keep} contracts of {reduction.entry_order_id} stay"
         row = {"at": utc_text(reduction.at), "level": "warning", "code": reduction.code, "message": message}
-        self._writer.insert("events", row)
+        _insert_event(self._writer, row)
 
     async def flush(self) -> None:
         """Return once everything recorded so far is committed."""
@@ -110,16 +114,18 @@ class Recording:
         """Record the run and, unless it is on record, the snapshot that it reads."""
         if snapshot is not None:
             self._writer.insert_once("snapshots", snapshot)
-        self._writer.insert("runs", {"id": self.run_id, "started_at": self._now(), "status": "running", **row})
+        full = {"id": self.run_id, "started_at": self._now(), "status": "running", **row}
+        self._writer.insert("runs", full, then=self._log_start)
 
     def run_resumed(self, decision_at: dt.datetime) -> None:
         """Record that the run goes on, and when its orders are decided now."""
-        self._writer.update("runs", {"id": self.run_id}, {"decision_at": utc_text(decision_at)})
+        values = {"decision_at": utc_text(decision_at)}
+        self._writer.update("runs", {"id": self.run_id}, values, then=lambda _: self._log_run({"status": "resumed"}))
 
     def run_left(self, error: str) -> None:
         """Record that the run is left where it is: it can be resumed, or is as a process before had left it."""
         values = {"status": "failed", "error": error, "abandoned_at": self._now()}
-        self._writer.update("runs", {"id": self.run_id}, values)
+        self._writer.update("runs", {"id": self.run_id}, values, then=self._log_run)
 
     def run_interrupted(self) -> None:
         """Record that the run was left, with the calls that it was waiting for, as a process leaves it that dies."""
@@ -129,7 +135,8 @@ class Recording:
 
     def run_ended(self, status: str, error: str | None = None) -> None:
         """Record how the run ended: `done` or `failed`."""
-        self._writer.update("runs", {"id": self.run_id}, {"status": status, "ended_at": self._now(), "error": error})
+        values = {"status": status, "ended_at": self._now(), "error": error}
+        self._writer.update("runs", {"id": self.run_id}, values, then=self._log_run)
 
     def regime(self, regime: Regime | RegimeUnknown) -> None:
         """Record the market's regime, or why it is unknown, and log it as an event."""
@@ -239,10 +246,13 @@ class Recording:
         self, candidate_id: str, *, decision: str, reason: str, ai_summary: str | None, confidence: float | None
     ) -> None:
         """Record how a reviewed candidate ended."""
+        values = {"decision": decision, "reason": reason, "ai_summary": ai_summary, "confidence": confidence}
+        extra = {"run_id": self.run_id, "candidate_id": candidate_id, "code": reason}
         self._writer.update(
             "candidates",
             {"id": candidate_id},
-            {"decision": decision, "reason": reason, "ai_summary": ai_summary, "confidence": confidence},
+            values,
+            then=lambda row: _LOG.info("%s: %s", row["decision"], row["reason"], extra=extra),
         )
 
     def span(
@@ -280,10 +290,7 @@ class Recording:
             "code": code,
             "message": message,
         }
-        if self._resumed:
-            self._writer.insert_unless("events", row, same=("run_id", "candidate_id", "code", "message"))
-        else:
-            self._writer.insert("events", row)
+        _insert_event(self._writer, row, same=("run_id", "candidate_id", *_SAME_WORDS) if self._resumed else ())
 
     def call_started(self, call: CallStarted) -> None:
         """Record an HTTP attempt before it is made, so that a crash leaves evidence."""
@@ -321,6 +328,17 @@ class Recording:
         }
         self._writer.insert("raw_answers", row)
 
+    def _log_start(self, row: Mapping[str, Any]) -> None:
+        made_up = " (SYNTHETIC)" if row.get("synthetic") else ""
+        said = f"run started: {row['environment']}, market {row['market']}{made_up}, model {row['model']}"
+        _LOG.info("%s", said, extra={"run_id": self.run_id, "code": "run_started"})
+
+    def _log_run(self, row: Mapping[str, Any]) -> None:
+        """Log how the run goes on or ended, as its row says."""
+        why = f": {row['error']}" if row.get("error") else ""
+        extra = {"run_id": self.run_id, "code": f"run_{row['status']}"}
+        _LOG.log(logging.ERROR if why else logging.INFO, "run %s%s", row["status"], why, extra=extra)
+
     def _now(self) -> str:
         return utc_text(self._clock.now())
 
@@ -330,6 +348,17 @@ def sizing_row(candidate_id: str, sizing: Sizing) -> dict[str, Any]:
     row = sizing.model_dump(mode="json")
     del row["multiplier"]  # the run's own
     return {"candidate_id": candidate_id, **row, "constraints": as_json(row.pop("constraints"))}
+
+
+_SAME_WORDS = ("code", "message")
+
+
+def _insert_event(writer: Writer, row: Mapping[str, Any], *, same: Sequence[str] = ()) -> None:
+    """Record an event, unless there is one with the `same` columns; what is recorded is logged, and nothing else is."""
+    if same:
+        writer.insert_unless("events", row, same=same, then=log_event)
+    else:
+        writer.insert("events", row, then=log_event)
 
 
 def _grounding(found: dict[str, Any] | None) -> dict[str, Any]:

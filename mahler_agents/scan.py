@@ -17,6 +17,7 @@ from mahler_agents.execution import OrderWorker
 from mahler_agents.exits import resolve
 from mahler_agents.llm.budget import Spent
 from mahler_agents.llm.past import MissError
+from mahler_agents.logs import within
 from mahler_agents.market.archive import content_hash, pack
 from mahler_agents.market.possible import without_impossible
 from mahler_agents.market.snapshot import Account, Snapshot
@@ -265,7 +266,8 @@ class Scan:
 
     async def _review(self, context: ReviewContext, candidate: Candidate) -> Review:
         try:
-            state = await self.parts.graph.ainvoke({"candidate": candidate}, context=context)
+            with within(candidate_id=context.candidate_id):
+                state = await self.parts.graph.ainvoke({"candidate": candidate}, context=context)
             review = review_of(ReviewState(**state), context.terms)
         except RecordError:
             raise

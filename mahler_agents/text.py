@@ -28,10 +28,11 @@ def visible(text: str) -> str:
 
     For what is shown to the letter: nothing is lost, and a terminal obeys none of it.
     """
-    return "".join(char if char in "\n\t" else _spelled(char) for char in text)
+    return "".join(char if char in "\n\t" else spelled(char) for char in text)
 
 
-def _spelled(char: str) -> str:
+def spelled(char: str) -> str:
+    """Return a character, or if a terminal would obey it or nobody see it, how it is written, such as `\\n`."""
     category = unicodedata.category(char)
     hidden = category.startswith("C") or category in {"Zl", "Zp"}
     return char.encode("unicode_escape").decode() if hidden else char

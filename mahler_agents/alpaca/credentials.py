@@ -50,6 +50,7 @@ def find_credentials(environ: Mapping[str, str], *, folder: Path | None = None) 
     """
     file = (folder or Path()) / ".env"
     if (found := _pair(environ, "the environment")) is not None:
+        learn(found.keys)  # a program that uses the desk may give it variables that are not the process's
         return found
     unusable = None
     if (found := _pair(_from_file(file), f"the file {file.name}")) is None:

@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from mahler_agents import __version__
+from mahler_agents.cli.logging import log_options
 from mahler_agents.cli.outlet import outlets
 from mahler_agents.cli.program import typable
 from mahler_agents.cli.text import plain
@@ -83,6 +84,7 @@ class LazyGroup(click.Group):
     "`mahler config show` tells which are in force. Keys: OPENAI_API_KEY (OPENAI_BASE_URL for another\n"
     "provider), APCA_API_KEY_ID and APCA_API_SECRET_KEY. Also NO_COLOR, and MAHLER_CLOCK_URL for a fake Alpaca.",
 )
+@log_options
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def mahler() -> None:
     """A desk for option credit spreads: LLM analysts advise, rules trade, everything is recorded."""

@@ -25,7 +25,7 @@ from mahler_agents.llm.replies import Fault
 from mahler_agents.llm.schema import constrained_schema, response_format, strict_schema
 from mahler_agents.llm.transport import CallLog, Exchange, RecordingTransport, current_exchange, network_transport
 from mahler_agents.llm.wire import Envelope, fault_of
-from mahler_agents.redaction import Redactor
+from mahler_agents.redaction import Redactor, learn
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -76,7 +76,8 @@ class Connection:
         self._provider = provider
         self._spending = spending
         self._price = price
-        self._redact = Redactor.of(keys=[endpoint.api_key])
+        learn([endpoint.api_key])  # the log, where libraries speak, must know it as well
+        self._redact = Redactor.of()
         self._requests: dict[tuple[str, str, type[BaseModel]], Request] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 

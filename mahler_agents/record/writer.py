@@ -3,9 +3,10 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import copy_context
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,11 +21,23 @@ LINGER_SECONDS = 0.01
 """How long a row may wait for others to be committed with, unless somebody waits for it: a commit costs most."""
 
 
+Hearer = Callable[[Mapping[str, Any]], None]
+"""Told of a row as it was written, without keys, in the writer's thread: it must not take long."""
+
+
 class _Statement(NamedTuple):
     sql: str
     parameters: tuple[Any, ...]
     must_match: bool = False
     """True for an update, which would change nothing in silence if the row is not there."""
+    columns: tuple[str, ...] = ()
+    then: Hearer | None = None
+
+    def tell(self) -> None:
+        """Tell who wanted to hear of the row."""
+        if self.then is not None:
+            with suppress(Exception):  # the edge to handlers that are not ours: the record goes on
+                self.then(dict(zip(self.columns, self.parameters, strict=False)))
 
 
 def as_json(value: Any) -> str:
@@ -52,9 +65,12 @@ class Writer:
         self._closed = False
         self._error: Exception | None = None
         self._connection = connect(path, busy_seconds=busy_seconds)
-        self._thread = threading.Thread(target=self._work, name="record-writer", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        # In the context of who opens it: what is said there belongs to the same run.
+        context = copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._work,), name="record-writer", daemon=True)
         self._thread.start()
         return self
 
@@ -65,15 +81,17 @@ class Writer:
             self._closed = True
             self._queue.put(None)
         self._awaited.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         if error is None:
             self._raise_if_broken()
         elif self._error is not None:
             error.add_note(f"and the record is incomplete: {described(self._path, self._error)}")
 
-    def insert(self, table: str, row: Mapping[str, Any]) -> None:
-        """Queue one new row."""
-        self._put(_Statement(_insert_sql(table, tuple(row), ignore=False), tuple(row.values())))
+    def insert(self, table: str, row: Mapping[str, Any], *, then: Hearer | None = None) -> None:
+        """Queue one new row; `then` is told of it once it is committed, or cannot be."""
+        sql = _insert_sql(table, tuple(row), ignore=False)
+        self._put(_Statement(sql, tuple(row.values()), columns=tuple(row), then=then))
 
     def insert_once(self, table: str, row: Mapping[str, Any]) -> None:
         """Queue one row that may already be there under the same key: content-addressed blobs."""
@@ -84,17 +102,23 @@ class Writer:
         columns, places = ", ".join(row), ", ".join("?" * len(row))
         self._put(_Statement(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})", tuple(row.values())))
 
-    def insert_unless(self, table: str, row: Mapping[str, Any], *, same: Sequence[str]) -> None:
-        """Queue one row, unless the table has a row whose `same` columns are equal to its."""
+    def insert_unless(
+        self, table: str, row: Mapping[str, Any], *, same: Sequence[str], then: Hearer | None = None
+    ) -> None:
+        """Queue one row, unless the table has a row whose `same` columns are equal to its: `then` is not told of it."""
         columns, places = ", ".join(row), ", ".join("?" * len(row))
         held = " AND ".join(f"{column} IS ?" for column in same)
         sql = f"INSERT INTO {table} ({columns}) SELECT {places} WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE {held})"
-        self._put(_Statement(sql, (*row.values(), *(row[column] for column in same))))
+        parameters = (*row.values(), *(row[column] for column in same))
+        self._put(_Statement(sql, parameters, columns=tuple(row), then=then))
 
-    def update(self, table: str, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        """Queue a change of the rows that match `key`; it is a failure if there is none."""
+    def update(
+        self, table: str, key: Mapping[str, Any], values: Mapping[str, Any], *, then: Hearer | None = None
+    ) -> None:
+        """Queue a change of the rows that match `key`; it is a failure if there is none. `then` hears the values."""
         sql = _update_sql(table, tuple(key), tuple(values))
-        self._put(_Statement(sql, (*values.values(), *key.values()), must_match=True))
+        parameters = (*values.values(), *key.values())
+        self._put(_Statement(sql, parameters, must_match=True, columns=tuple(values), then=then))
 
     async def flush(self) -> None:
         """Return once everything queued so far is committed. Raises `RecordError` if it could not be."""
@@ -137,11 +161,15 @@ class Writer:
         if not statements or self._error is not None:
             return
         connection = self._connection
+        coming = [one._replace(parameters=tuple(map(self._redacted, one.parameters))) for one in reversed(statements)]
+        heard: list[_Statement] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                for statement in statements:
-                    _run(connection, statement._replace(parameters=tuple(map(self._redacted, statement.parameters))))
+                while coming:
+                    if _run(connection, coming[-1]):
+                        heard.append(coming[-1])
+                    coming.pop()
             finally:
                 # Also after a failure: what came before it is the evidence of how it came about.
                 if connection.in_transaction:
@@ -150,18 +178,22 @@ class Writer:
             self._error = error
             with suppress(sqlite3.Error):
                 connection.rollback()
+        for one in (*heard, *reversed(coming)):  # what could not be written is told all the more
+            one.tell()
 
     def _redacted(self, value: Any) -> Any:
         return self._redact(value) if isinstance(value, str) else value
 
 
-def _run(connection: sqlite3.Connection, statement: _Statement) -> None:
+def _run(connection: sqlite3.Connection, statement: _Statement) -> bool:
+    """Run a statement; return whether it wrote anything."""
     try:
         cursor = connection.execute(statement.sql, statement.parameters)
     except (UnicodeEncodeError, OverflowError):
         cursor = connection.execute(statement.sql, tuple(map(_storable, statement.parameters)))
     if statement.must_match and cursor.rowcount == 0:
         raise RecordError(f"no row to change: {statement.sql} with {statement.parameters[-1]!r}")
+    return cursor.rowcount > 0
 
 
 def _storable(value: Any) -> Any:

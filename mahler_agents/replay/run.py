@@ -20,6 +20,7 @@ from mahler_agents.llm.prices import load_prices
 from mahler_agents.llm.prompts import Prompt, check_prompt, read_prompt
 from mahler_agents.llm.recorded import RecordedModels
 from mahler_agents.llm.router import Asker, ModelRouter, check_priced
+from mahler_agents.logs import within
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.replays import read_original
 from mahler_agents.record.writer import Writer
@@ -150,13 +151,15 @@ async def _once(
             heard=keeping.hearer(candidate_id),
         )
         nodes = plan.nodes[candidate.id]
-        found = await (rehearing.onward(nodes) if plan.onward else rehearing.as_it_was(nodes))
+        with within(candidate_id=candidate_id):
+            found = await (rehearing.onward(nodes) if plan.onward else rehearing.as_it_was(nodes))
         version = original.run["version"]
         return [_answer(keeping.run_id, version, candidate, node, outcome) for node, outcome in found.items()]
 
-    async with keeping:
-        asked = [candidate for candidate in original.candidates if candidate.id in plan.nodes]
-        heard = await asyncio.gather(*map(of_candidate, asked))
+    with within(job="replay", run_id=keeping.run_id):
+        async with keeping:
+            asked = [candidate for candidate in original.candidates if candidate.id in plan.nodes]
+            heard = await asyncio.gather(*map(of_candidate, asked))
     return tuple(one for answers in heard for one in answers)
 
 
