@@ -40,7 +40,7 @@ from mahler_agents.llm.transport import CallLog
 from mahler_agents.logs import within
 from mahler_agents.market import calendar
 from mahler_agents.market.snapshot import Market, PresentMarket
-from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, result_of
+from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, log_pass, result_of
 from mahler_agents.progress import Watcher, guarded, unwatched
 from mahler_agents.record import Writer
 from mahler_agents.record.abandoned import abandoned_scans, claim, unended_scans
@@ -401,8 +401,13 @@ class Desk:
             self.market.check_now(instant)
         calendar.session(instant.astimezone(NEW_YORK).date())  # or it says which days have one: before anything is done
         await refuse_to_go_back(self._books.ledger, instant)
+        with within(job="monitor", slot=slot or f"monitor-{utc_text(instant)}"):
+            result = await self._monitor(at, instant, slot)
+            log_pass(result)
+        return result
+
+    async def _monitor(self, at: dt.datetime | None, instant: dt.datetime, slot: str | None) -> MonitorResult:
         async with AsyncExitStack() as stack:
-            stack.enter_context(within(job="monitor", slot=slot or f"monitor-{utc_text(instant)}"))
             ended: list[Reconciled] = []
             await stack.enter_async_context(at_work(self.database, lambda: self._books.put_right(instant, ended)))
             if at is None and self.market.live:  # a slow broker may have taken minutes, and quotes are of now

@@ -159,11 +159,11 @@ def to_stream(settings: LogSettings, stream: TextIO) -> Generator[None]:
     level_before = root.level
     root.addHandler(handler)
     root.setLevel(settings.level.upper())
-    logging.captureWarnings(True)
+    logging.captureWarnings(capture=True)
     try:
         yield
     finally:
-        logging.captureWarnings(False)
+        logging.captureWarnings(capture=False)
         root.setLevel(level_before)
         root.removeHandler(handler)
 

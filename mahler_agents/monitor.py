@@ -1,6 +1,7 @@
 """Monitor: what one pass over the open positions carries (state), uses (context) and leaves (`MonitorResult`)."""
 
 import datetime as dt
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import add
@@ -23,6 +24,8 @@ from mahler_agents.recording import BookRecording
 from mahler_agents.risk import BreakerBook, BreakerDecision, Reduction
 from mahler_agents.shadows import Shadow, ShadowBook
 from mahler_agents.types import Frozen, Quote
+
+_LOG = logging.getLogger(__name__)
 
 
 class Due(Frozen):
@@ -183,3 +186,14 @@ def result_of(
         account=account,
         breaker=breaker,
     )
+
+
+def log_pass(result: MonitorResult) -> None:
+    """Log what a pass did, a line for each position that it closed or failed to, and one for all."""
+    for one in result.closings:
+        said = (one.position.spread.label, one.closed, one.position.contracts, one.due.rule)
+        _LOG.info("%s: closed %d of %d by %s", *said, extra={"code": one.due.rule})
+    for failed in result.failed:
+        _LOG.error("%s", failed, extra={"code": "pass_failed"})
+    said = (result.positions, result.positions_after, result.account.equity)
+    _LOG.info("pass over %d open positions, %d left, equity %.2f", *said, extra={"code": "pass_done"})

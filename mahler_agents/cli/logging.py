@@ -36,7 +36,7 @@ def log_options(verb: Callable[P, T]) -> Callable[P, T]:
     @wraps(verb)
     def logging_verb(*args: P.args, **kwargs: P.kwargs) -> T:
         level, form = kwargs.pop("log_level"), kwargs.pop("log_format")
-        click.get_current_context().with_resource(_log(level, form) if level or form else _notices())
+        click.get_current_context().with_resource(_log(level, form) if level or form else notices())
         return verb(*args, **kwargs)
 
     return logging_verb
@@ -62,7 +62,8 @@ class _Notices(logging.Handler):
 
 
 @contextmanager
-def _notices() -> Generator[None]:
+def notices() -> Generator[None]:
+    """Tell warnings of this package on standard error for the length of the block."""
     handler, ours = _Notices(logging.WARNING), logging.getLogger("mahler_agents")
     ours.addHandler(handler)
     try:
