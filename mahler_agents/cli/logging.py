@@ -52,13 +52,15 @@ def _log(level: object, form: object) -> Generator[None]:
 
 
 class _Notices(logging.Handler):
-    """Tells warnings of this package, a line each; not the record's events, which the verbs tell in their own way."""
+    """Tells warnings of this package, a line each; not what has a code, which the verbs tell in their own way."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from mahler_agents.redaction import Redactor
 
-        if record.name != "mahler_agents.events":
-            click.echo(f"mahler: {plain(Redactor.of()(record.getMessage()))}", err=True)
+        if getattr(record, "code", None) is None:
+            error = record.exc_info[1] if record.exc_info else None
+            why = f": {type(error).__name__}: {error}" if error is not None else ""
+            click.echo(f"mahler: {plain(Redactor.of()(record.getMessage() + why))}", err=True)
 
 
 @contextmanager
