@@ -21,6 +21,7 @@ from mahler_agents.exits.policy import FIXED
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.budget import ScanBudget
 from mahler_agents.llm.models import FORMS, is_form
+from mahler_agents.logs import LogSettings
 from mahler_agents.market.open import EXISTING, is_market
 from mahler_agents.regime import RegimeParams
 from mahler_agents.risk import RiskLimits
@@ -104,6 +105,8 @@ class Settings(BaseSettings):
     """Of the market and the broker alpaca; docs/alpaca.md says where the keys go."""
     schedule: ScheduleSettings = ScheduleSettings()
     """When jobs run and how late they still may; times are New York's (docs/schedule.md)."""
+    log: LogSettings = LogSettings()
+    """What the scheduler's process logs on standard error; other verbs log if told so by option or variable."""
 
     _told: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])
     _options: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])
