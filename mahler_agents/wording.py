@@ -3,6 +3,9 @@
 SYNTHETIC_MARKET = "SYNTHETIC MARKET: every price, quote and headline is made up"
 TOY_MODEL = "the embedded model is a toy; its opinions are for show"
 
+EMBEDDED = "embedded"
+"""The host of a broker that is part of this program: it has no real money."""
+
 
 def strike_text(strike: float) -> str:
     """Return a strike to the thousandth, as OCC symbols have it, e.g. `540`, `1234.565`."""
@@ -39,3 +42,15 @@ def multiplier_text(*, risk: float, regime: float, bypassed: bool) -> str:
     value = effective_multiplier(risk=risk, regime=regime, bypassed=bypassed)
     note = " [bypassed - paper trading]" if bypassed else ""
     return f"Size multiplier: {value:.2f} (risk: {risk:.2f}, regime: {regime:.2f}{note})"
+
+
+def is_real_money(*, environment: str, host: str) -> bool:
+    """Return whether orders can lose somebody's money: live rules on the embedded broker are a rehearsal."""
+    return environment == "live" and host != EMBEDDED
+
+
+def identity_text(*, environment: str, broker: str, account_id: str, host: str) -> str:
+    """Return where a desk trades, in one line."""
+    rehearsal = environment == "live" and not is_real_money(environment=environment, host=host)
+    money = " (live rules, no real money)" if rehearsal else ""
+    return f"{environment} trading{money}, account {account_id} at {broker}, host {host}"

@@ -25,6 +25,7 @@ VERBS = {
     "monitor": "Mark open positions; close those that an exit rule says to.",
     "run": "Scan, monitor and sum up on schedule, until told to stop.",
     "schedule": "Show what runs when, and why nothing does.",
+    "status": "Show where the desk stands, live on a terminal.",
     "positions": "Show open positions with their last marks.",
     "exits": "Show where each open position takes profit or stops.",
     "reconcile": "Hold the ledger against the broker; explain every difference.",

@@ -1,5 +1,6 @@
 """Command line: the one way to make a rich console, so that nothing that a model wrote is read as markup."""
 
+from collections.abc import Iterator
 from typing import TextIO
 
 from rich.console import Console
@@ -19,9 +20,14 @@ def make_console(stream: TextIO) -> Console:
 
 def print_noted(console: Console, note: str, body: Text | str, *, margin: int) -> None:
     """Print `body` wrapped beside a left margin of `margin` columns, with `note` in it."""
+    for line in noted_lines(console, note, body, margin=margin):
+        console.print(line, soft_wrap=True)
+
+
+def noted_lines(console: Console, note: str, body: Text | str, *, margin: int) -> Iterator[Text]:
+    """Yield the lines that `print_noted` prints."""
     text = Text(body) if isinstance(body, str) else body
-    lines = text.wrap(console, max(_LEAST, console.width - margin))
-    for index, line in enumerate(lines):
+    for index, line in enumerate(text.wrap(console, max(_LEAST, console.width - margin))):
         line.rstrip()
         head = Text(note.ljust(margin), style="bold") if index == 0 else Text(" " * margin)
-        console.print(Text.assemble(head, line), soft_wrap=True)
+        yield Text.assemble(head, line)

@@ -1,6 +1,5 @@
 """Command line, `mahler exits`: where each open position takes profit, stops and runs out of time."""
 
-import datetime as dt
 import json
 import shutil
 import sys
@@ -41,12 +40,8 @@ def exits(*, broker: str | None, db: Path | None, as_json: bool) -> None:
 
 
 def _thresholds(position: PositionRow) -> dict[str, Any]:
-    from mahler_agents.exits import ExitParams
-
-    params, dollars = ExitParams.model_validate(position.exit_params), 100 * position.contracts
-    last_day = dt.date.fromisoformat(position.expiration) - dt.timedelta(days=params.time_exit_dte)
-    target, stop = params.target_cost(position.entry_credit), params.stop_cost(position.entry_credit)
-    cost = position.mid_cost
+    dollars = 100 * position.contracts
+    target, stop, cost = position.target_cost, position.stop_cost, position.mid_cost
     return {
         "entry_order_id": position.entry_order_id,
         "contracts": position.contracts,
@@ -60,7 +55,7 @@ def _thresholds(position: PositionRow) -> dict[str, Any]:
         "to_stop_dollars": None if cost is None else round((stop - cost) * dollars, 2),
         "target_cost": round(target, 4),
         "stop_cost": round(stop, 4),
-        "time_exit_from": last_day.isoformat(),
+        "time_exit_from": position.time_exit_from.isoformat(),
     }
 
 

@@ -4,9 +4,9 @@ from mahler_agents.config import DeskConfig
 from mahler_agents.errors import ConfigError
 from mahler_agents.execution.broker import Broker
 from mahler_agents.types import Environment, Frozen
+from mahler_agents.wording import EMBEDDED, identity_text, is_real_money
 
-EMBEDDED = "embedded"
-"""The host of a broker that is part of this program: it has no real money."""
+__all__ = ["EMBEDDED", "Identity", "live_phrase", "refuse_unconfirmed"]
 
 
 class Identity(Frozen):
@@ -26,14 +26,12 @@ class Identity(Frozen):
     @property
     def real_money(self) -> bool:
         """Whether its orders can lose somebody's money."""
-        return self.environment is Environment.LIVE and self.host != EMBEDDED
+        return is_real_money(environment=self.environment, host=self.host)
 
     @property
     def text(self) -> str:
         """All of it in one line."""
-        rehearsal = self.environment is Environment.LIVE and not self.real_money
-        money = " (live rules, no real money)" if rehearsal else ""
-        return f"{self.environment} trading{money}, account {self.account_id} at {self.broker}, host {self.host}"
+        return identity_text(**self.model_dump(mode="json"))
 
 
 def live_phrase(account_id: str) -> str:

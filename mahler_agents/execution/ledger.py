@@ -50,6 +50,7 @@ from mahler_agents.execution.settlement import Settlement
 from mahler_agents.execution.states import attempt_may_become
 from mahler_agents.market.snapshot import Exposure
 from mahler_agents.record.durable import DurableBook, insert
+from mahler_agents.record.exposures import exposure_rows
 from mahler_agents.types import Reason, SpreadQuote
 
 T = TypeVar("T")
@@ -363,20 +364,7 @@ class Ledger(DurableBook):
         return row[0] if row is not None else 0
 
     def _exposures(self, connection: sqlite3.Connection) -> tuple[Exposure, ...]:
-        positions = connection.execute(
-            "SELECT *, contracts - closed_contracts AS open_contracts, entry_credit AS credit, 0 AS pending"
-            " FROM positions WHERE account_id = ? AND state = 'open' ORDER BY opened_at, entry_order_id",
-            (self.account_id,),
-        ).fetchall()
-        # What has filled of a pending entry is a position; what is left may still fill at its worst limit.
-        orders = connection.execute(
-            "SELECT *, limit_credit AS credit, 1 AS pending, orders.contracts - (SELECT COALESCE(SUM(fills.contracts),"
-            " 0) FROM fills WHERE fills.client_order_id = orders.client_order_id) AS open_contracts FROM orders"
-            f" WHERE account_id = ? AND purpose = 'entry' AND state IN ({_PENDING})"
-            " ORDER BY decided_at, client_order_id",
-            (self.account_id,),
-        ).fetchall()
-        return tuple(exposure_of(row) for row in (*positions, *orders))
+        return tuple(map(exposure_of, exposure_rows(connection, self.account_id)))
 
     def _entries(self, connection: sqlite3.Connection, slot: str) -> int:
         # By reason, not by state: what was canceled after a part had traded is an entry too.

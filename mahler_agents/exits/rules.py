@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from mahler_agents.exits.marks import Mark
+from mahler_agents.thresholds import stop_cost, target_cost
 from mahler_agents.types import Frozen
 
 
@@ -49,11 +50,11 @@ class ExitParams(Frozen):
 
     def target_cost(self, entry_credit: float) -> float:
         """Return the cost to close at which profit is taken: 0.175 for a credit of 0.50."""
-        return entry_credit * (1 - self.profit_target)
+        return target_cost(entry_credit, self.profit_target)
 
     def stop_cost(self, entry_credit: float) -> float:
         """Return the cost to close at which the trade is stopped: 1.125 for a credit of 0.50."""
-        return entry_credit * (1 + self.stop_loss)
+        return stop_cost(entry_credit, self.stop_loss)
 
 
 class ExitDecision(Frozen):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mahler_agents.clock import Clock
+from mahler_agents.record.exposures import ENDED_ORDERS
 from mahler_agents.record.reading import ReadTransaction
 from mahler_agents.wording import spread_label
 
@@ -32,8 +33,6 @@ _ORDER_STATE = """
         orders.reason AS reason, contracts, limit_credit
     FROM orders LEFT JOIN candidates ON candidates.id = orders.candidate_id
 """
-_ENDED = ("filled", "canceled", "expired", "rejected")
-"""States in which an order stays."""
 _ADDED: dict[Kind, tuple[str, str]] = {
     "run_started": ("runs", f"SELECT rowid, started_at AS at, {_RUN} FROM runs"),
     "call_started": ("llm_calls", f"SELECT rowid, started_at AS at, {_CALL} FROM llm_calls"),
@@ -138,14 +137,14 @@ class FollowReader(ReadTransaction):
     ) -> Iterator[tuple[Kind, sqlite3.Row]]:
         """Yield the orders whose state is not the last known one, and keep those that have not ended."""
         if first:  # an order of an earlier run may be at the broker still
-            left = self._rows(f"SELECT client_order_id AS id, state FROM orders WHERE state NOT IN {_ENDED}")
+            left = self._rows(f"SELECT client_order_id AS id, state FROM orders WHERE state NOT IN {ENDED_ORDERS}")
             mark.working = {row["id"]: row["state"] for row in left}
         mark.working |= {row["id"]: row["state"] for kind, row in added if kind == "order"}
         for row in self._named(f"SELECT * FROM ({_ORDER_STATE}) WHERE TRUE", mark.working):
             if row["state"] != mark.working[row["id"]]:
                 yield "order", row
             mark.working[row["id"]] = row["state"]
-            if row["state"] in _ENDED:
+            if row["state"] in ENDED_ORDERS:
                 del mark.working[row["id"]]
 
     def _named(self, sql: str, ids: Collection[str]) -> list[sqlite3.Row]:

@@ -3,10 +3,13 @@
 Instants are text in UTC, ISO 8601 with milliseconds, and dates are ISO text, as the record keeps them.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mahler_agents.thresholds import stop_cost, target_cost
+from mahler_agents.units import CONTRACT_MULTIPLIER
 from mahler_agents.wording import spread_label
 
 
@@ -316,6 +319,27 @@ class PositionRow(SpreadRow):
     """Cost to close at mid then."""
     natural_cost: float | None
     """Cost to close at the natural side then."""
+
+    @property
+    def target_cost(self) -> float:
+        """Cost to close per share at which its profit is taken."""
+        return target_cost(self.entry_credit, self.exit_params["profit_target"])
+
+    @property
+    def stop_cost(self) -> float:
+        """Cost to close per share at which it is stopped."""
+        return stop_cost(self.entry_credit, self.exit_params["stop_loss"])
+
+    @property
+    def time_exit_from(self) -> dt.date:
+        """The date from which on it is closed whatever it costs."""
+        return dt.date.fromisoformat(self.expiration) - dt.timedelta(days=self.exit_params["time_exit_dte"])
+
+    @property
+    def max_loss_dollars(self) -> float:
+        """The most that the contracts now open can lose, before fees."""
+        width = abs(self.short_strike - self.long_strike)
+        return (width - self.entry_credit) * CONTRACT_MULTIPLIER * self.contracts
 
     def profit_dollars(self, cost: float | None) -> float | None:
         """Return what closing at a cost per share would bring, less the fees of the entry; None without a cost."""

@@ -7,8 +7,9 @@ import datetime as dt
 import sqlite3
 from collections.abc import Mapping
 
-from mahler_agents.clock import NEW_YORK, utc_text
+from mahler_agents.clock import utc_text
 from mahler_agents.record.durable import DurableBook, insert
+from mahler_agents.record.equity_points import highest, last_week_close, previous_close
 from mahler_agents.risk import reduction_rows
 from mahler_agents.risk.breaker import (
     BreakerDecision,
@@ -39,8 +40,8 @@ class BreakerBook(DurableBook):
             facts = BreakerFacts(
                 at=at,
                 equity=equity,
-                previous_close=self._last_before(connection, at, days_back=0),
-                last_week_close=self._last_before(connection, at, days_back=at.astimezone(NEW_YORK).weekday()),
+                previous_close=_point(previous_close(connection, self.account_id, at)),
+                last_week_close=_point(last_week_close(connection, self.account_id, at)),
                 vix=vix,
                 deposits=self._deposits(connection),
             )
@@ -67,26 +68,8 @@ class BreakerBook(DurableBook):
         if row is not None:
             return BreakerState.model_validate_json(row["state"])
         # A record of a version without the breaker has a peak all the same.
-        highest = connection.execute(
-            "SELECT at, equity FROM equity WHERE account_id = ? ORDER BY equity DESC, at LIMIT 1", (self.account_id,)
-        ).fetchone()
-        return None if highest is None else BreakerState(peak=_point(highest))
-
-    def _last_before(self, connection: sqlite3.Connection, at: dt.datetime, *, days_back: int) -> EquityPoint | None:
-        day = at.astimezone(NEW_YORK).date() - dt.timedelta(days=days_back)
-        begins = utc_text(dt.datetime.combine(day, dt.time(), NEW_YORK))
-        row = connection.execute(
-            "SELECT at, equity FROM equity WHERE account_id = ? AND at < ? ORDER BY at DESC LIMIT 1",
-            (self.account_id, begins),
-        ).fetchone()
-        first = (
-            row
-            or connection.execute(
-                "SELECT at, equity FROM equity WHERE account_id = ? AND at <= ? ORDER BY at LIMIT 1",
-                (self.account_id, utc_text(at)),
-            ).fetchone()
-        )
-        return None if first is None else _point(first)
+        peak = _point(highest(connection, self.account_id))
+        return None if peak is None else BreakerState(peak=peak)
 
     def _deposits(self, connection: sqlite3.Connection) -> tuple[Deposit, ...]:
         rows = connection.execute("SELECT at, dollars FROM deposits WHERE account_id = ?", (self.account_id,))
@@ -128,5 +111,5 @@ def _standing(state: BreakerState) -> Mapping[Rule, str]:
     return {**state.codes, **{halt.rule: f"{halt.rule.value}_halt" for halt in state.halts}}
 
 
-def _point(row: sqlite3.Row) -> EquityPoint:
-    return EquityPoint(at=dt.datetime.fromisoformat(row["at"]), equity=row["equity"])
+def _point(row: sqlite3.Row | None) -> EquityPoint | None:
+    return None if row is None else EquityPoint(at=dt.datetime.fromisoformat(row["at"]), equity=row["equity"])

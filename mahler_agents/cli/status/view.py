@@ -1,0 +1,226 @@
+"""Command line, `mahler status`: a status in, lines for a terminal out, what matters most first."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.text import Text
+
+from mahler_agents.cli import phrases
+from mahler_agents.cli.console import noted_lines
+from mahler_agents.cli.program import resume_command
+from mahler_agents.cli.report.text import SYNTHETIC
+from mahler_agents.cli.risk_lines import breaker_lines, multiplier_line, regime_line
+from mahler_agents.cli.status.positions import LEGEND, position_lines
+from mahler_agents.cli.status.times import ago, when
+from mahler_agents.cli.text import cents, count, counts, dollars, instant, listed, per_share, percent, plain, words
+from mahler_agents.record.slots import SlotRow, SlotStatus
+from mahler_agents.record.status_rows import AccountStatus, Change, HeatStatus, Pulse, ScanStatus, Status
+from mahler_agents.record.trading_state import TradingState
+from mahler_agents.wording import identity_text, is_real_money
+
+_MARGIN = 11
+_NEAR_LIMIT = 0.9
+_MOST_WARNINGS = 5
+_STATES = {TradingState.ACTIVE: "green", TradingState.REDUCING: "yellow", TradingState.HALTED: "bold red"}
+_PULSES = {Pulse.NEVER: "", Pulse.ALIVE: "green", Pulse.STALE: "bold red", Pulse.STOPPED: "yellow"}
+
+
+class Said(NamedTuple):
+    """One line: a note for the margin, empty where it goes on with the one before, the text and its style."""
+
+    note: str
+    text: str
+    style: str = ""
+
+
+def lines(status: Status, console: Console) -> Iterator[Text]:
+    """Yield the lines of a status, wrapped to the console's width."""
+
+    def noted(said: Iterator[Said]) -> Iterator[Text]:
+        for one in said:
+            yield from noted_lines(console, one.note, Text(one.text, style=one.style), margin=_MARGIN)
+
+    yield from noted(_head(status))
+    if status.origin is None:
+        return
+    yield from noted(_money(status))
+    yield Text()
+    if status.positions:
+        yield from position_lines(status.positions, status.present, console.width)
+        yield Text(LEGEND, style="dim")
+    else:
+        yield Text("no open positions")
+    yield Text()
+    yield from noted(_work(status))
+    yield from noted(_scan(status))
+    yield from noted(_scheduler(status))
+    yield from noted(_warnings(status))
+
+
+def _head(status: Status) -> Iterator[Said]:
+    yield Said("record", plain(status.path))
+    origin = status.origin
+    if origin is None:
+        yield Said("", "nothing is recorded yet: `mahler scan` makes the first run")
+    else:
+        if origin.synthetic:
+            yield Said("", SYNTHETIC, "yellow")
+        host = origin.host or "not recorded"
+        said = identity_text(
+            environment=origin.environment, broker=origin.broker, account_id=origin.account_id, host=host
+        )
+        real = is_real_money(environment=origin.environment, host=host)
+        yield Said("desk", plain(said), "bold red" if real else "")
+        stands = "" if status.flows else f", the last instant of the market {plain(origin.market)}, which stands still"
+        yield Said("as of", f"{instant(status.present)} New York{stands}")
+    rest = "" if status.trading.active else "; nothing is opened, exits go on"
+    yield Said("trading", plain(f"{status.trading.text}{rest}"), _STATES[status.trading.state])
+
+
+def _money(status: Status) -> Iterator[Said]:
+    if (figures := status.account) is None:
+        yield Said("account", "no equity is recorded yet", "yellow")
+    else:
+        told = f"equity {cents(figures.equity)}, cash {cents(figures.cash)}"
+        yield Said("account", f"{told} ({when(figures.at, status.present)})")
+        yield Said("", *_changes(figures))
+    yield _heat(status.heat)
+    yield from _breaker(status)
+
+
+def _changes(figures: AccountStatus) -> tuple[str, str]:
+    def change(one: Change) -> str:
+        return f"{cents(one.dollars)} ({percent(one.share + 0.0, 2)})"
+
+    peak = f"{change(figures.peak)} from the peak of {instant(figures.peak.since_at)[:10]}"
+    at_peak = "at its peak" if figures.peak.since_at == figures.at else peak
+    return (
+        f"day {change(figures.day)}, week {change(figures.week)}, {at_peak}",
+        "red" if figures.day.dollars < 0 else "",
+    )
+
+
+def _heat(heat: HeatStatus) -> Said:
+    share = "" if heat.share is None else f" ({percent(heat.share, 1)})"
+    pending = f", {dollars(heat.pending_dollars)} of it pending" if heat.pending_dollars else ""
+    if heat.limit_dollars is None or heat.limit_share is None:
+        return Said("heat", f"{dollars(heat.dollars)}{share}{pending}; its limit is not known before the first scan")
+    limit = f"{dollars(heat.limit_dollars)} ({percent(heat.limit_share, 1)})"
+    left = dollars(max(0.0, heat.limit_dollars - heat.dollars))
+    near = heat.dollars >= _NEAR_LIMIT * heat.limit_dollars
+    return Said("heat", f"{dollars(heat.dollars)}{share} of {limit}{pending}, {left} left", "yellow" if near else "")
+
+
+def _breaker(status: Status) -> Iterator[Said]:
+    found = status.breaker
+    if not found.steps:
+        yield Said("breaker", "normal")
+        return
+    since = "" if found.since is None else f" since {when(found.since, status.present)}"
+    asks = "" if found.close_share == "none" else f", asks to close: {words(found.close_share)}"
+    if found.size == 0:
+        halted = f"HALTED by {listed(map(plain, found.steps))}{since}: nothing is opened, exits go on{asks}"
+        yield Said("breaker", halted, "bold red")
+    else:
+        said = f"{listed(map(plain, found.steps))}{since}: sizes times {found.size:.2f}{asks}"
+        yield Said("breaker", said, "yellow" if found.size < 1 or asks else "")
+
+
+def _work(status: Status) -> Iterator[Said]:
+    """Yield what is under way, or should not be: orders, unfinished runs, what differs at the broker."""
+    for one in status.pending:
+        why = f" ({words(one.rule)})" if one.rule else ""
+        asked = f"{one.filled} of {one.contracts} filled, limit {per_share(one.limit_credit)}"
+        since = when(one.decided_at, status.present)
+        yield Said("order", plain(f"{one.purpose}{why} {one.label}: {one.state}, {asked} ({since})"), "yellow")
+    for run in status.unfinished:
+        began = when(run.started_at, status.asked_at)
+        if run.abandoned_at is None:
+            yield Said("run", f"{plain(run.id)} is at work, or its process died (began {began})", "yellow")
+        else:
+            from pathlib import Path
+
+            end = resume_command(run.id, Path(status.path))
+            yield Said("run", f"{plain(run.id)} was left by its process (began {began}): {end}", "yellow")
+    if status.broker_error is not None:
+        yield Said("broker", plain(f"could not be read, so nothing is opened: {status.broker_error}"), "bold red")
+    for one in status.differences:
+        yield Said(one.kind, plain(f"{one.explanation} (since {instant(one.first_seen_at)})"), "red")
+    if status.broker_checked_at is not None and status.broker_error is None:
+        told = "what differs is above" if status.differences else "nothing differs"
+        yield Said("broker", f"held against the ledger {when(status.broker_checked_at, status.present)}: {told}")
+
+
+def _scan(status: Status) -> Iterator[Said]:
+    if (scan := status.last_scan) is None:
+        yield Said("last scan", "none")
+        return
+    ended = scan.status if scan.error is None else f"{scan.status}: {scan.error}"
+    style = "red" if scan.status == "failed" else ""
+    yield Said("last scan", plain(f"{when(scan.as_of, status.present)}, {ended} (run {scan.id})"), style)
+    if scan.screen is not None:
+        names = {"contracts": "contracts", "eligible": "eligible_contracts", "pairs": "pairs", "passed": "passed"}
+        found = phrases.screened(**{name: scan.screen[column] for name, column in names.items()})
+        yield Said("", f"{found}; {scan.reviewed:,} reviewed, {scan.traded:,} traded")
+    if scan.skipped:
+        yield Said("", f"skipped: {counts(scan.skipped)}")
+    if scan.failures:
+        yield Said("", f"{count(scan.failures, 'failure')} of the analysts or the fund manager", "yellow")
+    if scan.toy_model:
+        yield Said("", phrases.TOY, "yellow")
+    yield from _scan_risk(scan)
+
+
+def _scan_risk(scan: ScanStatus) -> Iterator[Said]:
+    """Yield what the scan knew of its risk: what the breaker saw is the only place that says the VIX."""
+    if scan.regime is not None:
+        regime = regime_line(scan.regime)
+        yield Said(regime.note, regime.text)
+    if scan.breaker is not None:
+        seen = next(breaker_lines({**scan.breaker, "ask": None}))
+        yield Said("", f"breaker then {seen.text}")
+    if scan.size_multiplier is not None:
+        yield Said("", multiplier_line(scan.size_multiplier).text)
+
+
+def _scheduler(status: Status) -> Iterator[Said]:
+    found, beat = status.scheduler, status.scheduler.heartbeat
+    if beat is None:
+        text = "no daemon has run on this record: `mahler run` starts one, `mahler schedule` says what is due"
+    elif beat.stopped_at is not None:
+        text = (
+            f"stopped {when(beat.stopped_at, status.asked_at)} ({plain(beat.owner)}): nothing runs but what cron does"
+        )
+    elif found.pulse is Pulse.STALE:
+        text = f"no sign of life of {plain(beat.owner)} since {when(beat.at, status.asked_at)}: is it dead?"
+    else:
+        doing = f", at work on {plain(beat.doing)}" if beat.doing else ""
+        text = f"{plain(beat.owner)} is alive ({ago(beat.at, status.asked_at)}){doing}"
+    yield Said("scheduler", text, _PULSES[found.pulse])
+    if beat is not None and beat.next_job is not None and beat.next_at is not None and found.pulse is Pulse.ALIVE:
+        yield Said("next", f"{plain(beat.next_job)} {when(beat.next_at, status.asked_at)}")
+    for slot in found.unended:
+        yield Said("slot", _slot(slot, status), "yellow" if slot.status is SlotStatus.RETRYING else "")
+    for slot in found.last:
+        yield Said(f"last {slot.job}"[:_MARGIN], _slot(slot, status), "" if slot.status is SlotStatus.DONE else "red")
+    if found.missed or found.failed:
+        yield Said("today", f"{count(found.missed, 'slot')} missed, {found.failed:,} failed", "yellow")
+
+
+def _slot(slot: SlotRow, status: Status) -> str:
+    at = slot.ended_at or slot.claimed_at or slot.due_at
+    detail = f": {slot.detail}" if slot.detail else ""
+    return plain(f"{slot.slot} {slot.status} ({when(at, status.asked_at)}){detail}")
+
+
+def _warnings(status: Status) -> Iterator[Said]:
+    if not status.warnings:
+        yield Said("warnings", f"none on {status.day}")
+        return
+    shown = status.warnings[:_MOST_WARNINGS]
+    for index, one in enumerate(shown):
+        said = f"{instant(one.at)[11:]} {words(one.code)}: {plain(one.message)}"
+        yield Said("" if index else "warnings", said, "red" if one.level == "error" else "yellow")
+    if more := len(status.warnings) - len(shown):
+        yield Said("", f"and {more:,} more on {status.day}: `mahler trace tail --once`")
