@@ -1,6 +1,5 @@
 """Mahler Agents: LLM analysts advise on option credit spreads, deterministic rules trade, everything is recorded."""
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from mahler_agents.version import __version__
@@ -9,9 +8,6 @@ if TYPE_CHECKING:
     from mahler_agents.desk import Desk
 
 __all__ = ["Desk", "__version__"]
-
-# A library's log is its user's: without a handler of theirs, Python would print our warnings itself.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

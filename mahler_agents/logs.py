@@ -59,6 +59,9 @@ class LogSettings(Frozen):
     """`text` for people, or `json`: one object a line."""
 
 
+# A library's log is its user's: without a handler of theirs, Python would print our warnings itself.
+logging.getLogger("mahler_agents").addHandler(logging.NullHandler())
+
 _within: ContextVar[Mapping[str, str]] = ContextVar("mahler_agents_within")
 
 

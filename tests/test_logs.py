@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from test_redaction import SHAPED
 
 from mahler_agents.cli import main
+from mahler_agents.cli.notices import notices
 from mahler_agents.clock import SystemClock
 from mahler_agents.desk import Desk
 from mahler_agents.errors import RecordError
@@ -327,8 +328,6 @@ def test_a_verb_logs_to_standard_error_if_asked_by_option_or_variable(
 def test_without_a_log_the_command_line_still_tells_what_a_user_must_know(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from mahler_agents.cli.logging import notices
-
     with notices():
         logging.getLogger("mahler_agents.record.migrating").warning("%s\nwas migrated", tmp_path)
         logging.getLogger("mahler_agents.record.migrating").info("small")

@@ -67,9 +67,8 @@ def deposit(dollars: int, *, at: dt.datetime | None, account: str | None, db: Pa
     """
     from mahler_agents.clock import SystemClock
     from mahler_agents.execution.deposits import deposit as book
-    from mahler_agents.record.accounts import AccountReader
+    from mahler_agents.record.accounts import AccountReader, only_account
     from mahler_agents.record.location import newest_database
-    from mahler_agents.report.account import only_account
 
     path = newest_database(db, reruns=False)
     with AccountReader(path) as reader:

@@ -4,10 +4,10 @@ Instants are text in UTC, as everywhere in the record. Every tuple is oldest fir
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mahler_agents.errors import UnknownIdError
+from mahler_agents.errors import InputError, UnknownIdError
 from mahler_agents.record.queries import Reader
 from mahler_agents.wording import spread_label
 
@@ -163,6 +163,13 @@ class AccountReader(Reader):
             fills[fill.entry_order_id].append(fill)
         held = self._all(HeldPosition, _POSITIONS, account_id)
         return tuple(replace(position, fills=tuple(fills[position.entry_order_id])) for position in held)
+
+
+def only_account(accounts: Sequence[str], chosen: str | None) -> str | None:
+    """Return the account that is meant, None if the record has none; raises `InputError` if it must be chosen."""
+    if chosen is None and len(accounts) > 1:
+        raise InputError(f"the record has {len(accounts)} accounts: choose one of {', '.join(accounts)} with --account")
+    return chosen or (accounts[0] if accounts else None)
 
 
 _POSITIONS = "SELECT * FROM positions WHERE account_id = ? ORDER BY opened_at, entry_order_id"

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mahler_agents.errors import InputError
 from mahler_agents.record.accounts import AccountHistory, AccountReader, LastMark, RecordedEquity
 from mahler_agents.report.daily import DailyCheck, daily_check
 from mahler_agents.report.equity import Drawdown, Reconciliation, closes_of, drawdown, reconcile, unrealised
@@ -60,13 +59,6 @@ def read_report(reader: AccountReader, account_id: str, span: Span) -> tuple[Acc
     ends = ends_of(history.equity, span)
     marks = [reader.last_marks(account_id, point.at) for point in ends or ()]
     return account_report(history, span, marks), history
-
-
-def only_account(accounts: Sequence[str], chosen: str | None) -> str | None:
-    """Return the account to report on, None if the record has none; raises `InputError` if it must be chosen."""
-    if chosen is None and len(accounts) > 1:
-        raise InputError(f"the record has {len(accounts)} accounts: choose one of {', '.join(accounts)} with --account")
-    return chosen or (accounts[0] if accounts else None)
 
 
 def ends_of(points: Sequence[RecordedEquity], span: Span) -> tuple[RecordedEquity, RecordedEquity] | None:

@@ -50,13 +50,13 @@ def status(
 
         console = make_console(sys.stdout)
         for line in lines(read_status(path, account, clock), console):
-            console.print(line, soft_wrap=True)
+            console.print(line.text, soft_wrap=True)
 
 
 def read_status(path: Path, account: str | None, clock: "Clock") -> "Status":
     """Return the status of the record's account. Raises `InputError` if it has several and none was chosen."""
+    from mahler_agents.record.accounts import only_account
     from mahler_agents.record.status import StatusReader
-    from mahler_agents.report.account import only_account
 
     with StatusReader(path) as reader:
         return reader.status(only_account(reader.accounts(), account), clock.now())

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from mahler_agents.cli.console import make_console
-from mahler_agents.cli.status.view import lines
+from mahler_agents.cli.status.view import fitting, lines
 from mahler_agents.cli.text import instant
 from mahler_agents.record.status_rows import Status
 
@@ -76,12 +76,11 @@ def watch(read: Callable[[], Status], stream: TextIO, keys: Keyboard, *, every: 
 
 
 def _fitted(status: Status, console: Console, every: float) -> Iterator[Text]:
-    """Yield as many lines as the terminal has room for, and last how to leave."""
+    """Yield as many lines as the terminal has room for, and how to leave."""
     found = list(lines(status, console))
-    room = console.height - 1
-    foot = f"q quits; read {instant(status.asked_at)[11:]} New York, again every {every:g} s"
-    if len(found) > room:
-        found = found[:room]
-        foot = f"{foot}; more does not fit: `mahler status --once`"
-    yield from found
+    kept = fitting(found, console.height - 1)
+    foot = f"q quits; read at {instant(status.asked_at)[11:]} New York, again every {every:g} s"
+    if len(kept) < len(found):
+        foot = f"{foot}; all: `mahler status --once`"
+    yield from (line.text for line in kept)
     yield Text(foot, style="dim", no_wrap=True, overflow="ellipsis")

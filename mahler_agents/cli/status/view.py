@@ -1,6 +1,6 @@
 """Command line, `mahler status`: a status in, lines for a terminal out, what matters most first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rich.console import Console
@@ -9,7 +9,6 @@ from rich.text import Text
 from mahler_agents.cli import phrases
 from mahler_agents.cli.console import noted_lines
 from mahler_agents.cli.program import resume_command
-from mahler_agents.cli.report.text import SYNTHETIC
 from mahler_agents.cli.risk_lines import breaker_lines, multiplier_line, regime_line
 from mahler_agents.cli.status.positions import LEGEND, position_lines
 from mahler_agents.cli.status.times import ago, when
@@ -17,7 +16,7 @@ from mahler_agents.cli.text import cents, count, counts, dollars, instant, liste
 from mahler_agents.record.slots import SlotRow, SlotStatus
 from mahler_agents.record.status_rows import AccountStatus, Change, HeatStatus, Pulse, ScanStatus, Status
 from mahler_agents.record.trading_state import TradingState
-from mahler_agents.wording import identity_text, is_real_money
+from mahler_agents.wording import SYNTHETIC_MARKET, identity_text, is_real_money
 
 _MARGIN = 11
 _NEAR_LIMIT = 0.9
@@ -32,47 +31,65 @@ class Said(NamedTuple):
     note: str
     text: str
     style: str = ""
+    spare: int = 0
+    """Where there is no room for all: 0 stays, 2 goes first."""
 
 
-def lines(status: Status, console: Console) -> Iterator[Text]:
+class Line(NamedTuple):
+    """What is drawn on one row of the terminal, and whether it can be spared, as in `Said`."""
+
+    text: Text
+    spare: int = 0
+
+
+def fitting(found: Sequence[Line], rows: int) -> list[Line]:
+    """Return the lines that are kept where there are so many rows: of those that can be spared the last go first."""
+    order = [at for spare in (2, 1) for at, line in reversed(list(enumerate(found))) if line.spare == spare]
+    gone = set(order[: max(0, len(found) - rows)])
+    return [line for at, line in enumerate(found) if at not in gone][:rows]
+
+
+def lines(status: Status, console: Console) -> Iterator[Line]:
     """Yield the lines of a status, wrapped to the console's width."""
 
-    def noted(said: Iterator[Said]) -> Iterator[Text]:
+    def noted(said: Iterator[Said]) -> Iterator[Line]:
         for one in said:
-            yield from noted_lines(console, one.note, Text(one.text, style=one.style), margin=_MARGIN)
+            for text in noted_lines(console, one.note, Text(one.text, style=one.style), margin=_MARGIN):
+                yield Line(text, one.spare)
 
     yield from noted(_head(status))
     if status.origin is None:
         return
     yield from noted(_money(status))
-    yield Text()
-    if status.positions:
-        yield from position_lines(status.positions, status.present, console.width)
-        yield Text(LEGEND, style="dim")
-    else:
-        yield Text("no open positions")
-    yield Text()
-    yield from noted(_work(status))
-    yield from noted(_scan(status))
     yield from noted(_scheduler(status))
+    yield from noted(_work(status))
+    yield Line(Text(), 2)
+    if status.positions:
+        yield from map(Line, position_lines(status.positions, status.present, console.width))
+        yield Line(Text(LEGEND, style="dim"), 2)
+    else:
+        yield Line(Text("no open positions"))
+    yield Line(Text(), 2)
     yield from noted(_warnings(status))
+    yield from noted(_scan(status))
+    yield from noted(_slots(status))
 
 
 def _head(status: Status) -> Iterator[Said]:
-    yield Said("record", plain(status.path))
+    yield Said("record", plain(status.path), spare=0 if status.origin is None else 2)
     origin = status.origin
     if origin is None:
         yield Said("", "nothing is recorded yet: `mahler scan` makes the first run")
     else:
         if origin.synthetic:
-            yield Said("", SYNTHETIC, "yellow")
+            yield Said("", SYNTHETIC_MARKET, "yellow")
         host = origin.host or "not recorded"
         said = identity_text(
             environment=origin.environment, broker=origin.broker, account_id=origin.account_id, host=host
         )
         real = is_real_money(environment=origin.environment, host=host)
         yield Said("desk", plain(said), "bold red" if real else "")
-        stands = "" if status.flows else f", the last instant of the market {plain(origin.market)}, which stands still"
+        stands = "" if status.flows else f", where the market {plain(origin.market)} stands still"
         yield Said("as of", f"{instant(status.present)} New York{stands}")
     rest = "" if status.trading.active else "; nothing is opened, exits go on"
     yield Said("trading", plain(f"{status.trading.text}{rest}"), _STATES[status.trading.state])
@@ -84,21 +101,22 @@ def _money(status: Status) -> Iterator[Said]:
     else:
         told = f"equity {cents(figures.equity)}, cash {cents(figures.cash)}"
         yield Said("account", f"{told} ({when(figures.at, status.present)})")
-        yield Said("", *_changes(figures))
+        yield from _changes(figures)
     yield _heat(status.heat)
     yield from _breaker(status)
 
 
-def _changes(figures: AccountStatus) -> tuple[str, str]:
+def _changes(figures: AccountStatus) -> Iterator[Said]:
     def change(one: Change) -> str:
         return f"{cents(one.dollars)} ({percent(one.share + 0.0, 2)})"
 
-    peak = f"{change(figures.peak)} from the peak of {instant(figures.peak.since_at)[:10]}"
-    at_peak = "at its peak" if figures.peak.since_at == figures.at else peak
-    return (
-        f"day {change(figures.day)}, week {change(figures.week)}, {at_peak}",
-        "red" if figures.day.dollars < 0 else "",
-    )
+    style = "red" if figures.day.dollars < 0 else ""
+    yield Said("", f"day {change(figures.day)}, week {change(figures.week)}", style)
+    peak = figures.peak
+    if peak.since_at == figures.at:
+        yield Said("", "at its peak", spare=1)
+    else:
+        yield Said("", f"{change(peak)} from its peak of {cents(peak.since_equity)} on {instant(peak.since_at)[:10]}")
 
 
 def _heat(heat: HeatStatus) -> Said:
@@ -149,7 +167,8 @@ def _work(status: Status) -> Iterator[Said]:
         yield Said(one.kind, plain(f"{one.explanation} (since {instant(one.first_seen_at)})"), "red")
     if status.broker_checked_at is not None and status.broker_error is None:
         told = "what differs is above" if status.differences else "nothing differs"
-        yield Said("broker", f"held against the ledger {when(status.broker_checked_at, status.present)}: {told}")
+        said = f"held against the ledger {when(status.broker_checked_at, status.present)}: {told}"
+        yield Said("broker", said, spare=2)
 
 
 def _scan(status: Status) -> Iterator[Said]:
@@ -158,17 +177,18 @@ def _scan(status: Status) -> Iterator[Said]:
         return
     ended = scan.status if scan.error is None else f"{scan.status}: {scan.error}"
     style = "red" if scan.status == "failed" else ""
-    yield Said("last scan", plain(f"{when(scan.as_of, status.present)}, {ended} (run {scan.id})"), style)
+    made = f"{scan.traded:,} of {scan.reviewed:,} reviewed traded"
+    yield Said("last scan", plain(f"{when(scan.as_of, status.present)}, {ended}; {made} (run {scan.id})"), style)
     if scan.screen is not None:
         names = {"contracts": "contracts", "eligible": "eligible_contracts", "pairs": "pairs", "passed": "passed"}
         found = phrases.screened(**{name: scan.screen[column] for name, column in names.items()})
-        yield Said("", f"{found}; {scan.reviewed:,} reviewed, {scan.traded:,} traded")
+        yield Said("", found, spare=1)
     if scan.skipped:
-        yield Said("", f"skipped: {counts(scan.skipped)}")
+        yield Said("", f"skipped: {counts(scan.skipped)}", spare=1)
     if scan.failures:
         yield Said("", f"{count(scan.failures, 'failure')} of the analysts or the fund manager", "yellow")
     if scan.toy_model:
-        yield Said("", phrases.TOY, "yellow")
+        yield Said("", phrases.TOY, "yellow", spare=1)
     yield from _scan_risk(scan)
 
 
@@ -176,18 +196,18 @@ def _scan_risk(scan: ScanStatus) -> Iterator[Said]:
     """Yield what the scan knew of its risk: what the breaker saw is the only place that says the VIX."""
     if scan.regime is not None:
         regime = regime_line(scan.regime)
-        yield Said(regime.note, regime.text)
+        yield Said(regime.note, regime.text, spare=1)
     if scan.breaker is not None:
         seen = next(breaker_lines({**scan.breaker, "ask": None}))
-        yield Said("", f"breaker then {seen.text}")
+        yield Said("", f"breaker then {seen.text}", spare=1)
     if scan.size_multiplier is not None:
-        yield Said("", multiplier_line(scan.size_multiplier).text)
+        yield Said("", multiplier_line(scan.size_multiplier).text, spare=1)
 
 
 def _scheduler(status: Status) -> Iterator[Said]:
     found, beat = status.scheduler, status.scheduler.heartbeat
     if beat is None:
-        text = "no daemon has run on this record: `mahler run` starts one, `mahler schedule` says what is due"
+        text = "no daemon has run on this record; `mahler schedule` says what is due"
     elif beat.stopped_at is not None:
         text = (
             f"stopped {when(beat.stopped_at, status.asked_at)} ({plain(beat.owner)}): nothing runs but what cron does"
@@ -200,12 +220,18 @@ def _scheduler(status: Status) -> Iterator[Said]:
     yield Said("scheduler", text, _PULSES[found.pulse])
     if beat is not None and beat.next_job is not None and beat.next_at is not None and found.pulse is Pulse.ALIVE:
         yield Said("next", f"{plain(beat.next_job)} {when(beat.next_at, status.asked_at)}")
+    if found.missed or found.failed:
+        yield Said("", f"{count(found.missed, 'slot')} missed today, {found.failed:,} failed", "yellow")
+
+
+def _slots(status: Status) -> Iterator[Said]:
+    """Yield how the schedule's slots stand, by whomever they are run."""
+    found = status.scheduler
     for slot in found.unended:
         yield Said("slot", _slot(slot, status), "yellow" if slot.status is SlotStatus.RETRYING else "")
     for slot in found.last:
-        yield Said(f"last {slot.job}"[:_MARGIN], _slot(slot, status), "" if slot.status is SlotStatus.DONE else "red")
-    if found.missed or found.failed:
-        yield Said("today", f"{count(found.missed, 'slot')} missed, {found.failed:,} failed", "yellow")
+        done = slot.status is SlotStatus.DONE
+        yield Said("slot", _slot(slot, status), "" if done else "red", spare=1 if done else 0)
 
 
 def _slot(slot: SlotRow, status: Status) -> str:
@@ -216,7 +242,7 @@ def _slot(slot: SlotRow, status: Status) -> str:
 
 def _warnings(status: Status) -> Iterator[Said]:
     if not status.warnings:
-        yield Said("warnings", f"none on {status.day}")
+        yield Said("warnings", f"none on {status.day}", spare=1)
         return
     shown = status.warnings[:_MOST_WARNINGS]
     for index, one in enumerate(shown):
