@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from mahler_agents.clock import Clock, new_york_text, utc_text
 from mahler_agents.desk import Desk
 from mahler_agents.errors import HaltedError, InputError, JobError, MahlerError
+from mahler_agents.logs import within
 from mahler_agents.market import calendar
 from mahler_agents.market.sample import SampleMarket
 from mahler_agents.monitor import MonitorResult
@@ -143,6 +144,10 @@ class Jobs:
         Cancelled, it gives the claim back: who comes next goes on with what is left. Raises `RecordError` if the claim
         could not be read or written.
         """
+        with within(job=slot.job.value, slot=slot.name):
+            return await self._run(slot, watch)
+
+    async def _run(self, slot: Slot, watch: Watcher) -> Outcome | Taken:
         async with entered_in_thread(self.book.holding_claims):
             if (taken := await asyncio.to_thread(self._claim, slot)) is not None:
                 return Taken(slot=slot, row=taken)

@@ -1,16 +1,22 @@
 """Command line: the log of a verb on standard error, if one is asked for; else only what a user must be told."""
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from mahler_agents.logs import LogSettings
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_DAEMON = "run"
+"""The verb that logs whether asked or not, by its settings."""
+_GIVEN = "mahler_agents.log"
 _LEVELS = click.Choice(["debug", "info", "warning", "error"])
 _FORMATS = click.Choice(["text", "json"])
 
@@ -32,16 +38,30 @@ def log_options(verb: Callable[P, T]) -> Callable[P, T]:
     )
     @wraps(verb)
     def logging_verb(*args: P.args, **kwargs: P.kwargs) -> T:
-        level, form = kwargs.pop("log_level"), kwargs.pop("log_format")
-        click.get_current_context().with_resource(_log(level, form))
+        asked = {"level": kwargs.pop("log_level"), "format": kwargs.pop("log_format")}
+        given = {name: value for name, value in asked.items() if value}
+        context = click.get_current_context()
+        if context.invoked_subcommand == _DAEMON:
+            context.meta[_GIVEN] = given
+        else:
+            context.with_resource(_log(given))
         return verb(*args, **kwargs)
 
     return logging_verb
 
 
 @contextmanager
-def _log(level: object, form: object) -> Generator[None]:
-    given = {name: value for name, value in (("level", level), ("format", form)) if value}
+def daemon_log(settings: "LogSettings") -> Generator[None]:
+    """Log for the length of the block as options ask for, and else the settings: a daemon always logs."""
+    from mahler_agents.logs import LogSettings, to_stream
+
+    given: dict[str, object] = click.get_current_context().meta.get(_GIVEN, {})
+    with to_stream(LogSettings.model_validate({**settings.model_dump(), **given}), sys.stderr):
+        yield
+
+
+@contextmanager
+def _log(given: Mapping[str, object]) -> Generator[None]:
     if given:
         from mahler_agents.logs import LogSettings, to_stream  # pydantic: only for who asks for a log
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mahler_agents.cli.advisors import advisors_options
+from mahler_agents.cli.logging import daemon_log
 from mahler_agents.cli.options import SETTINGS_MARKET, broker_option, exits_option, market_database_option, seed_option
 from mahler_agents.cli.text import plain
 
@@ -58,7 +59,7 @@ def run(
 
     options = {"market": market, "broker": broker, "model": model, "exits": exits, "seed": seed, "db": db}
     settings = Settings.load({**options, **advisors})
-    with opened_jobs(settings) as opened:
+    with daemon_log(settings.log), opened_jobs(settings) as opened:
         click.echo(f"record: {plain(str(opened.book.path))}; SIGTERM or Ctrl-C ends it once what is at work has ended")
         pinger = {"ping": Pinger(url)} if (url := settings.schedule.ping_url) else {}
         daemon = Daemon(jobs=opened, only=tuple(Job(name) for name in jobs) or tuple(Job), **pinger)

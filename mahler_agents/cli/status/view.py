@@ -197,11 +197,11 @@ def _scan_risk(scan: ScanStatus) -> Iterator[Said]:
     if scan.regime is not None:
         regime = regime_line(scan.regime)
         yield Said(regime.note, regime.text, spare=1)
+    if scan.size_multiplier is not None:
+        yield Said("", multiplier_line(scan.size_multiplier).text, spare=1)
     if scan.breaker is not None:
         seen = next(breaker_lines({**scan.breaker, "ask": None}))
         yield Said("", f"breaker then {seen.text}", spare=1)
-    if scan.size_multiplier is not None:
-        yield Said("", multiplier_line(scan.size_multiplier).text, spare=1)
 
 
 def _scheduler(status: Status) -> Iterator[Said]:
