@@ -21,9 +21,9 @@ LEGEND = "T target, | credit, o cost now, S stop; ! beyond it"
 def position_lines(held: Sequence[PositionStatus], present: str, width: int | None) -> Iterator[Text]:
     """Yield the heading and a line for each position; columns are dropped until they fit `width`."""
     heading, *rows = table_lines(_columns(held, present), width)
-    yield Text(heading, style="bold")
+    yield Text(heading, style="bold", no_wrap=True, overflow="ellipsis")
     for one, row in zip(held, rows, strict=True):
-        yield Text(row, style=_style(one))
+        yield Text(row, style=_style(one), no_wrap=True, overflow="ellipsis")
 
 
 def bar(place: float | None, credit: float) -> str:
@@ -64,7 +64,7 @@ def _columns(held: Sequence[PositionStatus], present: str) -> list[Column]:
         Column(heading="T at", cells=[per_share(round(one.target_cost, 4)) for one in held], right=True, droppable=4),
         Column(heading="S at", cells=[per_share(round(one.stop_cost, 4)) for one in held], right=True, droppable=4),
         Column(heading="DTE", cells=[f"{one.dte}" for one in held], right=True),
-        Column(heading="time exit", cells=[f"{one.time_exit_from:%m-%d}" for one in held]),
+        Column(heading="time exit", cells=[f"{one.time_exit_from:%m-%d}" for one in held], droppable=1),
         Column(heading="marked", cells=[_marked(one, present) for one in held], droppable=2),
         Column(heading="max loss", cells=[cents(one.max_loss_dollars) for one in held], right=True, droppable=6),
     ]
