@@ -51,6 +51,7 @@ class Daemon:
         `RecordError` if the record cannot be read or written, which nothing can be done without.
         """
         self._started = self._clock.now()
+        _log.info("%s runs %s", self.jobs.owner, ", ".join(self.only))
         try:
             while not self.stopping.is_set():
                 await self._turn()
@@ -58,6 +59,7 @@ class Daemon:
         finally:
             await self._cancel()
             await self._beat(stopped=True)
+            _log.info("%s has stopped", self.jobs.owner)
 
     @property
     def _clock(self) -> Clock:

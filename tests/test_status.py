@@ -167,6 +167,8 @@ def test_a_record_without_rows_says_how_to_begin(tmp_path: Path, capsys: pytest.
     assert "nothing is recorded yet: `mahler scan` makes the first run" in printed(capsys, "--db", str(path))
     found = json.loads(printed(capsys, "--json", "--db", str(path)))
     assert (found["origin"], found["account"], found["positions"]) == (None, None, [])
+    change(path, BEAT, "2026-03-17T20:04:30.000Z", None, None)
+    assert "desk1:4711 is alive (30 s ago)" in shown(status_of(path))
 
 
 def test_a_record_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -52,12 +52,18 @@ def log_options(verb: Callable[P, T]) -> Callable[P, T]:
 
 @contextmanager
 def daemon_log(settings: "LogSettings") -> Generator[None]:
-    """Log for the length of the block as options ask for, and else the settings: a daemon always logs."""
+    """Log for the length of the block as options ask for, and else the settings; a daemon always does, its death too."""
+    import logging
+
     from mahler_agents.logs import LogSettings, to_stream
 
     given: dict[str, object] = click.get_current_context().meta.get(_GIVEN, {})
     with to_stream(LogSettings.model_validate({**settings.model_dump(), **given}), sys.stderr):
-        yield
+        try:
+            yield
+        except Exception as error:
+            logging.getLogger(__name__).critical("ended by %s: %s", type(error).__name__, error, exc_info=True)
+            raise
 
 
 @contextmanager

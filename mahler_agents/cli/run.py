@@ -1,6 +1,7 @@
 """Command line, `mahler run`: the daemon that scans, monitors and sums up on schedule until it is told to stop."""
 
 import asyncio
+import logging
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from mahler_agents.cli.text import plain
 if TYPE_CHECKING:
     from mahler_agents.scheduler import Daemon
 
+_log = logging.getLogger(__name__)
 _JOBS = ("monitor", "scan", "summary")
 
 
@@ -78,7 +80,7 @@ async def _until_told(daemon: "Daemon") -> int:
             task.cancel()
             return
         daemon.stopping.set()
-        click.echo("stopping once what is at work has ended; a second signal ends it at once", err=True)
+        _log.warning("stopping once what is at work has ended; a second signal ends it at once")
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)

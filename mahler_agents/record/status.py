@@ -86,8 +86,8 @@ class StatusReader(AccountReader, SafetyReader):
                 f"SELECT * {_SCANS} AND (status = 'running' OR abandoned_at NOT NULL) ORDER BY started_at, rowid",
                 account,
             ),
-            broker_checked_at=check and check["at"],
-            broker_error=check and check["error"],
+            broker_checked_at=None if check is None else check["at"],
+            broker_error=None if check is None else check["error"],
             differences=tuple(one for one in self.differences() if one.account_id == account),
             day=day.isoformat(),
             warnings=self._warnings(day),
@@ -185,7 +185,7 @@ class StatusReader(AccountReader, SafetyReader):
         halts = {halt["rule"]: utc_text(dt.datetime.fromisoformat(halt["at"])) for halt in state.get("halts", ())}
         codes = [*(f"{rule}_halt" for rule in halts), *state.get("codes", {}).values()]
         return BreakerStatus(
-            since=changed and changed["at"],
+            since=None if changed is None else changed["at"],
             halts=halts,
             steps=tuple(dict.fromkeys(codes)),
             size=1.0 if changed is None else changed["size"],

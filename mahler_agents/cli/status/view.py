@@ -59,6 +59,9 @@ def lines(status: Status, console: Console) -> Iterator[Line]:
 
     yield from noted(_head(status))
     if status.origin is None:
+        yield from noted(_scheduler(status))
+        yield from noted(_slots(status))
+        yield from noted(_warnings(status))
         return
     yield from noted(_money(status))
     yield from noted(_scheduler(status))
