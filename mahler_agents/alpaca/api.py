@@ -116,6 +116,10 @@ class AlpacaApi:
         """
         return await self._once(call, what=what, for_order=True)
 
+    async def ask_once(self, call: Callable[[], T], *, what: str) -> T:
+        """Return what `call` returns, as `get` does, from one request: for who asks how the server answers now."""
+        return await self._once(call, what=what, for_order=False)
+
     def connect(self) -> None:
         """Ask for the server's clock, once and in this thread, before there is a loop.
 

@@ -12,7 +12,7 @@ KEY_ID, SECRET_KEY = "APCA_API_KEY_ID", "APCA_API_SECRET_KEY"
 """Names of the two keys: as environment variables, in a `.env` file and as user names in the keyring."""
 KEYRING_SERVICE = "mahler-agents"
 
-_BEGINS = {Environment.PAPER: "PK", Environment.LIVE: "AK"}  # as Alpaca's own dashboard hands them out
+BEGINS = {Environment.PAPER: "PK", Environment.LIVE: "AK"}  # as Alpaca's own dashboard hands them out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,8 @@ class Credentials:
 
     key_id: str = field(repr=False)
     secret_key: str = field(repr=False)
+    found_in: str = field(default="", compare=False)
+    """Where they were found, in words."""
 
     @property
     def keys(self) -> tuple[str, str]:
@@ -33,13 +35,13 @@ class Credentials:
         Paper keys begin with PK and live keys with AK; the live host gets no key but one of those.
         """
         other = Environment.LIVE if environment is Environment.PAPER else Environment.PAPER
-        if self.key_id.startswith(_BEGINS[other]):
+        if self.key_id.startswith(BEGINS[other]):
             raise ConfigError(
-                f"{KEY_ID} is a key for {other} trading (it begins with {_BEGINS[other]}), and the environment is"
-                f" {environment}: use a key that begins with {_BEGINS[environment]}, or set MAHLER_ENVIRONMENT={other}"
+                f"{KEY_ID} is a key for {other} trading (it begins with {BEGINS[other]}), and the environment is"
+                f" {environment}: use a key that begins with {BEGINS[environment]}, or set MAHLER_ENVIRONMENT={other}"
             )
-        if environment is Environment.LIVE and not self.key_id.startswith(_BEGINS[environment]):
-            raise ConfigError(f"{KEY_ID} is no key for live trading: those begin with {_BEGINS[environment]}")
+        if environment is Environment.LIVE and not self.key_id.startswith(BEGINS[environment]):
+            raise ConfigError(f"{KEY_ID} is no key for live trading: those begin with {BEGINS[environment]}")
 
 
 def find_credentials(environ: Mapping[str, str], *, folder: Path | None = None) -> Credentials:
@@ -86,7 +88,7 @@ def _pair(held: Mapping[str, str | None], where: str) -> Credentials | None:
     for name, key in ((KEY_ID, key_id), (SECRET_KEY, secret_key)):
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigError(f"{name} in {where} is no key: it has a character that no key has")
-    return Credentials(key_id=key_id, secret_key=secret_key)
+    return Credentials(key_id=key_id, secret_key=secret_key, found_in=where)
 
 
 def _from_file(file: Path) -> Mapping[str, str | None]:

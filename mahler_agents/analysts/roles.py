@@ -9,7 +9,8 @@ from mahler_agents.analysts.debate import ArgumentReply, DebateBrief, Side
 from mahler_agents.errors import ConfigError
 from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
 
-Roles = dict[str, tuple[type[Brief], type[StrictReply]]]
+Role = tuple[type[Brief], type[StrictReply]]
+Roles = dict[str, Role]
 
 
 def roles_of(panel: Iterable[Analyst], debate_rounds: int) -> Roles:
@@ -24,11 +25,14 @@ def load_prompts(roles: Roles, folder: Path | None, *, debate: bool) -> Mapping[
 
     `folder` is where they are; None: the package's own. Raises `ConfigError`.
     """
-    prompts: dict[str, Prompt] = {}
-    for name, (facts, reply) in roles.items():
-        prompts[name] = load_prompt(name, folder)
-        check_prompt(prompts[name], tuple(facts.model_fields), reply)
-    verdict = prompts[manager.NAME]
-    if debate and "arguments" not in verdict.used_variables:
-        raise ConfigError(f"{verdict.path}: show `arguments`, or the fund manager does not hear the debate")
-    return prompts
+    return {name: load_role(name, role, folder, debate=debate) for name, role in roles.items()}
+
+
+def load_role(name: str, role: Role, folder: Path | None, *, debate: bool) -> Prompt:
+    """Read and check one role's prompt, as `load_prompts` does those of all."""
+    facts, reply = role
+    prompt = load_prompt(name, folder)
+    check_prompt(prompt, tuple(facts.model_fields), reply)
+    if debate and name == manager.NAME and "arguments" not in prompt.used_variables:
+        raise ConfigError(f"{prompt.path}: show `arguments`, or the fund manager does not hear the debate")
+    return prompt

@@ -40,6 +40,10 @@ class RoleModels:
             if role not in known:
                 raise InputError(f"--model-for {role}=...: no such role; use one of: {', '.join(known)}")
 
+    def chosen(self, prompts: Mapping[str, Prompt]) -> dict[str, Choice]:
+        """Return which model each role that has a prompt asks."""
+        return {role: self._choice(role, prompt) for role, prompt in prompts.items()}
+
     def open(
         self, stack: ExitStack | AsyncExitStack, prompts: Mapping[str, Prompt], environ: Mapping[str, str]
     ) -> dict[str, Endpoint]:
@@ -47,7 +51,7 @@ class RoleModels:
 
         Raises ConfigError if a key, the embedded model or its server is missing.
         """
-        chosen = {role: self._choice(role, prompt) for role, prompt in prompts.items()}
+        chosen = self.chosen(prompts)
         opened: dict[ModelSpec, Endpoint] = {}
         for choice in chosen.values():
             if isinstance(choice, ModelSpec) and choice not in opened:

@@ -10,11 +10,12 @@ from mahler_agents.market.snapshot import Account
 SPREADS_LEVEL = 3
 """Options level of spreads (docs.alpaca.markets, Options Trading: Trading Levels)."""
 
-_BLOCKS = {
+BLOCKS = {
     "account_blocked": "blocked",
     "trading_blocked": "blocked from trading",
     "trade_suspended_by_user": "suspended by its owner: Alpaca's dashboard lifts that",
 }
+"""Flags of an account that cannot trade, and what each means."""
 
 
 def account_of(answer: Answer) -> Account:
@@ -32,7 +33,7 @@ def check_can_trade(answer: Answer) -> None:
     number, status, currency = (answer.text(name) for name in ("account_number", "status", "currency"))
     if status != "ACTIVE":
         raise ConfigError(f"the Alpaca account {number} cannot trade: its status is {status}, not ACTIVE")
-    for name, meaning in _BLOCKS.items():
+    for name, meaning in BLOCKS.items():
         if answer.flag(name):
             raise ConfigError(f"the Alpaca account {number} cannot trade: it is {meaning} (`{name}`)")
     level = answer.whole("options_trading_level")
