@@ -36,6 +36,7 @@ VERBS = {
     "report": "Show what an account earned and why; draw its equity curve.",
     "deposit": "Pay money into a paper account, or take it out.",
     "simulate": "Scan and monitor over a span of a market's days.",
+    "doctor": "Look at everything that a desk needs, before a scan does.",
     "trace list": "List the recorded runs, newest first.",
     "trace show": "Show one run: nodes, prompts, opinions, failures, orders.",
     "trace diff": "Show what differs between two runs.",

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from alpaca.common.rest import RESTClient
+
 from mahler_agents.alpaca import AlpacaSettings, AlpacaUnsure, Credentials
 from mahler_agents.alpaca.api import AlpacaApi
 from mahler_agents.clock import Clock
@@ -57,7 +59,7 @@ class AlpacaAnswers:
 
         async def ask() -> ClockAnswer:
             before, began = self._clock.now(), self._stopwatch()
-            fields = await self._asked(lambda: self._api.trading.get("/clock"), "the clock")
+            fields = await self._asked(self._api.trading, "/clock", {}, what="the clock")
             after, ended = self._clock.now(), self._stopwatch()
             return ClockAnswer(fields=fields, ours=before + (after - before) / 2, seconds=ended - began)
 
@@ -67,7 +69,8 @@ class AlpacaAnswers:
         """Return the account."""
 
         async def ask() -> Answer:
-            return Answer.of(await self._asked(lambda: self._api.trading.get("/account"), "the account"), "the account")
+            what = "the account"
+            return Answer.of(await self._asked(self._api.trading, "/account", {}, what=what), what)
 
         return await self._once("account", ask)
 
@@ -87,7 +90,7 @@ class AlpacaAnswers:
 
         async def ask() -> Mapping[str, Any]:
             path = f"/options/snapshots/{underlying}"
-            page = await self._asked(lambda: self._api.options.get(path, params), f"the chain of {underlying}")
+            page = await self._asked(self._api.options, path, params, what=f"the chain of {underlying}")
             snapshots = page.get("snapshots")
             return snapshots if isinstance(snapshots, dict) else {}
 
@@ -98,9 +101,7 @@ class AlpacaAnswers:
         params = {"symbols": underlying, "feed": self._api.settings.stock_feed}
 
         async def ask() -> Mapping[str, Any]:
-            page = await self._asked(
-                lambda: self._api.stocks.get("/stocks/snapshots", params), f"the price of {underlying}"
-            )
+            page = await self._asked(self._api.stocks, "/stocks/snapshots", params, what=f"the price of {underlying}")
             found = page.get(underlying)
             return found if isinstance(found, dict) else {}
 
@@ -111,7 +112,10 @@ class AlpacaAnswers:
             self._kept[name] = await ask()
         return self._kept[name]
 
-    async def _asked(self, call: Callable[[], Any], what: str) -> Mapping[str, Any]:
+    async def _asked(self, client: RESTClient, path: str, params: Mapping[str, Any], *, what: str) -> Mapping[str, Any]:
+        def call() -> Any:
+            return client.get(path, dict(params))
+
         answer = await self._api.ask_once(call, what=what)
         if not isinstance(answer, dict):
             raise AlpacaUnsure(what, f"the answer is not an object but {type(answer).__name__}")

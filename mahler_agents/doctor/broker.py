@@ -1,6 +1,7 @@
 """Doctor, broker: the account, what it may trade, and which spreads its equity is too small for."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from mahler_agents.alpaca import AlpacaRefused, AlpacaUnsure
@@ -13,7 +14,7 @@ from mahler_agents.market.snapshot import Account
 from mahler_agents.risk import size
 from mahler_agents.risk.multiplier import SizeMultiplier
 from mahler_agents.screen import ScreenParams
-from mahler_agents.types import CONTRACT_MULTIPLIER, Reason, Spread, SpreadType
+from mahler_agents.types import Reason, Spread, SpreadType
 
 _NEW_KEYS = "make a new pair of keys in Alpaca's dashboard (API Keys > Regenerate), and put both where the old ones are"
 
@@ -25,6 +26,9 @@ async def account(situation: Situation) -> Sequence[Said]:
     Fail: the keys are refused, the account is not active or is blocked, is not in dollars, or has no equity.
     """
     if not situation.trades_at_alpaca:
+        if situation.uses_alpaca:
+            with suppress(AlpacaRefused, AlpacaUnsure):
+                await situation.alpaca.clock()  # any answer says whose figures these are: the account is named by it
         found = account_of_desk(situation)
         return [ok(f"embedded, account {found.account.account_id}: {_money(found.account)}, {found.source}")]
     try:
@@ -37,7 +41,9 @@ async def account(situation: Situation) -> Sequence[Said]:
         return [fail(str(error), fix=_again(error))]
     number, status, currency = (answer.text(name) for name in ("account_number", "status", "currency"))
     if status != "ACTIVE":
-        return [fail(f"{number}: its status is {status}, not ACTIVE", fix="see Alpaca's dashboard for what it waits for")]
+        return [
+            fail(f"{number}: its status is {status}, not ACTIVE", fix="see Alpaca's dashboard for what it waits for")
+        ]
     blocks = [f"{meaning} (`{name}`)" for name, meaning in BLOCKS.items() if answer.flag(name)]
     if blocks:
         return [
@@ -161,8 +167,8 @@ def _said(widths: Sequence[_Width], equity: float, whose: str) -> Said:
     fitting = [one for one in widths if one.contracts > 0]
     if len(fitting) == len(widths):
         return ok(
-            f"{whose}one contract of every width from ${narrowest.dollars} to ${widest.dollars} fits: ${narrowest.risk:,.0f}"
-            f" to ${widest.risk:,.0f} at risk, and {_limit(widest, equity)}"
+            f"{whose}one contract of every width from ${narrowest.dollars} to ${widest.dollars} fits:"
+            f" ${narrowest.risk:,.0f} to ${widest.risk:,.0f} at risk, and {_limit(widest, equity)}"
         )
     first = next(one for one in widths if one.contracts == 0)
     if not fitting:
@@ -172,8 +178,8 @@ def _said(widths: Sequence[_Width], equity: float, whose: str) -> Said:
             fix=_more(first, equity),
         )
     return warn(
-        f"{whose}one contract fits up to a width of ${fitting[-1].dollars}; from ${first.dollars} to ${widest.dollars} it"
-        f" risks ${first.risk:,.0f} to ${widest.risk:,.0f}, and {_limit(first, equity)}",
+        f"{whose}one contract fits up to a width of ${fitting[-1].dollars}; from ${first.dollars} to ${widest.dollars}"
+        f" it risks ${first.risk:,.0f} to ${widest.risk:,.0f}, and {_limit(first, equity)}",
         fix=f"nothing, if narrow spreads will do: wider ones end as `{first.binding}`; else {_more(widest, equity)}",
     )
 
@@ -181,7 +187,7 @@ def _said(widths: Sequence[_Width], equity: float, whose: str) -> Said:
 def _limit(width: _Width, equity: float) -> str:
     if width.limit is None:
         return f"`{width.binding}` allows none"
-    share = f", {width.limit / equity:.0%} of ${equity:,.0f}" if equity > 0 else ""
+    share = f", {100 * width.limit / equity:.3g} % of ${equity:,.0f}" if equity > 0 else ""
     return f"`{width.binding}` allows ${width.limit:,.0f}{share}"
 
 

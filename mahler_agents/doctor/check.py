@@ -21,6 +21,11 @@ def always(_: Situation) -> bool:
     return True
 
 
+def nobody(_: Situation) -> bool:
+    """Return that a check asks nobody."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """One thing that is looked at."""
@@ -30,8 +35,8 @@ class Check:
     look: Look
     needs: tuple[str, ...] = ()
     """Checks before it, without whose `ok` or `warn` it is skipped: what they found would only be found again."""
-    network: bool = False
-    """Whether it asks somebody else, so that it is left out offline."""
+    asks: Callable[[Situation], bool] = nobody
+    """Whether it asks somebody over the network, so that it is left out offline."""
     applies: Callable[[Situation], bool] = always
     """Whether a desk has what it looks at; if not there is no line of it."""
 

@@ -93,6 +93,6 @@ def risk_free_rate(situation: Situation) -> Said:
     if stale is None:
         return ok("the table of risk-free rates covers today")
     return warn(
-        f"risk-free rate: {stale}",
+        stale,
         fix="upgrade mahler-agents; until then greeks are computed with that rate, and each scan says so",
     )

@@ -1,5 +1,6 @@
 """Doctor, equity: the embedded broker's account as the record last told it, or as it begins."""
 
+import datetime as dt
 import sqlite3
 from contextlib import closing
 from typing import NamedTuple
@@ -10,7 +11,6 @@ from mahler_agents.errors import MahlerError
 from mahler_agents.execution.paper_account import STARTING_CASH_CENTS
 from mahler_agents.market.snapshot import Account
 from mahler_agents.record.database import connect
-import datetime as dt
 
 
 class Known(NamedTuple):

@@ -1,4 +1,4 @@
-"""Doctor, hosts: whether the servers that a desk asks can be reached, and how long they take; no key is shown to them."""
+"""Doctor, hosts: whether the servers that a desk asks are reached, and how fast; no key is shown to them."""
 
 from urllib.parse import urlsplit
 

@@ -4,15 +4,10 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
-from urllib.parse import urlsplit
-
-import requests
 
 from mahler_agents.alpaca import AlpacaRefused, AlpacaUnsure
-from mahler_agents.alpaca.session import ThreadSession
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.doctor.findings import Said, fail, ok, warn
-from mahler_agents.doctor.hosts import answered, network_fix, reason
 from mahler_agents.doctor.situation import Situation
 from mahler_agents.errors import InputError
 from mahler_agents.market import calendar
@@ -63,9 +58,13 @@ async def clock_skew(situation: Situation) -> Said:
     side = "ahead of" if seconds > 0 else "behind"
     fix = "set this machine's clock by the network's time, as with `timedatectl set-ntp true`"
     if abs(seconds) > SKEW_SECONDS:
-        return fail(f"this machine's clock is {abs(seconds):,.0f} s {side} Alpaca's; the limit is {SKEW_SECONDS:.0f} s", fix=fix)
+        return fail(
+            f"this machine's clock is {abs(seconds):,.0f} s {side} Alpaca's; the limit is {SKEW_SECONDS:.0f} s", fix=fix
+        )
     if abs(seconds) > _WARNED_SKEW_SECONDS:
-        return warn(f"this machine's clock is {abs(seconds):.0f} s {side} Alpaca's; the limit is {SKEW_SECONDS:.0f} s", fix=fix)
+        return warn(
+            f"this machine's clock is {abs(seconds):.0f} s {side} Alpaca's; the limit is {SKEW_SECONDS:.0f} s", fix=fix
+        )
     return ok(f"this machine's clock is {abs(seconds):.1f} s {side} Alpaca's; the limit is {SKEW_SECONDS:.0f} s")
 
 
@@ -173,50 +172,6 @@ def _ages(chain: Mapping[str, Any], now: dt.datetime) -> Sequence[float]:
 
     made = (instant(part(told, "latestQuote").get("t")) for told in chain.values())
     return [max(0.0, (now - at).total_seconds()) for at in made if at is not None]
-
-
-def vix(situation: Situation) -> Said:
-    """Whether Cboe's VIX is had, of now.
-
-    Warn: it is not, so that the VIX rules of the circuit breaker are not evaluated; or it is not asked for.
-    Fail: it is not, and the environment is live: nothing is opened then.
-    """
-    from mahler_agents.market.alpaca.vix import IndexQuote, index_quote
-
-    settings = situation.settings
-    if settings.vix_url is None:
-        return _without_vix(situation, "the VIX is not asked for: MAHLER_ALPACA_VIX is none", fix="unset MAHLER_ALPACA_VIX")
-    host = urlsplit(settings.vix_url).netloc
-    session = ThreadSession(settings.timeout_seconds, proxies_from_environment=not settings.loopback)
-    began = situation.stopwatch()
-    try:
-        response = session.request("GET", settings.vix_url, headers={"Accept": "application/json"}, allow_redirects=False)
-        answer = response.json() if response.status_code == 200 else None
-    except requests.JSONDecodeError:
-        answer = None
-    except requests.RequestException as error:
-        why = f"{host}: {reason(error, settings.timeout_seconds)}"
-        return _without_vix(situation, why, fix=network_fix(settings))
-    finally:
-        session.close()
-    seconds = situation.stopwatch() - began
-    again = "try again in a minute; MAHLER_ALPACA_VIX=none leaves the VIX out"
-    if answer is None:
-        return _without_vix(situation, f"{host} answers HTTP {response.status_code}, and no JSON of a VIX", fix=again)
-    quote = index_quote(answer, "VIX", now=situation.now())
-    if not isinstance(quote, IndexQuote):
-        return _without_vix(situation, quote, fix=again)
-    line = answered(host, seconds)
-    at = f"{quote.at.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York"
-    return Said(level=line.level, text=f"{line.text}: VIX {quote.level:.2f} of {at}", fix=line.fix)
-
-
-def _without_vix(situation: Situation, why: str, *, fix: str) -> Said:
-    from mahler_agents.types import Environment
-
-    if situation.environment is Environment.LIVE:
-        return fail(f"{why}; live trading opens nothing without it", fix=fix)
-    return warn(f"{why}; the VIX rules of the circuit breaker are not evaluated without it", fix=fix)
 
 
 def refused(error: AlpacaRefused | AlpacaUnsure, what: str, *, unset: str | bool = False) -> Said:

@@ -84,7 +84,7 @@ def choices(situation: Situation) -> Sequence[Said]:
         return [
             warn(
                 f"{shown}; the price of {', '.join(dict.fromkeys(unknown))} is unknown",
-                fix="enter it in a file that MAHLER_PRICES names, or bound a scan by --max-tokens: --max-dollars needs it",
+                fix="enter it in a file that MAHLER_PRICES names; without it a scan is bounded by --max-tokens only",
             )
         ]
     return [ok(shown)]
@@ -143,9 +143,7 @@ async def _ask(endpoint: Endpoint, roles: Sequence[str], situation: Situation, p
         spending=spending,
         price=endpoint_price(endpoint, prices),
     )
-    exchange = Exchange(
-        context=_CONTEXT, role=_ROLE, attempt=1, model=endpoint.model, prompt_hash=_TINY.content_hash
-    )
+    exchange = Exchange(context=_CONTEXT, role=_ROLE, attempt=1, model=endpoint.model, prompt_hash=_TINY.content_hash)
     began = situation.stopwatch()
     async with connection:
         request = connection.request(_ROLE, _TINY, _Reply)

@@ -6,7 +6,6 @@ from mahler_agents.analysts.roles import Roles, load_prompts, load_role, roles_o
 from mahler_agents.doctor.findings import Said, fail, ok, warn
 from mahler_agents.doctor.situation import Situation
 from mahler_agents.errors import ConfigError, MahlerError
-from mahler_agents.llm.models import ModelSpec
 from mahler_agents.llm.prompts import Prompt
 
 _SHOWN = 6
@@ -69,4 +68,4 @@ def has_panel(situation: Situation) -> bool:
         spec = situation.models.spec
     except MahlerError:  # its own check tells it
         return True
-    return situation.prompts is not None or not (isinstance(spec, ModelSpec) and spec.kind == "none")
+    return situation.prompts is not None or spec.kind != "none"

@@ -12,6 +12,7 @@ from mahler_agents.doctor.equity import embedded_account_id
 from mahler_agents.doctor.findings import Said, fail, ok, skipped, warn
 from mahler_agents.doctor.situation import Situation
 from mahler_agents.errors import ConfigError, RecordError
+from mahler_agents.execution import TradingState
 from mahler_agents.execution.orders import PENDING_STATES
 from mahler_agents.record.database import (
     applied_migrations,
@@ -22,9 +23,7 @@ from mahler_agents.record.database import (
     not_a_record,
 )
 from mahler_agents.record.migrations import MIGRATIONS
-from mahler_agents.record.presence import somebody_at_work
 from mahler_agents.record.trading_state import read_standing
-from mahler_agents.execution import TradingState
 
 BYTES_PER_REVIEW = 37_000
 """What a review leaves in the record (`bench/README.md`)."""
@@ -32,6 +31,9 @@ _LARGE_WAL = 100_000_000
 _STEPS = 20_000
 """SQLite's steps between two looks at the time."""
 _NAMED = 3
+_RESTORE = (
+    "restore a backup, or save what can be read: sqlite3 FILE .recover | sqlite3 NEW; `mahler db check` tells more"
+)
 
 
 @contextmanager
@@ -116,7 +118,6 @@ def pages(situation: Situation) -> Said:
     Fail: they are not.
     """
     until = situation.stopwatch() + 0.8 * situation.patience_seconds
-    restore = "restore a backup, or save what can be read with `sqlite3 FILE .recover | sqlite3 NEW`; `mahler db check` tells more"
     with closing(connect(situation.record, read_only=True)) as connection:
         connection.set_progress_handler(lambda: situation.stopwatch() > until, _STEPS)
         try:
@@ -126,8 +127,8 @@ def pages(situation: Situation) -> Said:
                 raise
             return warn("the file is too large to be checked now", fix="mahler db check, which takes its time")
         except sqlite3.DatabaseError as error:
-            return fail(f"the record cannot be read: {error}", fix=restore)
-    return ok("SQLite's quick check finds nothing") if said == ["ok"] else fail("; ".join(said), fix=restore)
+            return fail(f"the record cannot be read: {error}", fix=_RESTORE)
+    return ok("SQLite's quick check finds nothing") if said == ["ok"] else fail("; ".join(said), fix=_RESTORE)
 
 
 def wal(situation: Situation) -> Said:
@@ -199,7 +200,7 @@ def unfinished(situation: Situation) -> Said:
             "SELECT id, abandoned_at FROM runs WHERE status = 'running' OR abandoned_at IS NOT NULL"
             " ORDER BY started_at DESC"
         ).fetchall()
-    at_work = somebody_at_work(situation.record)
+    at_work = situation.somebody_at_work
     left = [row["id"] for row in rows if row["abandoned_at"] is not None or not at_work]
     running = len(rows) - len(left)
     if not left:
@@ -227,18 +228,18 @@ def pending_orders(situation: Situation) -> Said:
         ]
     if not ids:
         return ok("no order is pending")
-    if somebody_at_work(situation.record):
+    if situation.somebody_at_work:
         return ok(f"{len(ids):,} orders are pending, and a process is at work on them")
     return warn(
         f"{len(ids):,} orders are pending, and nobody is at work: {_names(ids)}",
-        fix="`mahler reconcile` with this desk's --market and --broker asks the broker how they ended; so does the next scan",
+        fix="`mahler reconcile`, with --market and --broker, asks how they ended; so does the next scan",
     )
 
 
 @of_this_version
 def presence(situation: Situation) -> Said:
     """Whether another process is at work on the record now."""
-    if somebody_at_work(situation.record):
+    if situation.somebody_at_work:
         return ok("another process is at work on it now")
     return ok("no other process is at work on it")
 

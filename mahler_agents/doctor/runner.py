@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from mahler_agents.clock import SystemClock
 from mahler_agents.doctor.check import Answer, Check
-from mahler_agents.doctor.findings import Diagnosis, Finding, Level, Said, fail, skipped
+from mahler_agents.doctor.findings import Diagnosis, Finding, Group, Level, Said, fail, skipped
 from mahler_agents.doctor.situation import Situation
 from mahler_agents.errors import MahlerError
 from mahler_agents.llm.models import Endpoint
@@ -26,7 +26,7 @@ Outcome = Sequence[Said]
 
 
 async def diagnose(situation: Situation, checks: Sequence[Check]) -> Diagnosis:
-    """Return what the checks find, in their order; those that a check `needs` must stand before it.
+    """Return what the checks find, by group and in their order; those that a check `needs` must stand before it.
 
     Nothing is traded, and nothing is written to the record. Raises nothing that a check raises: that is its finding.
     """
@@ -48,13 +48,15 @@ async def diagnose(situation: Situation, checks: Sequence[Check]) -> Diagnosis:
         for check, outcome in zip(checks, outcomes, strict=True)
         for said in outcome
     ]
+    order = list(Group)
+    findings.sort(key=lambda finding: order.index(finding.group))
     return Diagnosis(at=SystemClock().now(), version=__version__, findings=findings)
 
 
 async def _outcome(check: Check, situation: Situation, needed: Mapping[str, asyncio.Task[Outcome]]) -> Outcome:
     if not check.applies(situation):
         return ()
-    if check.network and situation.offline:
+    if situation.offline and check.asks(situation):
         return (skipped("not asked: --offline"),)
     for name, task in needed.items():
         levels = {said.level for said in await task}
@@ -62,8 +64,9 @@ async def _outcome(check: Check, situation: Situation, needed: Mapping[str, asyn
             return (skipped(f"not looked at: {name} fails"),)
         if Level.SKIPPED in levels:
             return (skipped(f"not looked at: {name} is skipped"),)
+    limit = asyncio.timeout(situation.patience_seconds)
     try:
-        async with asyncio.timeout(situation.patience_seconds) as limit:
+        async with limit:
             said = await _look(check, situation)
     except MahlerError as error:
         return (fail(str(error), fix="do what the message says, and try again"),)

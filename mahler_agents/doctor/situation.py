@@ -6,9 +6,11 @@ Nothing of a desk is opened by it: the record is not made or migrated, no embedd
 import datetime as dt
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -24,6 +26,7 @@ from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.roles import RoleModels, choose_models
 from mahler_agents.market.snapshot import Market
 from mahler_agents.record.location import database_path
+from mahler_agents.record.presence import somebody_at_work
 from mahler_agents.remote_clock import clock_from
 from mahler_agents.risk import RiskLimits
 from mahler_agents.types import Environment
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
 
 BROKERS = ("paper", "alpaca")
 PATIENCE_SECONDS = 15.0
+
+
+def _requirements(package: str) -> Sequence[str]:
+    return metadata.requires(package) or ()
 
 
 def _free_bytes(folder: Path) -> int:
@@ -59,7 +66,7 @@ class Situation:
     debate_rounds: int = 0
     """Without a `config`."""
     limits: RiskLimits | None = None
-    budget: ScanBudget = ScanBudget()
+    budget: ScanBudget = field(default_factory=ScanBudget)
     analysts: Sequence[Analyst] = ANALYSTS
     seed: int | None = None
     clock: Clock | None = None
@@ -73,6 +80,8 @@ class Situation:
     stopwatch: Callable[[], float] = field(default_factory=lambda: SystemClock().seconds)
     free_bytes: Callable[[Path], int] = _free_bytes
     zone: Callable[[str], dt.tzinfo] = ZoneInfo
+    python: tuple[int, ...] = sys.version_info[:3]
+    requirements: Callable[[str], Sequence[str]] = _requirements
 
     def __post_init__(self) -> None:
         """Refuse a choice that there is not."""
@@ -80,7 +89,9 @@ class Situation:
             raise InputError(f"unknown broker `{self.broker}`; use one of: {', '.join(BROKERS)}")
         name, _, argument = self.market.partition(":")
         if name == "recorded":
-            raise InputError("a recorded market has been scanned already: `mahler doctor` is for sample, csv and alpaca")
+            raise InputError(
+                "a recorded market has been scanned already: `mahler doctor` is for sample, csv and alpaca"
+            )
         if name not in {"sample", "csv", "alpaca"} or bool(argument) is not (name == "csv"):
             raise InputError(f"unknown market {self.market!r}: use one of sample, csv:PATH, alpaca")
         if self.broker == "alpaca" and name != "alpaca":
@@ -147,6 +158,11 @@ class Situation:
         live = self.environment is Environment.LIVE
         name = self.market.partition(":")[0]
         return database_path(self.database, name, self.broker, self.environ, live=live)
+
+    @cached_property
+    def somebody_at_work(self) -> bool:
+        """Whether a process is at work on the record; asked once: two who ask at once take each other for one."""
+        return somebody_at_work(self.record)
 
     @cached_property
     def opened_market(self) -> Market:

@@ -1,0 +1,186 @@
+"""Command line, `mahler doctor`: what is wrong around a desk, and what to do about it, before a scan finds out."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mahler_agents.cli.advisors import Advisors, advisors_options
+from mahler_agents.cli.options import as_json_option, broker_option, exits_option, market_database_option, seed_option
+from mahler_agents.cli.program import typable
+from mahler_agents.cli.text import plain
+from mahler_agents.errors import JobError
+
+if TYPE_CHECKING:
+    from mahler_agents.doctor import Diagnosis, Finding, Situation
+
+_MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "skipped": "-"}
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
+_FIX = "fix: "
+
+
+@click.command()
+@click.option(
+    "--market", default="sample", show_default=True, metavar="sample|csv:PATH|alpaca", help="Where quotes are from."
+)
+@broker_option
+@click.option(
+    "--model",
+    default="auto",
+    show_default=True,
+    metavar="MODEL",
+    help="auto, local, local:PATH.gguf, openai:NAME or none; auto is MAHLER_MODEL, else local.",
+)
+@advisors_options
+@exits_option
+@seed_option
+@click.option("--offline", is_flag=True, help="Ask nobody: neither Alpaca nor Cboe nor a model.")
+@market_database_option
+@as_json_option
+def doctor(
+    *,
+    market: str,
+    broker: str,
+    model: str,
+    advisors: Advisors,
+    exits: str,
+    seed: int | None,
+    offline: bool,
+    db: Path | None,
+    as_json: bool,
+) -> int:
+    """Look at everything that a desk needs: keys, hosts, clocks, account, feeds, model, prompts, record, schedule.
+
+    Give it the options of your scan. Each line is ok, warn or FAIL, with what to do under it; it trades nothing, writes
+    nothing and migrates nothing. A model at a provider gets one tiny call. Exit code 1 if anything fails, 0 if all that
+    there is are warnings.
+    """
+    with _waiting(as_json=as_json):
+        from mahler_agents.doctor import CHECKS, diagnose
+
+        situation = _situation(
+            market=market,
+            broker=broker,
+            model=model,
+            advisors=advisors,
+            exits=exits,
+            seed=seed,
+            db=db,
+            offline=offline,
+        )
+        with situation:
+            diagnosis = asyncio.run(diagnose(situation, CHECKS))
+    if as_json:
+        click.echo(json.dumps(_document(diagnosis)))
+    elif sys.stdout.isatty():
+        _print_on_terminal(diagnosis)
+    else:
+        click.echo("\n".join(_lines(diagnosis)))
+    return JobError.exit_code if diagnosis.failed else 0
+
+
+def _situation(
+    *,
+    market: str,
+    broker: str,
+    model: str,
+    advisors: Advisors,
+    exits: str,
+    seed: int | None,
+    db: Path | None,
+    offline: bool,
+) -> "Situation":
+    """Return what is looked at, of a scan's options; what is wrong with a variable is a finding, not an error."""
+    from mahler_agents.doctor import Situation
+    from mahler_agents.exits import ExitPolicy
+    from mahler_agents.llm.budget import ScanBudget
+    from mahler_agents.llm.roles import parse_model_for
+
+    ExitPolicy.named(exits)
+    return Situation(
+        market=market,
+        broker=broker,
+        model=model,
+        model_for=parse_model_for(advisors.model_for),
+        prompts=advisors.prompts,
+        debate_rounds=advisors.debate_rounds,
+        budget=ScanBudget(
+            max_calls=advisors.max_calls, max_tokens=advisors.max_tokens, max_dollars=advisors.max_dollars
+        ),
+        seed=seed,
+        database=db,
+        offline=offline,
+    )
+
+
+def _waiting(*, as_json: bool) -> Any:
+    if as_json or not sys.stdout.isatty():
+        return nullcontext()
+    from mahler_agents.cli.console import make_console
+
+    return make_console(sys.stdout).status("looking at keys, hosts, feeds, model, record ...")
+
+
+def _lines(diagnosis: "Diagnosis") -> Iterator[str]:
+    """Yield the diagnosis off a terminal: a line a finding, its fix on the next."""
+    margin = max(len(finding.check) for finding in diagnosis.findings)
+    for group, findings in groupby(diagnosis.findings, key=lambda finding: finding.group):
+        yield str(group)
+        for finding in findings:
+            yield f"  {_MARKS[finding.level]:<5} {finding.check:<{margin}}  {plain(finding.text)}"
+            if finding.fix is not None:
+                yield f"  {'':<5} {'':<{margin}}  {_FIX}{plain(typable(finding.fix))}"
+    yield _sum(diagnosis)
+
+
+def _print_on_terminal(diagnosis: "Diagnosis") -> None:
+    """Print the same, in colours and wrapped beside its margin."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    from mahler_agents.cli.console import make_console
+
+    console = make_console(sys.stdout)
+    margin = max(len(finding.check) for finding in diagnosis.findings)
+    for group, findings in groupby(diagnosis.findings, key=lambda finding: finding.group):
+        console.print(Text(str(group), style="bold"))
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(width=4)
+        table.add_column(width=margin)
+        table.add_column(overflow="fold")
+        for finding in findings:
+            style = _STYLES[finding.level]
+            table.add_row(Text(_MARKS[finding.level], style=style), finding.check, _text(finding))
+        console.print(Padding(table, (0, 0, 0, 2)))
+    console.print(Text(_sum(diagnosis), style="bold red" if diagnosis.failed else "bold"))
+
+
+def _text(finding: "Finding") -> Any:
+    from rich.text import Text
+
+    text = Text(plain(finding.text), style="dim" if finding.level == "skipped" else "")
+    if finding.fix is not None:
+        text.append(f"\n{_FIX}{plain(typable(finding.fix))}", style="cyan")
+    return text
+
+
+def _sum(diagnosis: "Diagnosis") -> str:
+    return ", ".join(f"{number} {level}" for level, number in diagnosis.counts.items())
+
+
+def _document(diagnosis: "Diagnosis") -> dict[str, Any]:
+    return {
+        "ok": not diagnosis.failed,
+        "at": diagnosis.at.isoformat(),
+        "version": diagnosis.version,
+        "counts": {str(level): number for level, number in diagnosis.counts.items()},
+        "findings": [asdict(finding) for finding in diagnosis.findings],
+    }
