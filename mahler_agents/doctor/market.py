@@ -36,7 +36,7 @@ def market(situation: Situation) -> Said:
 
 
 async def clock_skew(situation: Situation) -> Said:
-    """This machine's clock against Alpaca's.
+    """The desk's clock against Alpaca's.
 
     Warn: they differ by more than 10 s.
     Fail: they differ by more than 30 s: nothing is scanned then; or Alpaca's cannot be read.
@@ -56,16 +56,11 @@ async def clock_skew(situation: Situation) -> Said:
         )
     seconds = (told.ours - theirs).total_seconds()
     side = "ahead of" if seconds > 0 else "behind"
+    shown = f"the desk's clock is {abs(seconds):,.1f} s {side} Alpaca's; the limit is {SKEW_SECONDS:.0f} s"
     fix = "set this machine's clock by the network's time, as with `timedatectl set-ntp true`"
     if abs(seconds) > SKEW_SECONDS:
-        return fail(
-            f"this machine's clock is {abs(seconds):,.0f} s {side} Alpaca's; the limit is {SKEW_SECONDS:.0f} s", fix=fix
-        )
-    if abs(seconds) > _WARNED_SKEW_SECONDS:
-        return warn(
-            f"this machine's clock is {abs(seconds):.0f} s {side} Alpaca's; the limit is {SKEW_SECONDS:.0f} s", fix=fix
-        )
-    return ok(f"this machine's clock is {abs(seconds):.1f} s {side} Alpaca's; the limit is {SKEW_SECONDS:.0f} s")
+        return fail(shown, fix=fix)
+    return warn(shown, fix=fix) if abs(seconds) > _WARNED_SKEW_SECONDS else ok(shown)
 
 
 async def session(situation: Situation) -> Said:

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from mahler_agents.analysts.base import StrictReply
 from mahler_agents.clock import SystemClock
 from mahler_agents.doctor.findings import Said, fail, ok, skipped, warn
-from mahler_agents.doctor.prompts import panel, panel_prompts
 from mahler_agents.doctor.situation import Situation
 from mahler_agents.errors import ConfigError, MahlerError
 from mahler_agents.llm.attempts import CallLimits
@@ -185,11 +184,11 @@ def asks_embedded(situation: Situation) -> bool:
 def _chosen(situation: Situation) -> Sequence[_Asked]:
     """Return the models that are asked, each once, and for which roles; none if the desk asks nobody."""
     models = situation.models
-    models.check(panel(situation))
+    models.check(situation.panel)
     if models.spec.kind == "none":
         return []
     found: dict[int | ModelSpec, _Asked] = {}
-    for role, choice in models.chosen(panel_prompts(situation)).items():
+    for role, choice in models.chosen(situation.panel_prompts).items():
         key = choice if isinstance(choice, ModelSpec) else id(choice)
         found.setdefault(key, _Asked(choice, [])).roles.append(role)
     return list(found.values())

@@ -1,8 +1,8 @@
 """Doctor, prompts: every prompt of the panel, read and held against the brief and the reply of its role."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from mahler_agents.analysts.roles import Roles, load_prompts, load_role, roles_of
+from mahler_agents.analysts.roles import Roles, load_role, roles_of
 from mahler_agents.doctor.findings import Said, fail, ok, warn
 from mahler_agents.doctor.situation import Situation
 from mahler_agents.errors import ConfigError, MahlerError
@@ -12,27 +12,13 @@ _SHOWN = 6
 """Characters of a prompt's version."""
 
 
-def panel(situation: Situation) -> Roles:
-    """Return what each role of the desk reads and must write."""
-    return roles_of(situation.analysts, situation.desk_config.debate_rounds)
-
-
-def panel_prompts(situation: Situation) -> Mapping[str, Prompt]:
-    """Return the prompts, the package's in place of a folder's that cannot be used."""
-    roles, debate = panel(situation), situation.desk_config.debate_rounds > 0
-    try:
-        return load_prompts(roles, situation.prompts, debate=debate)
-    except ConfigError:
-        return load_prompts(roles, None, debate=debate)
-
-
 def prompts(situation: Situation) -> Sequence[Said]:
     """The panel's prompts, the package's or those of your folder: each read, and held against its role.
 
     Warn: the folder has a prompt that no role reads.
     Fail: one is missing, or would be refused by a scan.
     """
-    roles, debate = panel(situation), situation.desk_config.debate_rounds > 0
+    roles, debate = situation.panel, situation.desk_config.debate_rounds > 0
     said: list[Said] = []
     valid: dict[str, Prompt] = {}
     for name, role in roles.items():  # one by one, so that one slip does not hide another

@@ -28,7 +28,7 @@ from mahler_agents.record.trading_state import read_standing
 BYTES_PER_REVIEW = 37_000
 """What a review leaves in the record (`bench/README.md`)."""
 _LARGE_WAL = 100_000_000
-_STEPS = 20_000
+_STEPS = 1000
 """SQLite's steps between two looks at the time."""
 _NAMED = 3
 _RESTORE = (

@@ -18,11 +18,13 @@ from zoneinfo import ZoneInfo
 
 from mahler_agents.alpaca import AlpacaSettings, Credentials, alpaca_settings, find_credentials
 from mahler_agents.analysts import ANALYSTS, Analyst
+from mahler_agents.analysts.roles import Roles, load_prompts, roles_of
 from mahler_agents.clock import NEW_YORK, Clock, SystemClock
 from mahler_agents.config import DeskConfig, config_from
-from mahler_agents.errors import InputError
+from mahler_agents.errors import ConfigError, InputError
 from mahler_agents.llm.budget import ScanBudget
 from mahler_agents.llm.models import Endpoint
+from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.roles import RoleModels, choose_models
 from mahler_agents.market.snapshot import Market
 from mahler_agents.record.location import database_path
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 BROKERS = ("paper", "alpaca")
 PATIENCE_SECONDS = 15.0
+_SHARE = 0.8
+"""Of the time for a check, what one request may take: why there was no answer is told then."""
 
 
 def _requirements(package: str) -> Sequence[str]:
@@ -177,7 +181,7 @@ class Situation:
     def settings(self) -> AlpacaSettings:
         """Where Alpaca is and what is asked of it. Raises `ConfigError`."""
         found = alpaca_settings(self.environ, self.environment)
-        return found.model_copy(update={"timeout_seconds": min(found.timeout_seconds, self.patience_seconds)})
+        return found.model_copy(update={"timeout_seconds": min(found.timeout_seconds, _SHARE * self.patience_seconds)})
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -190,6 +194,20 @@ class Situation:
         from mahler_agents.doctor.answers import AlpacaAnswers  # alpaca-py takes half a second
 
         return AlpacaAnswers(self.settings, self.credentials, self.desk_clock, self.stopwatch)
+
+    @cached_property
+    def panel(self) -> Roles:
+        """What each role of the desk reads and must write."""
+        return roles_of(self.analysts, self.desk_config.debate_rounds)
+
+    @cached_property
+    def panel_prompts(self) -> Mapping[str, Prompt]:
+        """The prompts; those of the package in place of a folder's that cannot be used, which is told elsewhere."""
+        debate = self.desk_config.debate_rounds > 0
+        try:
+            return load_prompts(self.panel, self.prompts, debate=debate)
+        except ConfigError:
+            return load_prompts(self.panel, None, debate=debate)
 
     @cached_property
     def models(self) -> RoleModels:
