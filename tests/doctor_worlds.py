@@ -1,4 +1,4 @@
-"""What the doctor's tests look at: desks in order, on a fake Alpaca or the sample market, and ways to spoil each part."""
+"""What the doctor's tests look at: desks in order, on a fake Alpaca or the sample market; ways to spoil them."""
 
 import asyncio
 import datetime as dt

@@ -19,11 +19,15 @@ from mahler_agents.cli.text import plain
 from mahler_agents.errors import JobError
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from mahler_agents.doctor import Diagnosis, Finding, Situation
 
 _MARKS = {"ok": "ok", "warn": "warn", "fail": "FAIL", "skipped": "-"}
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
 _FIX = "fix: "
+_LEAST = 20
+"""Columns of text beside the margin, however narrow the terminal."""
 
 
 @click.command()
@@ -142,34 +146,33 @@ def _lines(diagnosis: "Diagnosis") -> Iterator[str]:
 
 def _print_on_terminal(diagnosis: "Diagnosis") -> None:
     """Print the same, in colours and wrapped beside its margin."""
-    from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
     from mahler_agents.cli.console import make_console
 
     console = make_console(sys.stdout)
-    margin = max(len(finding.check) for finding in diagnosis.findings)
+    width = max(len(finding.check) for finding in diagnosis.findings)
     for group, findings in groupby(diagnosis.findings, key=lambda finding: finding.group):
         console.print(Text(str(group), style="bold"))
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(width=4)
-        table.add_column(width=margin)
-        table.add_column(overflow="fold")
         for finding in findings:
-            style = _STYLES[finding.level]
-            table.add_row(Text(_MARKS[finding.level], style=style), finding.check, _text(finding))
-        console.print(Padding(table, (0, 0, 0, 2)))
+            mark = Text(f"  {_MARKS[finding.level]:<5} ", style=_STYLES[finding.level])
+            head = Text.assemble(mark, f"{finding.check:<{width}}  ")
+            for line in _wrapped(finding, max(_LEAST, console.width - len(head))):
+                console.print(Text.assemble(head, line), soft_wrap=True)
+                head = Text(" " * len(head))
     console.print(Text(_sum(diagnosis), style="bold red" if diagnosis.failed else "bold"))
 
 
-def _text(finding: "Finding") -> Any:
+def _wrapped(finding: "Finding", width: int) -> "Iterator[Text]":
+    from rich.console import Console
     from rich.text import Text
 
-    text = Text(plain(finding.text), style="dim" if finding.level == "skipped" else "")
-    if finding.fix is not None:
-        text.append(f"\n{_FIX}{plain(typable(finding.fix))}", style="cyan")
-    return text
+    said = Text(plain(finding.text), style="dim" if finding.level == "skipped" else "")
+    fix = [] if finding.fix is None else [Text(f"{_FIX}{plain(typable(finding.fix))}", style="cyan")]
+    for text in (said, *fix):
+        for line in text.wrap(Console(), width):
+            line.rstrip()
+            yield line
 
 
 def _sum(diagnosis: "Diagnosis") -> str:
