@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import json
 import os
 import queue
@@ -14,13 +15,16 @@ from typing import Any
 import keyring.backends.fail
 import pytest
 from cli_scans import Terminal
-from doctor_worlds import CANARY_KEYS, NOW, World, beat, look, looked
+from doctor_worlds import CANARY_KEYS, NOW, World, beat, look
 from stored_keys import keyring_of
 
 from mahler_agents.cli import main
+from mahler_agents.config import DeskConfig
+from mahler_agents.desk import Desk
 from mahler_agents.doctor import CHECKS, Check, Group, Level, Situation, diagnose
 from mahler_agents.doctor.findings import Said, ok, warn
 from mahler_agents.errors import InputError, JobError
+from mahler_agents.screen import ScreenParams
 from mahler_agents.testing.fake_alpaca import FakeAlpaca
 from mahler_agents.testing.fault_server import FaultServer
 from mahler_agents.version import __version__
@@ -290,6 +294,12 @@ def test_a_situation_in_a_folder_that_may_only_be_read_says_so(world: World) -> 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
-def test_the_looks_of_a_situation_may_be_asked_from_a_loop(world: World) -> None:
-    findings = asyncio.run(looked(world.sample(), "python"))
-    assert [finding.check for finding in findings] == ["python"]
+def test_a_situation_is_made_of_a_desk_s_own_arguments(world: World) -> None:
+    """Those that nobody looks at are left out, and a limit of one's own is looked at."""
+    params = ScreenParams(min_width=5, max_width=5, max_quote_age_seconds=77)
+    arguments = {"market": "sample", "model": "none", "model_for": None, "keep_raw": False, "screen_params": params}
+    assert set(inspect.signature(Desk).parameters) >= {*arguments}
+    situation = Situation.of_desk({**arguments, "config": DeskConfig(), "environ": {}}, database=world.folder / "x.db")
+    market, widths = look(situation, "market", "spread-widths")
+    assert "counts for 77 s" in f"{market.text}{widths.text}"
+    assert "from $5 to $5" in f"{market.text}{widths.text}"

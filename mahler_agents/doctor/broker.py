@@ -13,7 +13,6 @@ from mahler_agents.execution.identity import live_phrase
 from mahler_agents.market.snapshot import Account
 from mahler_agents.risk import size
 from mahler_agents.risk.multiplier import SizeMultiplier
-from mahler_agents.screen import ScreenParams
 from mahler_agents.types import Reason, Spread, SpreadType
 
 _NEW_KEYS = "make a new pair of keys in Alpaca's dashboard (API Keys > Regenerate), and put both where the old ones are"
@@ -130,7 +129,7 @@ async def spread_widths(situation: Situation) -> Sequence[Said]:
 
 
 def _widths(situation: Situation, account: Account, underlying: str) -> Sequence[_Width]:
-    params = ScreenParams()
+    params = situation.screening
     found: list[_Width] = []
     for width in range(round(params.min_width), round(params.max_width) + 1):
         credit = params.min_credit_to_width * width

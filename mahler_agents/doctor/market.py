@@ -26,7 +26,7 @@ def market(situation: Situation) -> Said:
         found = situation.opened_market
     except InputError as error:
         return fail(str(error), fix="mend the file, or name another after csv:")
-    limit = f"a quote counts for {found.max_quote_age_seconds:,.0f} s"
+    limit = f"a quote counts for {situation.screening.max_quote_age_seconds:,.0f} s"
     if situation.uses_alpaca:
         feed = f"the {situation.settings.option_feed} feed of options"
         fake = ", of a fake Alpaca: synthetic" if situation.settings.loopback else ""
@@ -137,7 +137,7 @@ async def quote_age(situation: Situation) -> Said:
     Warn: fewer than half of them are fresh enough.
     Fail: none is.
     """
-    now, limit = situation.now(), situation.opened_market.max_quote_age_seconds
+    now, limit = situation.now(), situation.screening.max_quote_age_seconds
     feed = situation.settings.option_feed
     if session_now(now) is None:
         return ok(f"quotes of the {feed} feed count for {limit:,.0f} s; ask again in the session, {next_open(now)}")

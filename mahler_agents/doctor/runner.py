@@ -10,14 +10,17 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from importlib import import_module
 from typing import TypeVar
 
 from mahler_agents.clock import SystemClock
 from mahler_agents.doctor.check import Answer, Check
 from mahler_agents.doctor.findings import Diagnosis, Finding, Group, Level, Said, fail, skipped
+from mahler_agents.doctor.model import asks_provider
 from mahler_agents.doctor.situation import Situation
 from mahler_agents.errors import MahlerError
 from mahler_agents.llm.models import Endpoint
+from mahler_agents.market import calendar
 from mahler_agents.redaction import Redactor
 from mahler_agents.version import __version__
 
@@ -30,6 +33,7 @@ async def diagnose(situation: Situation, checks: Sequence[Check]) -> Diagnosis:
 
     Nothing is traded, and nothing is written to the record. Raises nothing that a check raises: that is its finding.
     """
+    await _in_thread(lambda: _prepare(situation))
     running: dict[str, asyncio.Task[Outcome]] = {}
     for check in checks:
         needed = {name: running[name] for name in check.needs}
@@ -51,6 +55,16 @@ async def diagnose(situation: Situation, checks: Sequence[Check]) -> Diagnosis:
     order = list(Group)
     findings.sort(key=lambda finding: order.index(finding.group))
     return Diagnosis(at=SystemClock().now(), version=__version__, findings=findings)
+
+
+def _prepare(situation: Situation) -> None:
+    """Import what takes seconds before any time is taken: a busy machine is not what the checks are about."""
+    with suppress(MahlerError):  # told by the check whose matter it is
+        if situation.uses_alpaca:
+            import_module("mahler_agents.doctor.answers")
+        calendar.load()
+        if not situation.offline and asks_provider(situation):
+            import_module("mahler_agents.llm.chat")
 
 
 async def _outcome(check: Check, situation: Situation, needed: Mapping[str, asyncio.Task[Outcome]]) -> Outcome:
@@ -112,5 +126,5 @@ async def _in_thread(work: Callable[[], T]) -> T:
 
 
 def _keys_of(situation: Situation) -> list[str]:
-    endpoints = [one for one in (situation.model, *situation.model_for.values()) if isinstance(one, Endpoint)]
+    endpoints = [one for one in (situation.model, *(situation.model_for or {}).values()) if isinstance(one, Endpoint)]
     return [endpoint.api_key for endpoint in endpoints]

@@ -8,12 +8,12 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
 from mahler_agents.alpaca import AlpacaSettings, Credentials, alpaca_settings, find_credentials
@@ -31,6 +31,7 @@ from mahler_agents.record.location import database_path
 from mahler_agents.record.presence import somebody_at_work
 from mahler_agents.remote_clock import clock_from
 from mahler_agents.risk import RiskLimits
+from mahler_agents.screen import ScreenParams
 from mahler_agents.types import Environment
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Situation:
     market: str = "sample"
     broker: str = "paper"
     model: str | Endpoint = "auto"
-    model_for: Mapping[str, str | Endpoint] = field(default_factory=dict[str, str | Endpoint])
+    model_for: Mapping[str, str | Endpoint] | None = None
     database: Path | None = None
     prompts: Path | None = None
     config: DeskConfig | None = None
@@ -70,6 +71,7 @@ class Situation:
     debate_rounds: int = 0
     """Without a `config`."""
     limits: RiskLimits | None = None
+    screen_params: ScreenParams | None = None
     budget: ScanBudget = field(default_factory=ScanBudget)
     analysts: Sequence[Analyst] = ANALYSTS
     seed: int | None = None
@@ -105,6 +107,12 @@ class Situation:
             )
         if self.seed is not None and name != "sample":
             raise InputError("a seed is for the sample market only")
+
+    @classmethod
+    def of_desk(cls, arguments: Mapping[str, Any], **more: Any) -> Self:
+        """Return the situation of a desk that is made of these arguments; what nobody looks at is left out."""
+        looked_at = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in arguments.items() if name in looked_at}, **more)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -177,6 +185,14 @@ class Situation:
 
         return open_market(self.market, seed=self.seed, variables=self.environ)
 
+    @property
+    def screening(self) -> ScreenParams:
+        """What the screen asks of a spread, with the market's own limit on a quote's age unless another is set."""
+        params = self.screen_params or ScreenParams()
+        if "max_quote_age_seconds" in params.model_fields_set:
+            return params
+        return params.model_copy(update={"max_quote_age_seconds": self.opened_market.max_quote_age_seconds})
+
     @cached_property
     def settings(self) -> AlpacaSettings:
         """Where Alpaca is and what is asked of it. Raises `ConfigError`."""
@@ -212,4 +228,4 @@ class Situation:
     @cached_property
     def models(self) -> RoleModels:
         """Which model each role asks. Raises `InputError` or `ConfigError` for one that there is not."""
-        return choose_models(self.model, self.model_for, self.environ)
+        return choose_models(self.model, self.model_for or {}, self.environ)
