@@ -141,12 +141,33 @@ def test_what_fails_makes_the_exit_code_1_and_says_what_to_do(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(world.folder)
-    monkeypatch.setenv("MAHLER_ENVIRONMENT", "prod")
-    code, out = run("--model", "none", capsys=capsys)
+    Path("notes.txt").write_text("no record, and long enough to be looked at as one " * 100)
+    code, out = run("--model", "none", "--db", "notes.txt", capsys=capsys)
     assert code == 1
-    assert "FAIL  environment" in out
-    assert "fix: set MAHLER_ENVIRONMENT to paper or live" in out
-    assert "not looked at: environment fails" in out
+    assert "FAIL  record " in out
+    assert "fix: name the record's file with --db or MAHLER_DB" in out
+    assert "not looked at: record fails" in out
+
+
+def test_a_setting_that_cannot_be_is_one_line_and_bad_input(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(world.folder)
+    monkeypatch.setenv("MAHLER_ENVIRONMENT", "prod")
+    assert main(["doctor", "--model", "none"]) == 2
+    assert "MAHLER_ENVIRONMENT" in capsys.readouterr().err
+
+
+def test_the_desk_of_the_settings_is_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(world.folder)
+    Path("mahler.toml").write_text('environment = "live"\nmodel = "none"\n[limits]\nmax_risk_per_trade_pct = 0.005\n')
+    code, out = run("--offline", capsys=capsys)
+    assert code == 0
+    assert "live trading (mahler.toml:1)" in out
+    assert "allows $500, 0.5 % of $100,000" in out
+    assert "mahler-sample-paper-live.db is not there yet" in out
 
 
 # --- The runner -------------------------------------------------------------------------------------------------------

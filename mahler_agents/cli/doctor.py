@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import groupby
@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mahler_agents.cli.advisors import Advisors, advisors_options
-from mahler_agents.cli.options import as_json_option, broker_option, exits_option, market_database_option, seed_option
+from mahler_agents.cli.advisors import advisors_options
+from mahler_agents.cli.options import (
+    SETTINGS_MARKET,
+    as_json_option,
+    broker_option,
+    exits_option,
+    market_database_option,
+    seed_option,
+)
 from mahler_agents.cli.program import typable
 from mahler_agents.cli.text import plain
 from mahler_agents.errors import JobError
@@ -31,16 +38,12 @@ _LEAST = 20
 
 
 @click.command()
-@click.option(
-    "--market", default="sample", show_default=True, metavar="sample|csv:PATH|alpaca", help="Where quotes are from."
-)
+@click.option("--market", show_default=SETTINGS_MARKET, metavar="sample|csv:PATH|alpaca", help="Where quotes are from.")
 @broker_option
 @click.option(
     "--model",
-    default="auto",
-    show_default=True,
     metavar="MODEL",
-    help="auto, local, local:PATH.gguf, openai:NAME or none; auto is MAHLER_MODEL, else local.",
+    help="local, local:PATH.gguf, openai:NAME, none, or auto: the settings', else local.",
 )
 @advisors_options
 @exits_option
@@ -50,11 +53,11 @@ _LEAST = 20
 @as_json_option
 def doctor(
     *,
-    market: str,
-    broker: str,
-    model: str,
-    advisors: Advisors,
-    exits: str,
+    market: str | None,
+    broker: str | None,
+    model: str | None,
+    advisors: dict[str, Any],
+    exits: str | None,
     seed: int | None,
     offline: bool,
     db: Path | None,
@@ -66,20 +69,11 @@ def doctor(
     nothing and migrates nothing. A model at a provider gets one tiny call. Exit code 1 if anything fails, 0 if all that
     there is are warnings.
     """
+    options = {"market": market, "broker": broker, "model": model, "exits": exits, "seed": seed, "db": db}
     with _waiting(as_json=as_json):
         from mahler_agents.doctor import CHECKS, diagnose
 
-        situation = _situation(
-            market=market,
-            broker=broker,
-            model=model,
-            advisors=advisors,
-            exits=exits,
-            seed=seed,
-            db=db,
-            offline=offline,
-        )
-        with situation:
+        with _situation({**options, **advisors}, offline=offline) as situation:
             diagnosis = asyncio.run(diagnose(situation, CHECKS))
     if as_json:
         click.echo(json.dumps(_document(diagnosis)))
@@ -90,37 +84,14 @@ def doctor(
     return JobError.exit_code if diagnosis.failed else 0
 
 
-def _situation(
-    *,
-    market: str,
-    broker: str,
-    model: str,
-    advisors: Advisors,
-    exits: str,
-    seed: int | None,
-    db: Path | None,
-    offline: bool,
-) -> "Situation":
-    """Return what is looked at, of a scan's options; what is wrong with a variable is a finding, not an error."""
+def _situation(options: Mapping[str, Any], *, offline: bool) -> "Situation":
+    """Return what is looked at: the desk that a scan with these options would have."""
     from mahler_agents.doctor import Situation
-    from mahler_agents.exits import ExitPolicy
-    from mahler_agents.llm.budget import ScanBudget
-    from mahler_agents.llm.roles import parse_model_for
+    from mahler_agents.settings import Settings
 
-    ExitPolicy.named(exits)
-    return Situation(
-        market=market,
-        broker=broker,
-        model=model,
-        model_for=parse_model_for(advisors.model_for),
-        prompts=advisors.prompts,
-        debate_rounds=advisors.debate_rounds,
-        budget=ScanBudget(
-            max_calls=advisors.max_calls, max_tokens=advisors.max_tokens, max_dollars=advisors.max_dollars
-        ),
-        seed=seed,
-        database=db,
-        offline=offline,
+    settings = Settings.load(options)
+    return Situation.of_desk(
+        settings.desk_arguments(), environment_told_by=settings.origin("environment").text, offline=offline
     )
 
 

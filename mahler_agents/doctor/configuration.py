@@ -21,7 +21,7 @@ def environment(situation: Situation) -> Said:
     except ConfigError as error:
         return fail(str(error), fix="set MAHLER_ENVIRONMENT to paper or live, or unset it for paper")
     if situation.config is not None:
-        return ok(f"{found} trading, as the settings say")
+        return ok(f"{found} trading ({situation.environment_told_by or 'as the config says'})")
     source = next((name for name in _ENVIRONMENT if situation.environ.get(name)), None)
     if source is None:
         return ok(f"{found} trading, the default: {' and '.join(_ENVIRONMENT)} are unset")

@@ -68,8 +68,8 @@ class Situation:
     prompts: Path | None = None
     config: DeskConfig | None = None
     """None: what the environment's variables say."""
-    debate_rounds: int = 0
-    """Without a `config`."""
+    environment_told_by: str | None = None
+    """Who says in which environment a given `config` is."""
     limits: RiskLimits | None = None
     screen_params: ScreenParams | None = None
     budget: ScanBudget = field(default_factory=ScanBudget)
@@ -138,8 +138,7 @@ class Situation:
     @cached_property
     def desk_config(self) -> DeskConfig:
         """The desk's settings. Raises `ConfigError` for an environment that there is not."""
-        found = self.config or config_from(self.environ)
-        return found if self.config else found.model_copy(update={"debate_rounds": self.debate_rounds})
+        return self.config or config_from(self.environ)
 
     @property
     def environment(self) -> Environment:
