@@ -160,6 +160,15 @@ def at_work(w: World) -> Situation:
     return w.sample()
 
 
+def locked(w: World) -> Situation:
+    """Hold the record as a process does that changes its journal."""
+    connection = sqlite3.connect(w.record())
+    w.stack.callback(connection.close)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("BEGIN EXCLUSIVE")
+    return w.sample()
+
+
 def gguf(w: World) -> Situation:
     (w.folder / "mine.gguf").write_bytes(b"GGUF")
     return w.sample(model=f"local:{w.folder / 'mine.gguf'}")
@@ -218,7 +227,7 @@ CONFIGURATION = [
         fail,
         "no such feed",
         lambda w: w.alpaca(variables={"MAHLER_ALPACA_OPTION_FEED": "best"}),
-        "use indicative or opra",
+        "indicative, opra",
     ),
     Case("clock", ok, "this machine's", lambda w: w.sample(), "2026-01-06 10:30 New York"),
     Case(
@@ -449,6 +458,7 @@ RECORD = [
     Case("record", fail, "a folder", lambda w: w.sample(database=w.folder), "is a folder"),
     Case("record", fail, "no folder", lambda w: w.sample(database=w.folder / "no" / "x.db"), "does not exist"),
     Case("record", fail, "another file", lambda w: w.sample(database=Path(__file__)), "is not a record"),
+    Case("record", fail, "locked by a migration", locked, "another process is writing to it"),
     Case("folder", ok, "a temporary one", lambda w: w.sample(), "can be written to"),
     Case("folder", fail, "none", lambda w: w.sample(database=w.folder / "no" / "x.db"), "does not exist"),
     Case("record-schema", ok, "of this version", lambda w: w.recorded(), "of this version"),

@@ -31,6 +31,8 @@ _LARGE_WAL = 100_000_000
 _STEPS = 1000
 """SQLite's steps between two looks at the time."""
 _NAMED = 3
+_BUSY_SECONDS = 2.0
+"""A process that keeps a record locked for longer, as a migration does, is told of."""
 _RESTORE = (
     "restore a backup, or save what can be read: sqlite3 FILE .recover | sqlite3 NEW; `mahler db check` tells more"
 )
@@ -40,7 +42,7 @@ _RESTORE = (
 def reading(situation: Situation) -> Generator[sqlite3.Connection]:
     """Yield a connection that reads the record. Raises `RecordError`, or `ConfigError` for what is none."""
     path = situation.record
-    with closing(connect(path, read_only=True)) as connection, database_errors(path):
+    with closing(connect(path, read_only=True, busy_seconds=_BUSY_SECONDS)) as connection, database_errors(path):
         yield connection
 
 
@@ -86,7 +88,7 @@ def file(situation: Situation) -> Said:
     except ConfigError as error:
         return fail(str(error), fix="name the record's file with --db or MAHLER_DB")
     except RecordError as error:
-        return fail(str(error), fix="restore a backup (`mahler db backup` makes them), or look at the disk")
+        return fail(str(error), fix="if it stays so look at the disk, or restore a backup of `mahler db backup`")
     if not applied:
         return fail(str(not_a_record(path)), fix="name the record's file with --db or MAHLER_DB")
     return ok(f"{path}, {path.stat().st_size / 1e6:,.1f} MB")
@@ -118,7 +120,7 @@ def pages(situation: Situation) -> Said:
     Fail: they are not.
     """
     until = situation.stopwatch() + 0.8 * situation.patience_seconds
-    with closing(connect(situation.record, read_only=True)) as connection:
+    with closing(connect(situation.record, read_only=True, busy_seconds=_BUSY_SECONDS)) as connection:
         connection.set_progress_handler(lambda: situation.stopwatch() > until, _STEPS)
         try:
             said = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]

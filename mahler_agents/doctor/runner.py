@@ -39,7 +39,6 @@ async def diagnose(situation: Situation, checks: Sequence[Check]) -> Diagnosis:
         needed = {name: running[name] for name in check.needs}
         running[check.name] = asyncio.create_task(_outcome(check, situation, needed))
     outcomes = await asyncio.gather(*running.values())
-    await asyncio.to_thread(situation.__exit__, None, None, None)
     redact = Redactor.of(situation.environ, keys=_keys_of(situation))
     findings = [
         Finding(
