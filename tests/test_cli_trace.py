@@ -13,10 +13,10 @@ from cli_scans import HARMLESS, hostile_script, json_of, run_scan
 from rich.console import Console
 
 from mahler_agents.cli import main
-from mahler_agents.cli.risk_lines import delta_lines
 from mahler_agents.cli.scan_text import print_report
 from mahler_agents.record.queries import Reader
 from mahler_agents.scan import ScanResult
+from mahler_agents.telling.risk_lines import delta_lines
 from mahler_agents.testing.scripted import ScriptedModel
 
 TREE = "│├└─ "

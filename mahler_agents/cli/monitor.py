@@ -15,17 +15,18 @@ from mahler_agents.cli.options import (
     market_database_option,
     seed_option,
 )
-from mahler_agents.cli.risk_lines import breaker_lines
-from mahler_agents.cli.safety_lines import check_lines, trading_lines
 from mahler_agents.cli.scan import AsOf, instant_of
-from mahler_agents.cli.text import cents, count, instant, per_share, plain, words
+from mahler_agents.cli.text import cents, count, instant, plain, words
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import InputError, JobError
 from mahler_agents.record.queries import Reader
+from mahler_agents.telling import exits
+from mahler_agents.telling.risk_lines import breaker_lines
+from mahler_agents.telling.safety_lines import check_lines, trading_lines
 
 if TYPE_CHECKING:
     from mahler_agents.desk import Desk
-    from mahler_agents.monitor import Closing, Due, MonitorResult, Settled
+    from mahler_agents.monitor import MonitorResult
 
 
 @click.command()
@@ -100,8 +101,8 @@ def _lines(result: "MonitorResult") -> Iterator[str]:
     for line in (*trading_lines(result.trading), *check_lines(result.broker_check)):
         yield f"{line.note}: {line.text}"
     yield f"{count(result.positions, 'open position')} as of {instant(result.at)} New York"
-    yield from map(_settled, result.settled)
-    yield from map(_closing, result.closings)
+    yield from map(exits.settled, result.settled)
+    yield from map(exits.closing, result.closings)
     for alert in result.alerts:
         yield f"{words(alert.code)}: {alert.spread}: {plain(alert.text)}"
     for line in breaker_lines(result.breaker.model_dump(mode="json")):
@@ -119,34 +120,3 @@ def _later(result: "MonitorResult", database: Path) -> Iterator[str]:
     if later:
         opened = f"{count(len(later), 'position')} opened after it, until {instant(max(later))}"
         yield f"not looked at: {opened}; use a later --as-of"
-
-
-def _settled(one: "Settled") -> str:
-    settlement, price = one.settlement, one.settlement.underlying_price
-    underlying = "a price that the broker did not tell" if price is None else per_share(price)
-    return (
-        f"{one.position.spread.label}: {count(one.position.contracts, 'contract')} {words(settlement.expiry)} at"
-        f" {per_share(settlement.debit)}, the underlying at {underlying}"
-    )
-
-
-def _closing(closing: "Closing") -> str:
-    """Return what was closed of a position and why: the rule, its threshold and what it saw."""
-    due, held = closing.due, closing.position.contracts
-    label, why = closing.position.spread.label, f"{words(due.rule)}: {_why(due)}"
-    if closing.order is None or closing.order.traded is None:
-        return f"{label}: {due.contracts} of {held} not closed ({why}); asked again at the next pass"
-    traded = closing.order.traded
-    missing = due.contracts - traded.contracts
-    rest = f"; {missing} asked again at the next pass" if missing else ""
-    return f"{label}: closed {traded.contracts} of {held} at {per_share(-traded.credit)} ({why}){rest}"
-
-
-def _why(due: "Due") -> str:
-    if due.decision is not None:
-        seen, threshold = due.decision.observed, due.decision.threshold
-        if due.decision.rule.value == "time_exit":
-            return f"{seen:g} days left, threshold {threshold:g}"
-        return f"cost {per_share(seen)} at mid, threshold {per_share(threshold)}"
-    keep = due.reduction.keep if due.reduction is not None else 0
-    return f"the circuit breaker lets {keep} stay"

@@ -9,16 +9,14 @@ from rich.text import Text
 from mahler_agents.analysts import fund_manager
 from mahler_agents.analysts.debate import is_turn
 from mahler_agents.analysts.grounding import Grounding
-from mahler_agents.cli import phrases
 from mahler_agents.cli.console import print_noted
-from mahler_agents.cli.risk_lines import RiskLine, breaker_lines, delta_lines, multiplier_line, regime_line
-from mahler_agents.cli.safety_lines import check_lines, start_lines
-from mahler_agents.cli.text import cents, count, counts, instant, listed, per_share, percent, plain, words
-from mahler_agents.llm.failures import Failure
-from mahler_agents.market.snapshot import Account
+from mahler_agents.cli.text import count, counts, instant, listed, per_share, percent, plain, words
 from mahler_agents.review import Review
 from mahler_agents.scan import ScanResult
 from mahler_agents.screen import ScreenReport
+from mahler_agents.telling import phrases
+from mahler_agents.telling.risk_lines import RiskLine, breaker_lines, delta_lines, multiplier_line, regime_line
+from mahler_agents.telling.safety_lines import check_lines, start_lines
 from mahler_agents.types import Reason
 
 _MARGIN = 14
@@ -173,8 +171,8 @@ def _order(review: Review) -> Text:
 
 
 def _ending(result: ScanResult, next_command: str, replay_command: str) -> _Lines:
-    yield "before", _account(result.account_before)
-    yield "after", _account(result.account_after)
+    yield "before", phrases.account(result.account_before)
+    yield "after", phrases.account(result.account_after)
     before, after = (one.model_dump(mode="json") for one in (result.delta_before, result.delta_after))
     yield from map(_styled, delta_lines(before, after))
     for symbol, since in result.account_after.stale_marks.items():
@@ -196,10 +194,10 @@ def _advisors(result: ScanResult, next_command: str) -> _Lines:
     missing = [failed for failed in failures if failed not in unsaid and failed.role != fund_manager.NAME]
     silent = [failed for failed in failures if failed.role == fund_manager.NAME]
     if missing:
-        told = f"{count(len(missing), 'analyst')} failed: {_kinds(missing)}; run `{next_command}`"
+        told = f"{count(len(missing), 'analyst')} failed: {phrases.kinds(missing)}; run `{next_command}`"
         yield "failures", Text(plain(told), style="yellow")
     if unsaid:
-        told = f"{count(len(unsaid), 'turn')} failed: {_kinds(unsaid)}; run `{next_command}`"
+        told = f"{count(len(unsaid), 'turn')} failed: {phrases.kinds(unsaid)}; run `{next_command}`"
         yield "debate", Text(plain(told), style="yellow")
     if silent:
         kinds = Counter(failed.kind.value for failed in silent)
@@ -218,16 +216,3 @@ def _advisors(result: ScanResult, next_command: str) -> _Lines:
         numbers, strange = sum(one.numbers for one in found), sum(len(one.ungrounded) for one in found)
         told = f"{strange:,} of {count(numbers, 'number')} that the advisors wrote are not in their briefs"
         yield "ungrounded", Text(told, style="yellow")
-
-
-def _kinds(failures: Iterable[Failure]) -> str:
-    kinds = Counter(f"{failed.role} ({failed.kind})" for failed in failures)
-    return listed(f"{kind}{f' x{number}' if number > 1 else ''}" for kind, number in kinds.items())
-
-
-def _account(account: Account) -> str:
-    heat = percent(account.heat_dollars / account.equity, 1) if account.equity > 0 else "unknown"
-    pending = sum(exposure.pending for exposure in account.exposures)
-    held = count(len(account.exposures) - pending, "position")
-    carried = f"{held}, {count(pending, 'pending order')}" if pending else held
-    return f"equity {cents(account.equity)}, cash {cents(account.cash)}, heat {heat} ({carried})"

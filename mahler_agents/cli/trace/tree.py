@@ -6,8 +6,6 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
-from mahler_agents.cli import phrases
-from mahler_agents.cli.risk_lines import RiskLine, run_risk_lines
 from mahler_agents.cli.text import count, counts, instant, per_share, plain, shortened, size
 from mahler_agents.cli.trace.sums import attempts, calls_of, known_cost, seconds, tokens
 from mahler_agents.record.rows import (
@@ -21,6 +19,8 @@ from mahler_agents.record.rows import (
     RunTrace,
     SpanRow,
 )
+from mahler_agents.telling import phrases
+from mahler_agents.telling.risk_lines import RiskLine, run_risk_lines
 
 _REPLY_SHOWN = 300
 _VERSION_SHOWN = 8

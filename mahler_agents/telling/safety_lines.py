@@ -1,10 +1,10 @@
-"""Command line: where a desk trades, its trading state and what differs at the broker, in words."""
+"""Telling: where a desk trades, its trading state and what differs at the broker, in words."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mahler_agents.cli.risk_lines import RiskLine
-from mahler_agents.cli.text import plain
+from mahler_agents.telling.risk_lines import RiskLine
+from mahler_agents.text import plain
 
 if TYPE_CHECKING:
     from mahler_agents.execution import BrokerCheck, Identity

@@ -1,4 +1,4 @@
-"""Command line: how a run's regime, circuit breaker, size multiplier and portfolio delta are said.
+"""Telling: how a run's regime, circuit breaker, size multiplier and portfolio delta are said.
 
 From plain mappings, as the stages' types dump them and the record keeps them: a scan and its trace say the same words.
 """
@@ -6,8 +6,8 @@ From plain mappings, as the stages' types dump them and the record keeps them: a
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mahler_agents.cli.text import dollars, listed, percent, plain, words
 from mahler_agents.record.rows import RunRow
+from mahler_agents.text import dollars, listed, percent, plain, words
 from mahler_agents.wording import multiplier_text, regime_text, regime_unknown_text
 
 

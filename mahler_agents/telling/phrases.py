@@ -1,10 +1,12 @@
-"""Command line: how the parts of a review are said, in the same words from a scan's result and from the record."""
+"""Telling: how the parts of a review are said, in the same words from a scan's result and from the record."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mahler_agents.cli.text import cents, count, dollars, per_share, percent, plain, small_dollars
 from mahler_agents.llm.failure_kinds import ACTIONS
 from mahler_agents.record.rows import ArgumentRow, FailureRow, FillRow, GroundingRow, OpinionRow, SizingRow, VerdictRow
+from mahler_agents.text import cents, count, dollars, listed, per_share, percent, plain, small_dollars
 from mahler_agents.units import CONTRACT_MULTIPLIER
 from mahler_agents.wording import TOY_MODEL
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show`
     from mahler_agents.analysts.grounding import Grounding
     from mahler_agents.execution.orders import Traded
     from mahler_agents.llm.failures import Failure
+    from mahler_agents.market.snapshot import Account
     from mahler_agents.risk import Sizing
 
 TOY = TOY_MODEL
@@ -107,6 +110,21 @@ def screened(*, contracts: int, eligible: int, pairs: int, passed: int) -> str:
 def cost(dollars: float | None) -> str:
     """Return what LLM calls cost at list price."""
     return "cost unknown" if dollars is None else small_dollars(dollars)
+
+
+def kinds(failures: "Iterable[Failure]") -> str:
+    """Return who failed and at what, e.g. `greeks (timeout) x2 and sentiment (refusal)`."""
+    found = Counter(f"{failed.role} ({failed.kind})" for failed in failures)
+    return listed(f"{kind}{f' x{number}' if number > 1 else ''}" for kind, number in found.items())
+
+
+def account(of: "Account") -> str:
+    """Return an account's equity, cash and heat on one line."""
+    heat = percent(of.heat_dollars / of.equity, 1) if of.equity > 0 else "unknown"
+    pending = sum(exposure.pending for exposure in of.exposures)
+    held = count(len(of.exposures) - pending, "position")
+    carried = f"{held}, {count(pending, 'pending order')}" if pending else held
+    return f"equity {cents(of.equity)}, cash {cents(of.cash)}, heat {heat} ({carried})"
 
 
 def _numbers(said: "Opinion | OpinionRow | Verdict | VerdictRow") -> str:
