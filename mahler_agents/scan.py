@@ -35,7 +35,7 @@ from mahler_agents.risk import (
     size_multiplier,
 )
 from mahler_agents.safety import refuse_to_go_back
-from mahler_agents.scan_parts import ScanParts, ScanResult, Tapes
+from mahler_agents.scan_parts import ScanParts, ScanResult, Stopwatch, Tapes
 from mahler_agents.screen import Candidate, ScreenReport, screen, select_for_review
 from mahler_agents.types import Reason
 from mahler_agents.version import __version__
@@ -71,10 +71,12 @@ class Scan:
         A review that failed on the trading side is in the result, with its error: the others have ended as they would
         have. Raises `InputError` if the market has no such instant or the account has traded after it.
         """
+        stopwatch = Stopwatch(self.parts.clock)
         snapshot, account, decision_at = await (self._begun() if self.left is None else self._again(self.left))
         started = (self.parts.safety.identity, await self.parts.safety.standing())
         self.watch(Progress(stage=Stage.START, result=started))
         self.watch(Progress(stage=Stage.SNAPSHOT, result=snapshot))
+        stopwatch.lap("snapshot")
         try:
             broker_check = await self.parts.safety.check(snapshot.as_of, self.recording)
             regime = await self._regime(snapshot)
@@ -84,9 +86,11 @@ class Scan:
             facts = delta_facts(snapshot, account.exposures, spreads, self.parts.choices.screen)
             delta_before = portfolio_delta(account.exposures, facts, account.equity)
             self.recording.portfolio_delta(delta_before)
+            stopwatch.lap("screen")
             reviews = await self._review_all(
                 snapshot, account, decision_at=decision_at, reviewed=reviewed, multiplier=multiplier, facts=facts
             )
+            stopwatch.lap("reviews_and_orders")
             account_after = await self._account(decision_at)
             delta_after = portfolio_delta(account_after.exposures, facts, account_after.equity)
             self.recording.portfolio_delta(delta_before, delta_after)
@@ -130,6 +134,7 @@ class Scan:
             reviews=reviews,
             ranked_out=len(candidates) - len(reviewed),
             spent=self.parts.llm.spent if self.parts.llm else Spent(),
+            seconds=stopwatch.read(),
             resumed=self.resumed,
             unfinished=self.unfinished,
         )

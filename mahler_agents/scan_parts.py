@@ -75,6 +75,26 @@ class ScanParts(WithTrading):
         return self.choices.desk
 
 
+class Stopwatch:
+    """Tells how long the stages of a scan took."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = self._since = clock.seconds()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """Say that a stage has ended, and the next begun."""
+        now = self._clock.seconds()
+        self._laps[stage], self._since = now - self._since, now
+
+    def read(self) -> Mapping[str, float]:
+        """Return the seconds of each stage, in order, and of all together as `whole`."""
+        return {stage: round(took, 3) for stage, took in self._laps.items()} | {
+            "whole": round(self._clock.seconds() - self._began, 3)
+        }
+
+
 class ScanResult(Frozen):
     """What a scan found, heard, decided and did."""
 
@@ -117,6 +137,8 @@ class ScanResult(Frozen):
     """Candidates that passed the screen and were not reviewed."""
     spent: Spent
     """What the LLM calls took."""
+    seconds: Mapping[str, float]
+    """How long each stage took, by the desk's clock, in order; the last is the whole scan."""
     resumed: Resumption | None = None
     """How, if this is the end of a scan whose process had died."""
     unfinished: tuple[str, ...] = ()

@@ -2,6 +2,8 @@
 
 SYNTHETIC_MARKET = "SYNTHETIC MARKET: every price, quote and headline is made up"
 TOY_MODEL = "the embedded model is a toy; its opinions are for show"
+BYPASSED = "[bypassed - paper trading]"
+"""Beside the regime, which counts for no size in paper trading."""
 
 EMBEDDED = "embedded"
 """The host of a broker that is part of this program: it has no real money."""
@@ -40,7 +42,7 @@ def effective_multiplier(*, risk: float, regime: float, bypassed: bool) -> float
 def multiplier_text(*, risk: float, regime: float, bypassed: bool) -> str:
     """Return the size multiplier and its parts, to the letter of the house's log line."""
     value = effective_multiplier(risk=risk, regime=regime, bypassed=bypassed)
-    note = " [bypassed - paper trading]" if bypassed else ""
+    note = f" {BYPASSED}" if bypassed else ""
     return f"Size multiplier: {value:.2f} (risk: {risk:.2f}, regime: {regime:.2f}{note})"
 
 

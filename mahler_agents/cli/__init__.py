@@ -51,6 +51,7 @@ VERBS = {
     "db prune": "Drop the bulk of old runs: requests, replies, snapshots.",
     "model install": "Put the embedded model where a scan finds it.",
     "model path": "Print the embedded model's file.",
+    "notify test": "Send a message to every channel of notifications.",
     "fake-alpaca": "Serve an Alpaca on this machine over the synthetic market.",
 }
 """Verb to the line that `mahler --help` shows; its first word is a module here and the command in it."""

@@ -3,7 +3,7 @@
 A migration that adds a column adds its meaning here, in the module of its group.
 """
 
-from mahler_agents.record.dictionary import accounts, advice, orders, runs, schedule, views
+from mahler_agents.record.dictionary import accounts, advice, notifications, orders, runs, schedule, views
 from mahler_agents.record.dictionary.entry import Entry
 
 TABLES: dict[str, dict[str, Entry]] = {
@@ -12,6 +12,7 @@ TABLES: dict[str, dict[str, Entry]] = {
     "Orders and positions": orders.ENTRIES,
     "Accounts": accounts.ENTRIES,
     "Schedule": schedule.ENTRIES,
+    "Notifications": notifications.ENTRIES,
 }
 """Group to its tables, by name, in the order in which a reader meets them."""
 

@@ -22,6 +22,7 @@ from mahler_agents.record.migrations import (
     m018_retrospective_views,
     m021_raw_answers,
     m022_schedule,
+    m023_notifications,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -47,6 +48,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m018_retrospective_views,
         m021_raw_answers,
         m022_schedule,
+        m023_notifications,
     )
 )
 """Name and statements of every migration, oldest first."""

@@ -1,0 +1,54 @@
+"""Notify: changes of the circuit breaker and of the trading state, as the record has them, in; notices out; pure.
+
+The number of a change's row is its key: each is told once, whoever sees it first.
+"""
+
+import datetime as dt
+
+from mahler_agents.notify.notice import Kind, Notice, Severity, made_up
+from mahler_agents.record.changes import BreakerChange, Changes, TradingStateChange
+from mahler_agents.telling.text import cents, percent, words
+
+
+def notices_of_changes(changes: Changes) -> tuple[Notice, ...]:
+    """Return one notice for each change, the breaker's first."""
+    breaker = (_breaker(change, synthetic=changes.synthetic) for change in changes.breaker)
+    return (*breaker, *(_trading(change, synthetic=changes.synthetic) for change in changes.trading))
+
+
+def _breaker(change: BreakerChange, *, synthetic: bool) -> Notice:
+    halted, normal = change.code.endswith("_halt"), change.code.endswith("_normal")
+    fields = {"rule": words(change.rule), "now": change.code, "seen": _observed(change)}
+    fields["new trades' size"] = "0: halted, exits go on" if change.size == 0 else f"{change.size:g}"
+    if change.close_share != "none":
+        fields["asks to close"] = words(change.close_share)
+    fields["equity"] = cents(change.equity)
+    return Notice(
+        kind=Kind.BREAKER,
+        key=f"breaker-change-{change.id}",
+        at=dt.datetime.fromisoformat(change.at),
+        title=f"Circuit breaker: {words(change.code)}",
+        fields=fields,
+        severity=Severity.FAILURE if halted else Severity.SUCCESS if normal else Severity.WARNING,
+        notes=made_up(synthetic=synthetic),
+    )
+
+
+def _observed(change: BreakerChange) -> str:
+    if change.observed is None:
+        return "not known"
+    return f"{change.observed:.2f}" if change.rule == "vix" else percent(change.observed + 0.0, 2)
+
+
+def _trading(change: TradingStateChange, *, synthetic: bool) -> Notice:
+    active = change.state == "active"
+    return Notice(
+        kind=Kind.REFUSED,
+        key=f"trading-state-{change.id}",
+        at=dt.datetime.fromisoformat(change.at),
+        title=f"Trading state: {change.state.upper()}",
+        body="trades are opened again" if active else "nothing is opened, exits go on",
+        fields={"by": change.by, "reason": change.reason or "none given"},
+        severity=Severity.SUCCESS if active else Severity.WARNING,
+        notes=made_up(synthetic=synthetic),
+    )

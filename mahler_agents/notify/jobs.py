@@ -1,0 +1,56 @@
+"""Notify: a job that failed, was refused or was missed, and a day's summary, in; their notices out; pure."""
+
+import datetime as dt
+
+from mahler_agents.errors import HaltedError, MahlerError
+from mahler_agents.notify.notice import Kind, Notice, Severity, made_up
+from mahler_agents.telling.text import instant
+
+
+def notice_of_failure(
+    job: str, slot: str, error: BaseException, *, at: dt.datetime, next_at: dt.datetime | None = None
+) -> Notice:
+    """Return the notice of a job that raised: refused if the desk is halted, else failed; once a slot and error.
+
+    `next_at` is when it runs next, if that is known. A desk that stays halted is told of once a day.
+    """
+    halted = isinstance(error, HaltedError)
+    kind, name = (Kind.REFUSED, "refused") if halted else (Kind.JOB_FAILED, "failed")
+    told = str(error) if isinstance(error, MahlerError) else f"{type(error).__name__}: {error}"
+    fields = {"job": job, "slot": slot, "error": type(error).__name__}
+    if next_at is not None:
+        fields["next"] = f"{instant(next_at)} New York"
+    once = f"{job}-{instant(at)[:10]}" if halted else f"{job}-{slot}-{type(error).__name__}"
+    return Notice(
+        kind=kind,
+        key=f"{name}-{once}",
+        at=at,
+        title=f"{job.capitalize()} {name}: {slot}",
+        body=told,
+        fields=fields,
+        severity=Severity.WARNING if halted else Severity.FAILURE,
+    )
+
+
+def notice_of_missed(job: str, slot: str, *, at: dt.datetime, reason: str) -> Notice:
+    """Return the notice of a slot that nobody ran in time."""
+    return Notice(
+        kind=Kind.JOB_FAILED,
+        key=f"missed-{job}-{slot}",
+        at=at,
+        title=f"{job.capitalize()} missed: {slot}",
+        body=reason,
+        severity=Severity.WARNING,
+    )
+
+
+def notice_of_day(day: dt.date, *, at: dt.datetime, title: str, body: str, synthetic: bool) -> Notice:
+    """Return the notice of a day's summary, whose text is the summary's own."""
+    return Notice(
+        kind=Kind.DAY_SUMMARY,
+        key=f"day-{day.isoformat()}",
+        at=at,
+        title=title,
+        body=body,
+        notes=made_up(synthetic=synthetic),
+    )

@@ -1,0 +1,107 @@
+"""Notify: what the user set in, `NotifySettings` out; nothing here imports what sends."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pydantic import ConfigDict, Field, SecretStr, ValidationError
+
+from mahler_agents.errors import ConfigError
+from mahler_agents.notify.notice import Kind
+from mahler_agents.redaction import learn
+from mahler_agents.types import Frozen
+
+PREFIX = "MAHLER_NOTIFY__"
+"""Variables begin with it: MAHLER_NOTIFY__URLS, MAHLER_NOTIFY__KINDS, ..."""
+DISCORD = "MAHLER_DISCORD_URL"
+"""The variable that names a Discord on this machine, to try things on."""
+
+_BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")  # an address list inside a URL has commas too
+_LONG, _SHORTEST = 20, 8
+
+
+class NotifySettings(Frozen):
+    """Where the user is told, of what, and how much."""
+
+    # Whoever validates it must not repeat a URL in an error: it holds a password or a token.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    urls: tuple[SecretStr, ...] = ()
+    """Channels, as apprise writes them: `discord://ID/TOKEN`, `https://discord.com/api/webhooks/ID/TOKEN`, `tgram://`,
+    `mailtos://`, ...; none: nobody is told anything."""
+    kinds: tuple[Kind, ...] = tuple(kind for kind in Kind if kind is not Kind.TEST)
+    """What is told; all by default."""
+    max_per_hour: Annotated[int, Field(ge=1, le=1_000)] = 30
+    """Notices that an hour may hold; a quarter of them is kept for warnings and failures. What is more is counted."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """How long a channel may take to answer one request."""
+    wait_seconds: Annotated[float, Field(gt=0, le=300)] = 30.0
+    """How long a job that has ended waits for all channels together, at most."""
+
+    @property
+    def on(self) -> bool:
+        """Whether there is a channel."""
+        return bool(self.urls)
+
+    def learn_secrets(self) -> None:
+        """Let every redactor that is made from now on know what the URLs hold."""
+        learn(part for url in self.urls for part in secret_parts(url.get_secret_value()))
+
+
+def notify_settings(environ: Mapping[str, str]) -> NotifySettings:
+    """Return the settings that the `MAHLER_NOTIFY__...` variables name. Raises `ConfigError`.
+
+    URLS is a JSON list, or URLs between commas or spaces; KINDS are names between commas; MAX_PER_HOUR,
+    TIMEOUT_SECONDS and WAIT_SECONDS are numbers.
+    """
+    given: dict[str, object] = {}
+    if urls := environ.get(f"{PREFIX}URLS", "").strip():
+        given["urls"] = _urls(urls)
+    if kinds := environ.get(f"{PREFIX}KINDS", "").strip():
+        given["kinds"] = [kind.strip() for kind in kinds.split(",") if kind.strip()]
+    for name in ("max_per_hour", "timeout_seconds", "wait_seconds"):
+        if value := environ.get(f"{PREFIX}{name.upper()}", "").strip():
+            given[name] = value
+    try:
+        settings = NotifySettings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = f"{PREFIX}{str(first['loc'][0]).upper()}"
+        raise ConfigError(f"{place}: {first['msg']}") from None  # the input may be a secret
+    settings.learn_secrets()
+    return settings
+
+
+def _urls(text: str) -> list[str]:
+    if not text.startswith("["):
+        return [url.strip(", ") for url in _BETWEEN_URLS.split(text)]
+    try:
+        urls = json.loads(text)
+    except ValueError:
+        urls = None
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise ConfigError(f"{PREFIX}URLS: neither a JSON list of URLs nor URLs between commas") from None
+    return urls
+
+
+def secret_parts(url: str) -> Iterator[str]:
+    """Yield the URL and each part of it that is a key, a token or a password, as written and unquoted.
+
+    A part with a digit in it, or a long one, is taken for one; a host's name is not.
+    """
+    yield url
+    split = urlsplit(url)
+    host = split.netloc.rpartition("@")[2]
+    if split.password:
+        yield from {split.password, unquote(split.password)}
+    named = [value for _, value in parse_qsl(split.query)]
+    for part in [*split.netloc.replace("@", ":").split(":"), *split.path.split("/"), *named]:
+        if (part != host or "." not in host) and _is_secret(part):
+            yield from {part, unquote(part)}
+
+
+def _is_secret(part: str) -> bool:
+    digits = any(character.isdigit() for character in part)
+    return len(part) >= _LONG or (len(part) >= _SHORTEST and digits)
