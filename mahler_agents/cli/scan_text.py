@@ -155,14 +155,7 @@ def _order(review: Review) -> Text:
         return Text(f"none: {review.decision.reason}", style="yellow")
     if execution.traded is not None:
         return Text(f"filled: {phrases.fill(execution.traded)}", style="green")
-    asked = phrases.order(
-        state=execution.state,
-        reason=execution.reason,
-        contracts=execution.ticket.contracts,
-        limit_credit=execution.ticket.limit_credit,
-        lowest_asked=execution.lowest_asked,
-        detail=execution.detail,
-    )
+    asked = phrases.unfilled(execution)
     quote = execution.quote
     offered = (
         f"; when decided mid {per_share(quote.mid_credit)}, natural {per_share(quote.natural_credit)}" if quote else ""

@@ -16,7 +16,7 @@ _PING = re.compile(r"@(?=\S)")
 _SCHEME = re.compile(r"(?<=[A-Za-z]):(?=//)")
 # A dot before a letter makes a domain, which Telegram, Slack and mail make a link; 0.35 is none.
 _DOMAIN = re.compile(r"(?<=\w)\.(?=[^\W\d_])")
-_DISCORD = re.compile(r"([\\*_~|`\[\]()#])")
+_DISCORD = re.compile(r"([\\*_~|`\[\]#])")
 _LIST = re.compile(r"^(\s*)([-+]|\d+\.)(?=\s)")
 
 

@@ -10,7 +10,7 @@ from mahler_agents.review import Review
 from mahler_agents.scan_parts import ScanResult
 from mahler_agents.telling import phrases
 from mahler_agents.telling.risk_lines import breaker_lines, multiplier_line, regime_line
-from mahler_agents.telling.text import count, counts, instant, listed, per_share, percent, words
+from mahler_agents.telling.text import count, counts, instant, per_share, percent, words
 from mahler_agents.types import Reason
 from mahler_agents.wording import BYPASSED
 
@@ -51,23 +51,32 @@ def _decision(review: Review) -> Iterator[tuple[str, str]]:
     candidate, verdict, spread = review.candidate, review.verdict, review.candidate.spread
     yield "decision", review.decision.decision
     yield "reason", _reason(review)
-    if review.execution is not None and review.execution.traded is not None:
-        yield "order", phrases.fill(review.execution.traded)
-    elif review.sizing is not None:
-        yield "size", phrases.sizing(review.sizing)
+    yield from _order(review)
+    yield "ai_summary", "none" if verdict is None else verdict.summary
+    yield "confidence", "none: no verdict" if verdict is None else percent(verdict.confidence)
+    if review.advice is not None:
+        yield "advice", review.advice.message
+    yield "iv_rank", "not known" if candidate.iv_rank is None else f"{candidate.iv_rank:.0f}"
+    yield "credit", f"{per_share(candidate.credit)} ({percent(candidate.credit / spread.width, 1)} of width)"
     yield "underlying", spread.underlying
     yield "spread_type", spread.spread_type.value
     yield "short_strike", f"{spread.short_strike:g}"
     yield "long_strike", f"{spread.long_strike:g}"
     yield "expiration", f"{spread.expiration} ({candidate.dte} days)"
-    yield "credit", f"{per_share(candidate.credit)} ({percent(candidate.credit / spread.width, 1)} of width)"
-    yield "confidence", "none: no verdict" if verdict is None else percent(verdict.confidence)
-    yield "iv_rank", "not known" if candidate.iv_rank is None else f"{candidate.iv_rank:.0f}"
-    if review.advice is not None:
-        yield "advice", review.advice.message
-    yield "ai_summary", "none" if verdict is None else verdict.summary
     if review.error is not None:
         yield "error", review.error
+
+
+def _order(review: Review) -> Iterator[tuple[str, str]]:
+    """Yield what was traded; else what was asked for in vain, or what kept the size at nothing."""
+    execution = review.execution
+    if execution is None:
+        if review.sizing is not None:
+            yield "size", phrases.sizing(review.sizing)
+    elif execution.traded is not None:
+        yield "order", phrases.fill(execution.traded)
+    else:
+        yield "order", phrases.unfilled(execution)
 
 
 def _reason(review: Review) -> str:
@@ -103,10 +112,10 @@ def _summed(result: ScanResult, traded: list[Review], errors: tuple[str, ...]) -
             contracts=report.contracts, eligible=report.eligible_contracts, pairs=report.pairs, passed=report.passed
         ),
     )
-    yield "passed", f"{report.passed:,}: {len(result.reviews):,} reviewed, {result.ranked_out:,} ranked out"
+    yield "passed", f"{report.passed:,}, of which {len(result.reviews):,} reviewed, {result.ranked_out:,} ranked out"
     yield "by underlying", _by_underlying(result)
     if traded:
-        yield "traded", listed(_traded(review) for review in traded)
+        yield "traded", "; ".join(_traded(review) for review in traded)
     yield "skipped", _skips(result)
     if not report.passed:
         yield "rejected", counts({**report.rejected_contracts, **report.rejected_pairs}) or "nothing"
@@ -135,8 +144,9 @@ def _by_underlying(result: ScanResult) -> str:
 
 
 def _traded(review: Review) -> str:
-    sold = "" if review.execution is None or review.execution.traded is None else review.execution.traded
-    return f"{review.candidate.spread.label}{f' x{sold.contracts} at {per_share(sold.credit)}' if sold else ''}"
+    sold = None if review.execution is None else review.execution.traded
+    how = "" if sold is None else f" x{sold.contracts} at {per_share(sold.credit)}"
+    return f"{review.candidate.spread.label}{how}"
 
 
 def _skips(result: ScanResult) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the stages import numpy and more, which `mahler trace show`
     from mahler_agents.analysts.debate import Argument
     from mahler_agents.analysts.fund_manager import Verdict
     from mahler_agents.analysts.grounding import Grounding
-    from mahler_agents.execution.orders import Traded
+    from mahler_agents.execution.orders import Execution, Traded
     from mahler_agents.llm.failures import Failure
     from mahler_agents.market.snapshot import Account
     from mahler_agents.risk import Sizing
@@ -92,6 +92,18 @@ def order(
     if lowest_asked is None or reason != "unfilled":
         return f"{sell} {per_share(limit_credit)} or more"
     return f"{sell} {per_share(lowest_asked)} at last"
+
+
+def unfilled(execution: "Execution") -> str:
+    """Return what an order of a scan asked for that was not filled."""
+    return order(
+        state=execution.state,
+        reason=execution.reason,
+        contracts=execution.ticket.contracts,
+        limit_credit=execution.ticket.limit_credit,
+        lowest_asked=execution.lowest_asked,
+        detail=execution.detail,
+    )
 
 
 def fill(traded: "Traded | FillRow") -> str:
