@@ -19,14 +19,14 @@ def notify() -> None:
 def test(*, as_json: bool) -> int:
     """Send one message to every channel, and say what each answered.
 
-    Channels are the URLs in MAHLER_NOTIFY__URLS, a JSON list or between commas. Exit code 1 if one does not take it.
+    Channels are the URLs in MAHLER_NOTIFY__URLS, between commas or as a JSON list, or in mahler.toml's `urls` of the
+    section notify. Exit code 1 if one does not take it.
     """
-    import os
-
     from mahler_agents.clock import SystemClock
-    from mahler_agents.notify import notice_of_test, notify_settings, try_channels
+    from mahler_agents.notify import notice_of_test, try_channels
+    from mahler_agents.settings import Settings
 
-    tried = try_channels(notify_settings(os.environ), notice_of_test(SystemClock().now()))
+    tried = try_channels(Settings.load().notify, notice_of_test(SystemClock().now()))
     if as_json:
         click.echo(json.dumps([{"channel": one.channel, "error": one.error} for one in tried]))
     else:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from mahler_agents.errors import ConfigError
 from mahler_agents.notify.render import Message
-from mahler_agents.notify.settings import DISCORD, PREFIX, NotifySettings, secret_parts
+from mahler_agents.notify.settings import DISCORD, URLS, NotifySettings, secret_parts
 from mahler_agents.redaction import Redactor
 
 _DISCORD = "discord"
@@ -95,7 +95,7 @@ def _open(url: str, place: int, *, discord: str | None, timeout: float, redact: 
         plugin: Any = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
     if plugin is None:
         raise ConfigError(
-            f"{PREFIX}URLS or [notify] urls, number {place} ({scheme}://...): apprise does not understand it; see"
+            f"{URLS} or [notify] urls, number {place} ({scheme}://...): apprise does not understand it; see"
             " https://appriseit.com/services/ for how each service's is written"
         )
     plugin.socket_connect_timeout = plugin.socket_read_timeout = timeout

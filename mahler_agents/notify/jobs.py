@@ -12,15 +12,19 @@ def notice_of_failure(
 ) -> Notice:
     """Return the notice of a job that raised: refused if the desk is halted, else failed; once a slot and error.
 
-    `next_at` is when it runs next, if that is known. A desk that stays halted is told of once a day.
+    `next_at` is when it is tried again, if it is. A desk that stays halted is told of once a day.
     """
     halted = isinstance(error, HaltedError)
     kind, name = (Kind.REFUSED, "refused") if halted else (Kind.JOB_FAILED, "failed")
     told = str(error) if isinstance(error, MahlerError) else f"{type(error).__name__}: {error}"
     fields = {"job": job, "slot": slot, "error": type(error).__name__}
     if next_at is not None:
-        fields["next"] = f"{instant(next_at)} New York"
-    once = f"{job}-{instant(at)[:10]}" if halted else f"{job}-{slot}-{type(error).__name__}"
+        fields["tried again"] = f"{instant(next_at)} New York"
+    once = (
+        f"{job}-{instant(at)[:10]}"
+        if halted
+        else f"{job}-{slot}-{type(error).__name__}-{'again' if next_at else 'last'}"
+    )
     return Notice(
         kind=kind,
         key=f"{name}-{once}",

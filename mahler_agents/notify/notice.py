@@ -29,8 +29,6 @@ class Kind(StrEnum):
     """One after every scan, trades or not."""
     DAY_SUMMARY = "day_summary"
     TRADE_SKIPPED = "trade_skipped"
-    TEST = "test"
-    """What `mahler notify test` sends."""
 
 
 class Severity(StrEnum):
@@ -77,7 +75,7 @@ def made_up(*, synthetic: bool) -> tuple[str, ...]:
 def notice_of_test(at: dt.datetime) -> Notice:
     """Return the notice that shows that a channel works."""
     return Notice(
-        kind=Kind.TEST,
+        kind=Kind.ALERT,
         key=f"test-{at.isoformat()}",
         at=at,
         title="Mahler Agents: a test",

@@ -2,24 +2,42 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr
 
-from mahler_agents.errors import ConfigError
 from mahler_agents.notify.notice import Kind
 from mahler_agents.redaction import learn
 from mahler_agents.types import Frozen
 
-PREFIX = "MAHLER_NOTIFY__"
-"""Variables begin with it: MAHLER_NOTIFY__URLS, MAHLER_NOTIFY__KINDS, ..."""
+URLS = "MAHLER_NOTIFY__URLS"
+"""The variable of the channels."""
 DISCORD = "MAHLER_DISCORD_URL"
 """The variable that names a Discord on this machine, to try things on."""
 
 _BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")  # an address list inside a URL has commas too
 _LONG, _SHORTEST = 20, 8
+
+
+def _whole_urls(given: object) -> object:
+    """Return whole URLs from a list, or from a text: a JSON list, or URLs between commas or spaces.
+
+    Raises `ValueError` without the text, which is a secret.
+    """
+    if not isinstance(given, str):
+        return given if not isinstance(given, list) else tuple(given)
+    text = given.strip()
+    if not text.startswith("["):
+        return tuple(url.strip(", ") for url in _BETWEEN_URLS.split(text) if url.strip(", "))
+    try:
+        urls = json.loads(text)
+    except ValueError:
+        urls = None
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise ValueError("use a JSON list of URLs, or URLs between commas")
+    return tuple(urls)
 
 
 class NotifySettings(Frozen):
@@ -28,10 +46,10 @@ class NotifySettings(Frozen):
     # Whoever validates it must not repeat a URL in an error: it holds a password or a token.
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    urls: tuple[SecretStr, ...] = ()
-    """Channels, as apprise writes them: `discord://ID/TOKEN`, `https://discord.com/api/webhooks/ID/TOKEN`, `tgram://`,
-    `mailtos://`, ...; none: nobody is told anything."""
-    kinds: tuple[Kind, ...] = tuple(kind for kind in Kind if kind is not Kind.TEST)
+    urls: Annotated[tuple[SecretStr, ...], BeforeValidator(_whole_urls)] = ()
+    """Where to: a webhook's URL as Discord or Slack shows it, `tgram://TOKEN/CHAT`, `mailtos://USER:PASSWORD@HOST`, and
+    what else apprise knows. They are secrets: a variable is the better place for them. None: nobody is told."""
+    kinds: tuple[Kind, ...] = tuple(Kind)
     """What is told; all by default."""
     max_per_hour: Annotated[int, Field(ge=1, le=1_000)] = 30
     """Notices that an hour may hold; a quarter of them is kept for warnings and failures. What is more is counted."""
@@ -48,42 +66,6 @@ class NotifySettings(Frozen):
     def learn_secrets(self) -> None:
         """Let every redactor that is made from now on know what the URLs hold."""
         learn(part for url in self.urls for part in secret_parts(url.get_secret_value()))
-
-
-def notify_settings(environ: Mapping[str, str]) -> NotifySettings:
-    """Return the settings that the `MAHLER_NOTIFY__...` variables name. Raises `ConfigError`.
-
-    URLS is a JSON list, or URLs between commas or spaces; KINDS are names between commas; MAX_PER_HOUR,
-    TIMEOUT_SECONDS and WAIT_SECONDS are numbers.
-    """
-    given: dict[str, object] = {}
-    if urls := environ.get(f"{PREFIX}URLS", "").strip():
-        given["urls"] = _urls(urls)
-    if kinds := environ.get(f"{PREFIX}KINDS", "").strip():
-        given["kinds"] = [kind.strip() for kind in kinds.split(",") if kind.strip()]
-    for name in ("max_per_hour", "timeout_seconds", "wait_seconds"):
-        if value := environ.get(f"{PREFIX}{name.upper()}", "").strip():
-            given[name] = value
-    try:
-        settings = NotifySettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = f"{PREFIX}{str(first['loc'][0]).upper()}"
-        raise ConfigError(f"{place}: {first['msg']}") from None  # the input may be a secret
-    settings.learn_secrets()
-    return settings
-
-
-def _urls(text: str) -> list[str]:
-    if not text.startswith("["):
-        return [url.strip(", ") for url in _BETWEEN_URLS.split(text)]
-    try:
-        urls = json.loads(text)
-    except ValueError:
-        urls = None
-    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
-        raise ConfigError(f"{PREFIX}URLS: neither a JSON list of URLs nor URLs between commas") from None
-    return urls
 
 
 def secret_parts(url: str) -> Iterator[str]:

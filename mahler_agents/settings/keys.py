@@ -112,7 +112,7 @@ def _of(name: str, annotation: Any, default: Any, doc: str, table: str | None) -
     arguments = get_args(plain)
     if isinstance(plain, type) and issubclass(plain, BaseModel):
         yield from _keys(plain, f"{name}.", default, table)
-    elif len(arguments) == 2 and isinstance(arguments[0], type) and issubclass(arguments[0], Enum):
+    elif _is_table(plain) and isinstance(arguments[0], type) and issubclass(arguments[0], Enum):
         for member in arguments[0]:
             yield from _of(f"{name}.{member.value}", arguments[1], default[member], doc, table or name)
     else:
@@ -123,3 +123,8 @@ def _of(name: str, annotation: Any, default: Any, doc: str, table: str | None) -
             doc=doc,
             table=table,
         )
+
+
+def _is_table(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    return isinstance(origin, type) and issubclass(origin, Mapping)

@@ -23,6 +23,7 @@ from mahler_agents.llm.budget import ScanBudget
 from mahler_agents.llm.models import FORMS, is_form
 from mahler_agents.logs import LogSettings
 from mahler_agents.market.open import EXISTING, is_market
+from mahler_agents.notify.settings import NotifySettings
 from mahler_agents.regime import RegimeParams
 from mahler_agents.risk import RiskLimits
 from mahler_agents.schedule import ScheduleSettings
@@ -107,6 +108,8 @@ class Settings(BaseSettings):
     """When jobs run and how late they still may; times are New York's (docs/schedule.md)."""
     log: LogSettings = LogSettings()
     """What the scheduler's process logs on standard error; other verbs log if told so by option or variable."""
+    notify: NotifySettings = NotifySettings()
+    """Who is told what a job did, through which channels: docs/notifications.md."""
 
     _told: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])
     _options: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])

@@ -18,7 +18,14 @@ from mahler_agents.settings.keys import Key
 
 Keys = Mapping[str, Key]
 
-OTHER_VARIABLES = ("MAHLER_CONFIG", "MAHLER_CLOCK_URL", "MAHLER_STUDIO", "MAHLER_SOAK", "MAHLER_TEST_ALPACA")
+OTHER_VARIABLES = (
+    "MAHLER_CONFIG",
+    "MAHLER_CLOCK_URL",
+    "MAHLER_DISCORD_URL",
+    "MAHLER_STUDIO",
+    "MAHLER_SOAK",
+    "MAHLER_TEST_ALPACA",
+)
 """Variables of ours that are no key of the file."""
 ENVIRONMENT = "ENVIRONMENT"
 """Names the environment where MAHLER_ENVIRONMENT does not, as other systems have it."""
