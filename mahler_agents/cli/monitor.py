@@ -16,6 +16,7 @@ from mahler_agents.cli.options import (
     seed_option,
 )
 from mahler_agents.cli.scan import AsOf, instant_of
+from mahler_agents.cli.telling import tell
 from mahler_agents.cli.text import cents, count, instant, plain, words
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import InputError, JobError
@@ -87,6 +88,7 @@ def monitor(
         recorded = f"recorded in {plain(str(desk.database))}"
         lines = [*_lines(result), *_later(result, desk.database), recorded]
         click.echo("\n".join([f"desk: {plain(result.identity.text)}", *lines]))
+    tell(settings, desk.database, result)
     return JobError.exit_code if result.failed else 0
 
 

@@ -19,6 +19,7 @@ from mahler_agents.cli.options import (
     seed_option,
 )
 from mahler_agents.cli.program import replay_command, resume_command, show_command
+from mahler_agents.cli.telling import tell
 from mahler_agents.cli.text import plain
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import HaltedError, InputError, JobError
@@ -144,7 +145,13 @@ def scan(
     code = _exit_code(result)
     if as_json:
         click.echo(result.model_dump_json())
-        return code
+    else:
+        _report(result, desk)
+    tell(settings, desk.database, result)
+    return code
+
+
+def _report(result: "ScanResult", desk: "Desk") -> None:
     from mahler_agents.cli.console import make_console
     from mahler_agents.cli.scan_text import print_report
 
@@ -157,7 +164,6 @@ def scan(
         replay_command=replay_command(result.run_id, desk.database),
         resume_command=resume_command(result.unfinished[-1], desk.database) if result.unfinished else None,
     )
-    return code
 
 
 def _exit_code(result: "ScanResult") -> int:

@@ -7,7 +7,7 @@ import datetime as dt
 
 from mahler_agents.notify.notice import Kind, Notice, Severity, made_up
 from mahler_agents.record.changes import BreakerChange, Changes, TradingStateChange
-from mahler_agents.telling.text import cents, percent, words
+from mahler_agents.text import cents, percent, words
 
 
 def notices_of_changes(changes: Changes) -> tuple[Notice, ...]:

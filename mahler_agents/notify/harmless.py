@@ -6,7 +6,7 @@ replaced by one that looks like them.
 
 import re
 
-from mahler_agents.telling.text import plain
+from mahler_agents.text import plain
 
 APART = "\u200b"
 """A space of no width: it parts what would be read as one, and nobody sees it."""

@@ -4,7 +4,7 @@ import datetime as dt
 
 from mahler_agents.errors import HaltedError, MahlerError
 from mahler_agents.notify.notice import Kind, Notice, Severity, made_up
-from mahler_agents.telling.text import instant
+from mahler_agents.text import instant
 
 
 def notice_of_failure(

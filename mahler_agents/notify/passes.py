@@ -7,7 +7,7 @@ from mahler_agents.clock import NEW_YORK
 from mahler_agents.monitor import Closing, MonitorResult, Settled
 from mahler_agents.notify.notice import Kind, Notice, Severity, made_up
 from mahler_agents.telling import exits, phrases
-from mahler_agents.telling.text import cents, count, per_share, words
+from mahler_agents.text import cents, count, per_share, words
 from mahler_agents.units import CONTRACT_MULTIPLIER
 
 

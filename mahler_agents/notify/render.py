@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mahler_agents.notify.harmless import harmless, without_markdown
 from mahler_agents.notify.notice import Notice, Severity
-from mahler_agents.telling.text import instant, words
+from mahler_agents.text import instant, words
 
 TITLE = 200
 """UTF-16 units of a title; Discord's embeds take 256, other channels 250."""

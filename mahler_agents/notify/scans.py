@@ -10,7 +10,7 @@ from mahler_agents.review import Review
 from mahler_agents.scan_parts import ScanResult
 from mahler_agents.telling import phrases
 from mahler_agents.telling.risk_lines import breaker_lines, multiplier_line, regime_line
-from mahler_agents.telling.text import count, counts, instant, per_share, percent, words
+from mahler_agents.text import count, counts, instant, per_share, percent, words
 from mahler_agents.types import Reason
 from mahler_agents.wording import BYPASSED
 
