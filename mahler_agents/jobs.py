@@ -18,6 +18,7 @@ from mahler_agents.logs import within
 from mahler_agents.market import calendar
 from mahler_agents.market.sample import SampleMarket
 from mahler_agents.monitor import MonitorResult
+from mahler_agents.notify import Notifier, notices_of_outcome
 from mahler_agents.progress import Watcher, unwatched
 from mahler_agents.record import open_database
 from mahler_agents.record.slots import SlotBook, SlotRow, SlotStatus, run_of, this_process
@@ -231,9 +232,20 @@ class Jobs:
         return self.book.end(slot.key, owner=self.owner, values=values)
 
 
+def through_channels(notifier: Notifier) -> Told:
+    """Return what tells the user how a job ended, and tries what could not be told before."""
+
+    async def told(outcome: Outcome) -> None:
+        await notifier.tell(notices_of_outcome(outcome))
+
+    return told
+
+
 @contextmanager
-def opened_jobs(settings: Settings, *, told: Told = _untold, clock: Clock | None = None) -> Generator[Jobs]:
+def opened_jobs(settings: Settings, *, told: Told | None = None, clock: Clock | None = None) -> Generator[Jobs]:
     """Give the jobs of the desk that the settings name, with its record open for claims for the length of the block.
+
+    How each ended is told through the settings' channels, unless somebody else is `told`.
 
     Raises `InputError` or `ConfigError` for settings that are no desk, `RecordError` for a record that is none.
     """
@@ -246,6 +258,7 @@ def opened_jobs(settings: Settings, *, told: Told = _untold, clock: Clock | None
     if not desk.market.live and not isinstance(desk.market, SampleMarket):
         raise InputError(f"the market {settings.market} has no present: schedule alpaca, or sample as a rehearsal")
     open_database(desk.database, create=True)
+    told = told or through_channels(Notifier(settings.notify, desk.database, clock=clock, environ=settings.environ))
     with SlotBook(desk.database, redact=Redactor.of(settings.environ)) as book:
         yield Jobs(desk_of=desk_of, book=book, clock=clock, owner=this_process(), times=settings.schedule, told=told)
 

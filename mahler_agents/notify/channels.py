@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 
 from mahler_agents.errors import ConfigError
 from mahler_agents.notify.render import Message
-from mahler_agents.notify.settings import DISCORD, URLS, NotifySettings, secret_parts
+from mahler_agents.notify.settings import DISCORD, URLS, NotifySettings, channel_name, secret_parts
 from mahler_agents.redaction import Redactor
 
-_DISCORD = "discord"
 _BETWEEN_MESSAGES = 1.2
 """Seconds at most between two messages of one channel; apprise's own pace for most is 5.5, too slow for a scan's."""
 
@@ -101,16 +100,15 @@ def _open(url: str, place: int, *, discord: str | None, timeout: float, redact: 
     plugin.socket_connect_timeout = plugin.socket_read_timeout = timeout
     plugin.request_rate_per_sec = min(plugin.request_rate_per_sec, _BETWEEN_MESSAGES)
     plugin.overflow_mode = apprise.OverflowMode.SPLIT
-    name = getattr(plugin, "secure_protocol", None) or scheme
-    scheme = name if isinstance(name, str) else name[0]
-    if scheme == _DISCORD:
+    is_discord = plugin.service_name == "Discord"
+    if is_discord:
         plugin.notify_format = apprise.NotifyFormat.MARKDOWN
         plugin.fields = False  # as fields each value would stand in a block of code
         if discord is not None:
             plugin.notify_url = f"{discord}/api/webhooks"
     sender = apprise.Apprise(asset=asset)
     sender.add(plugin)
-    return Channel(name=f"{scheme}-{place}", markdown=scheme == _DISCORD, _apprise=sender, _redact=redact)
+    return Channel(name=channel_name(url, place), markdown=is_discord, _apprise=sender, _redact=redact)
 
 
 def _discord(environ: Mapping[str, str]) -> str | None:

@@ -4,6 +4,8 @@ import datetime as dt
 
 from mahler_agents.errors import HaltedError, MahlerError
 from mahler_agents.notify.notice import Kind, Notice, Severity, made_up
+from mahler_agents.summary.day import DaySummary
+from mahler_agents.summary.lines import summary_lines
 from mahler_agents.text import instant
 
 
@@ -48,13 +50,13 @@ def notice_of_missed(job: str, slot: str, *, at: dt.datetime, reason: str) -> No
     )
 
 
-def notice_of_day(day: dt.date, *, at: dt.datetime, title: str, body: str, synthetic: bool) -> Notice:
-    """Return the notice of a day's summary, whose text is the summary's own."""
+def notice_of_day(summary: DaySummary, *, at: dt.datetime) -> Notice:
+    """Return the notice of a day's summary, in the summary's own words."""
     return Notice(
         kind=Kind.DAY_SUMMARY,
-        key=f"day-{day.isoformat()}",
+        key=f"day-{summary.account_id}-{summary.date.isoformat()}",
         at=at,
-        title=title,
-        body=body,
-        notes=made_up(synthetic=synthetic),
+        title=f"Day of {summary.date.isoformat()}",
+        body="\n".join(summary_lines(summary)),
+        notes=made_up(synthetic=summary.synthetic),
     )

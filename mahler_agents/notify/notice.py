@@ -7,8 +7,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime
 
 from mahler_agents.types import Frozen
-
-SYNTHETIC = "SYNTHETIC MARKET: every price, quote and headline is made up"
+from mahler_agents.wording import SYNTHETIC_MARKET
 
 
 class Kind(StrEnum):
@@ -69,7 +68,7 @@ class Notice(Frozen):
 
 def made_up(*, synthetic: bool) -> tuple[str, ...]:
     """Return what every notice of a market that is made up must say first."""
-    return (SYNTHETIC,) if synthetic else ()
+    return (SYNTHETIC_MARKET,) if synthetic else ()
 
 
 def notice_of_test(at: dt.datetime) -> Notice:

@@ -19,7 +19,7 @@ from mahler_agents.notify.channels import Channel, open_channels
 from mahler_agents.notify.notice import Notice
 from mahler_agents.notify.outbox import Attempt, Delivery, Outbox
 from mahler_agents.notify.render import messages
-from mahler_agents.notify.settings import NotifySettings
+from mahler_agents.notify.settings import NotifySettings, channel_name
 from mahler_agents.redaction import Redactor
 
 _LOG = logging.getLogger(__name__)
@@ -76,18 +76,21 @@ class Notifier:
             return Told(failed=(self._redactor()(str(error)),))
 
     def _deliver(self, notices: Sequence[Notice]) -> Told:
+        names = [channel_name(url.get_secret_value(), place) for place, url in enumerate(self._settings.urls, start=1)]
         with Outbox(self._database, redact=self._redactor()) as outbox:
-            try:
-                channels = open_channels(self._settings, self._environ)
-            except ConfigError as error:
-                outbox.channel_failed("settings", str(error), now=self._clock.now())
-                raise
             due = outbox.take(
                 self._wanted(outbox, notices),
-                [channel.name for channel in channels],
+                names,
                 now=self._clock.now(),
                 max_per_hour=self._settings.max_per_hour,
             )
+            if not due:  # which is so after most passes: nothing is imported then
+                return Told()
+            try:
+                channels = open_channels(self._settings, self._environ)
+            except ConfigError as error:
+                outbox.tried([Attempt(delivery=one, error=str(error)) for one in due], [], now=self._clock.now())
+                raise
             attempts, untried = self._send(channels, due)
             outbox.tried(attempts, untried, now=self._clock.now())
         failed = {one.delivery.channel: one.error for one in attempts if one.error is not None}

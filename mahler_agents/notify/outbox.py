@@ -104,11 +104,6 @@ class Outbox(Durable):
                 )
             _settle(connection)
 
-    def channel_failed(self, channel: str, error: str, *, now: dt.datetime) -> None:
-        """Keep that a channel cannot be used at all."""
-        with self._books.transaction() as connection:
-            _note_channel(connection, channel, error, utc_text(now))
-
     def _keep(
         self,
         connection: sqlite3.Connection,

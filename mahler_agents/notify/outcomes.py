@@ -4,12 +4,13 @@ import datetime as dt
 from typing import Protocol
 
 from mahler_agents.monitor import MonitorResult
-from mahler_agents.notify.jobs import notice_of_failure
+from mahler_agents.notify.jobs import notice_of_day, notice_of_failure
 from mahler_agents.notify.notice import Notice
 from mahler_agents.notify.passes import notices_of_pass
 from mahler_agents.notify.scans import notices_of_scan
 from mahler_agents.scan_parts import ScanResult
 from mahler_agents.schedule import Slot
+from mahler_agents.summary.day import DaySummary
 
 
 class Ended(Protocol):
@@ -37,7 +38,7 @@ class Ended(Protocol):
 
 
 def notices_of_outcome(outcome: Ended) -> tuple[Notice, ...]:
-    """Return the notices of a scan or a pass, or of the error that ended it.
+    """Return the notices of a scan, a pass or a day's summary, or of the error that ended it.
 
     A job that is tried again is told of once, and so is what came of it in the end.
     """
@@ -46,6 +47,8 @@ def notices_of_outcome(outcome: Ended) -> tuple[Notice, ...]:
         return notices_of_scan(result)
     if isinstance(result, MonitorResult):
         return notices_of_pass(result)
+    if isinstance(result, DaySummary):
+        return (notice_of_day(result, at=slot.due_at),)
     if outcome.error is None:
         return ()
     return (notice_of_failure(slot.job.value, slot.name, outcome.error, at=slot.due_at, next_at=outcome.retry_at),)

@@ -12,7 +12,7 @@ from mahler_agents.telling import phrases
 from mahler_agents.telling.risk_lines import breaker_lines, multiplier_line, regime_line
 from mahler_agents.text import count, counts, instant, per_share, percent, words
 from mahler_agents.types import Reason
-from mahler_agents.wording import BYPASSED
+from mahler_agents.wording import BYPASSED, TOY_MODEL
 
 
 def notices_of_scan(result: ScanResult) -> tuple[Notice, ...]:
@@ -22,7 +22,7 @@ def notices_of_scan(result: ScanResult) -> tuple[Notice, ...]:
 
 def notes_of(result: ScanResult) -> tuple[str, ...]:
     """Return what every notice of a scan must say first."""
-    toy = (phrases.TOY,) if result.toy_model else ()
+    toy = (TOY_MODEL,) if result.toy_model else ()
     return (*made_up(synthetic=result.synthetic), *toy)
 
 

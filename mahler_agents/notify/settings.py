@@ -87,3 +87,15 @@ def secret_parts(url: str) -> Iterator[str]:
 def _is_secret(part: str) -> bool:
     digits = any(character.isdigit() for character in part)
     return len(part) >= _LONG or (len(part) >= _SHORTEST and digits)
+
+
+def channel_name(url: str, place: int) -> str:
+    """Return what a channel is called: its service and place in the settings, e.g. `discord-1`; nothing secret.
+
+    A URL as a service shows it says https: then the service is what its host is called.
+    """
+    split = urlsplit(url)
+    service = split.scheme.lower()
+    if service in {"http", "https"}:
+        service = ((split.hostname or "").split(".")[-2:] or [""])[0] or service
+    return f"{service or 'channel'}-{place}"
