@@ -12,7 +12,6 @@ APART = "\u200b"
 """A space of no width: it parts what would be read as one, and nobody sees it."""
 
 _LOOKALIKES = str.maketrans({"<": "\u2039", ">": "\u203a"})  # Slack and Discord write pings and links between them
-_PING = re.compile(r"@(?=\S)")
 _SCHEME = re.compile(r"(?<=[A-Za-z]):(?=//)")
 # A dot before a letter makes a domain, which Telegram, Slack and mail make a link; 0.35 is none.
 _DOMAIN = re.compile(r"(?<=\w)\.(?=[^\W\d_])")
@@ -23,7 +22,7 @@ _LIST = re.compile(r"^(\s*)([-+]|\d+\.)(?=\s)")
 def harmless(text: str) -> str:
     """Return text as one line that pings nobody and links nowhere; what `plain` drops is dropped."""
     line = plain(text).translate(_LOOKALIKES)
-    line = _PING.sub(f"@{APART}", line)
+    line = line.replace("@", f"@{APART}")
     line = _SCHEME.sub(f":{APART}", line)
     return _DOMAIN.sub(f".{APART}", line)
 

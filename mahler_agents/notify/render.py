@@ -13,11 +13,14 @@ from mahler_agents.text import instant, words
 
 TITLE = 200
 """UTF-16 units of a title; Discord's embeds take 256, other channels 250."""
+LABEL = 80
+"""UTF-16 units of a field's name."""
 TEXT = 1_700
 """UTF-16 units of a text: with its title below the 2,000 at which apprise would cut a message for Discord itself."""
-_LABELS = {"ai_summary": "AI summary", "iv_rank": "IV rank"}
 PARTS = 4
 """Messages of one notice; what is longer is cut, and said to be."""
+
+_LABELS = {"ai_summary": "AI summary", "iv_rank": "IV rank"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,7 @@ def messages(
     lines = [shown(note) for note in notice.notes]
     lines += [shown(line) for line in notice.body.splitlines() if line.strip()]
     for name, value in notice.fields.items():
-        label = shown(_LABELS.get(name) or words(name))
+        label = _cut(shown(_LABELS.get(name) or words(name)), LABEL)
         lines.append(f"**{label}:** {shown(value)}" if markdown else f"{label}: {shown(value)}")
     if late:
         lines.append(shown(f"of {instant(notice.at)} New York, sent late: the channel did not answer then"))
