@@ -22,8 +22,8 @@ def as_it_is(text: str) -> str:
 
 EVIL = st.sampled_from(
     [
-        "@everyone", "@here", "<@123456789012345678>", "<@&42>", "<!channel>", "<#1>", "[click](https://evil.example)",
-        "https://evil.example/a?b=c", "evil.example", "www.evil.example", "```", "**", "__", "~~", "||", "`", "\\", "# ",
+        "@everyone", "@here", "<@123456789012345678>", "<@&42>", "<!channel>", "<#1>",
+        "[click](https://evil.example)", "https://evil.example/a?b=c", "evil.example", "www.evil.example", "```", "**", "__", "~~", "||", "`", "\\", "# ",
         "> ", "- ", "1. ", "\u202e", "\x1b[2J", "\ud800", "\U0001f600", "\n", "\r\n", "\u2028", "\u200b", "_", "*",
     ]
 )  # fmt: skip
