@@ -193,6 +193,15 @@ def broken(_: Situation) -> Said:
     raise ZeroDivisionError(f"by nothing, with {SECRET}")
 
 
+def uninstalled(_: Situation) -> Said:
+    """Nothing."""
+    raise ModuleNotFoundError("No module named 'alpaca'")
+
+
+def unsure(_: Situation) -> bool:
+    raise LookupError("does it apply?")
+
+
 def refused(_: Situation) -> Said:
     """Nothing."""
     raise JobError("the desk's own error")
@@ -217,6 +226,8 @@ def test_all_checks_run_even_if_some_fail(world: World) -> None:
         check("refused", refused),
         check("needy", well, needs=("broken",)),
         check("needier", well, needs=("needy",)),
+        check("uninstalled", uninstalled),
+        check("unsure", well, applies=unsure),
         check("well", well),
         patience_seconds=0.1,
     )
@@ -227,6 +238,8 @@ def test_all_checks_run_even_if_some_fail(world: World) -> None:
     assert says["refused"] == (Level.FAIL, "the desk's own error")
     assert says["needy"] == (Level.SKIPPED, "not looked at: broken fails")
     assert says["needier"] == (Level.SKIPPED, "not looked at: needy is skipped")
+    assert says["uninstalled"][1] == "the check itself failed: ModuleNotFoundError: No module named 'alpaca'"
+    assert says["unsure"] == (Level.FAIL, "the check itself failed: LookupError: does it apply?")
     assert says["well"] == (Level.OK, "well")
 
 

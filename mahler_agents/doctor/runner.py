@@ -58,15 +58,31 @@ async def diagnose(situation: Situation, checks: Sequence[Check]) -> Diagnosis:
 
 def _prepare(situation: Situation) -> None:
     """Import what takes seconds before any time is taken: a busy machine is not what the checks are about."""
-    with suppress(MahlerError):  # told by the check whose matter it is
+    with suppress(Exception):  # whatever it is, the check whose matter it is meets it again, and tells it
+        calendar.load()
         if situation.uses_alpaca:
             import_module("mahler_agents.doctor.answers")
-        calendar.load()
         if not situation.offline and asks_provider(situation):
             import_module("mahler_agents.llm.chat")
 
 
 async def _outcome(check: Check, situation: Situation, needed: Mapping[str, asyncio.Task[Outcome]]) -> Outcome:
+    limit = asyncio.timeout(None)
+    try:
+        if (unlooked := await _unlooked(check, situation, needed)) is not None:
+            return unlooked
+        async with limit:
+            limit.reschedule(asyncio.get_running_loop().time() + situation.patience_seconds)
+            said = await _look(check, situation)
+    except MahlerError as error:
+        return (fail(str(error), fix="do what the message says, and try again"),)
+    except Exception as error:  # noqa: BLE001 - the doctor's edge: a defect of one check is a line, and the others go on
+        return (_late(situation) if limit.expired() else _defect(error),)
+    return (said,) if isinstance(said, Said) else tuple(said)
+
+
+async def _unlooked(check: Check, situation: Situation, needed: Mapping[str, asyncio.Task[Outcome]]) -> Outcome | None:
+    """Return what is said of a check that does not look, None if it does."""
     if not check.applies(situation):
         return ()
     if situation.offline and check.asks(situation):
@@ -77,15 +93,7 @@ async def _outcome(check: Check, situation: Situation, needed: Mapping[str, asyn
             return (skipped(f"not looked at: {name} fails"),)
         if Level.SKIPPED in levels:
             return (skipped(f"not looked at: {name} is skipped"),)
-    limit = asyncio.timeout(situation.patience_seconds)
-    try:
-        async with limit:
-            said = await _look(check, situation)
-    except MahlerError as error:
-        return (fail(str(error), fix="do what the message says, and try again"),)
-    except Exception as error:  # noqa: BLE001 - the doctor's edge: a defect of one check is a line, and the others go on
-        return (_late(situation) if limit.expired() else _defect(error),)
-    return (said,) if isinstance(said, Said) else tuple(said)
+    return None
 
 
 def _late(situation: Situation) -> Said:
@@ -97,7 +105,9 @@ def _late(situation: Situation) -> Said:
 
 def _defect(error: Exception) -> Said:
     words = " ".join(f"{type(error).__name__}: {error}".split())
-    return fail(f"the check itself failed: {words}", fix="report this as a defect")
+    broken = isinstance(error, ImportError)
+    fix = "pip install --force-reinstall mahler-agents" if broken else "report this as a defect"
+    return fail(f"the check itself failed: {words}", fix=fix)
 
 
 async def _look(check: Check, situation: Situation) -> Answer:
