@@ -1,5 +1,6 @@
 """Below all stages: a field's annotation in, what it allows in words out: `a number above 0, at most 1`."""
 
+import datetime as dt
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -10,7 +11,13 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+_KINDS = {
+    dt.time: "a time such as 09:45",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "a path",
+}
 
 
 def allowed(annotation: Any) -> str:

@@ -67,7 +67,10 @@ def configured_path(key: str, environ: Mapping[str, str] = os.environ) -> Path |
     """Return the path of a top-level key, such as `db`: the variable's, else the file's; None if neither names one."""
     if told := environ.get(f"MAHLER_{key.upper()}"):
         return Path(told)
-    file = read_file(environ)
+    try:
+        file = read_file(environ)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; until it is mended, name the record with --db") from error
     if file is None or key not in file.values:
         return None
     value = file.values[key]

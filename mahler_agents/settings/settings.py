@@ -6,6 +6,7 @@ add a field whose type is a frozen model: its keys, variables, comments, documen
 
 import os
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -35,6 +36,9 @@ from mahler_agents.types import Environment
 
 DEFAULT = Origin(kind="default", text="default")
 LIVE_DEFAULT = Origin(kind="default", text="default (live)")
+
+_SOURCES: ContextVar[tuple[PydanticBaseSettingsSource, ...]] = ContextVar("sources", default=())
+"""What `Settings.load` hands to pydantic-settings."""
 
 _READ_BY_THE_DESK = ("db", "model", "model_for", "models", "prices")
 """Keys that the desk reads as their variables, whatever told them; so it does those of the section alpaca."""
@@ -111,6 +115,9 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     """Who is told what a job did, through which channels: docs/notifications.md."""
 
+    schedule: ScheduleSettings = ScheduleSettings()
+    """When `mahler run` does what; times are New York's."""
+
     _told: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])
     _options: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])
     _configured: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])
@@ -125,9 +132,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return what was given alone: `load` has read the rest, and keeps where it was."""
+        """Return the sources that `load` has read, and keeps the places of; without it only what is given counts."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
+        return (init_settings, *_SOURCES.get())
 
     @classmethod
     def load(
@@ -147,10 +154,13 @@ class Settings(BaseSettings):
         layers = [of_options(given, keys), of_variables(environ, keys), of_file(file, keys) if file else {}]
         layers.append(_house(_merged(layers), keys))
         sources = tuple(Tellings(cls, {name: one.value for name, one in layer.items()}) for layer in layers)
+        reading = _SOURCES.set(sources)
         try:
-            settings = cls(_build_sources=(sources, {}))
+            settings = cls()
         except ValidationError as error:
             raise ConfigError(_of_several(error, _merged(layers))) from None
+        finally:
+            _SOURCES.reset(reading)
         settings._told = _merged(layers)
         settings._options, settings._configured = layers[0], _merged(layers[1:])
         settings._given_environ = environ

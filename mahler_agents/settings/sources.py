@@ -141,16 +141,23 @@ def _unknown(name: str, keys: Keys, *, section: bool) -> str:
     inside, _, last = name.rpartition(".")
     if last in keys:
         return f"unknown key {name}: {last} stands above the first [section]"
-    if (elsewhere := [key for key in keys if key.rpartition(".")[2] == last]) and len(elsewhere) == 1:
+    elsewhere = [key for key in keys if key.rpartition(".")[2] == last]
+    if len(elsewhere) == 1:
         return f"unknown key {name}: did you mean {elsewhere[0]}?"
-    near = get_close_matches(name, keys, n=1, cutoff=_LIKENESS)
-    if near:
-        return f"unknown key {name}: did you mean {near[0]}?"
-    known = [key.rpartition(".")[2] for key in keys if key.rpartition(".")[0] == inside]
-    sections = [] if inside else [f"[{one}]" for one in dict.fromkeys(key.section for key in keys.values()) if one]
-    if not known:
-        return f"unknown section [{inside}]"
-    return f"unknown key {name}: use one of {', '.join([*known, *sections])}"
+    known = _within(inside, keys)
+    if near := get_close_matches(last, known, n=1, cutoff=_LIKENESS):
+        return f"unknown key {name}: did you mean {known[near[0]]}?"
+    return f"unknown key {name}: use one of {', '.join(known.values())}"
+
+
+def _within(section: str, keys: Keys) -> dict[str, str]:
+    """Return what may stand in a section, or with an empty name above the first one: each name as it is written."""
+    depth = len(_parts(section)) if section else 0
+    inside = [_parts(key) for key in keys if not section or key.startswith(f"{section}.")]
+    return {
+        parts[depth]: ".".join(parts) if len(parts) == depth + 1 else f"[{'.'.join(parts[: depth + 1])}]"
+        for parts in inside
+    }
 
 
 def _refuse_slip(name: str, keys: Keys) -> None:
@@ -163,12 +170,11 @@ def _refuse_slip(name: str, keys: Keys) -> None:
         raise ConfigError(f"{name}: the variable of {dotted} is {keys[dotted].variable}")
     known = {key.variable.removeprefix("MAHLER_"): key.variable for key in keys.values()}
     known |= {other.removeprefix("MAHLER_"): other for other in OTHER_VARIABLES}
-    near = get_close_matches(name.removeprefix("MAHLER_"), known, n=1, cutoff=_LIKENESS)
-    section = dotted.partition(".")[0]
-    of_section = [key.variable for key in keys.values() if key.section == section]
-    if near:
+    if near := get_close_matches(name.removeprefix("MAHLER_"), known, n=1, cutoff=_LIKENESS):
         raise ConfigError(f"{name}: unknown variable: did you mean {known[near[0]]}?")
-    if "." in dotted and of_section:
+    sections = {key.section for key in keys.values() if key.section}
+    if "." in dotted and (meant := get_close_matches(dotted.partition(".")[0], sections, n=1, cutoff=_LIKENESS)):
+        of_section = [key.variable for key in keys.values() if key.section == meant[0]]
         raise ConfigError(f"{name}: unknown variable: use one of {', '.join(of_section)}")
 
 
@@ -176,6 +182,8 @@ def _told(key: Key, value: Any, kind: Literal["file", "variable", "option"], pla
     check = {"file": key.of_toml, "variable": key.of_text, "option": key.of_option}[kind]
     origin = Origin(kind=kind, text=place)
     try:
+        if key.is_path and not str(value):
+            raise ConfigError(f"{_found(key, value, origin)}: use a path, or leave it out")
         return Told(value=check(value), origin=origin)
     except ValidationError as error:
         instead = what_to_use(error, key.annotation)
