@@ -36,9 +36,11 @@ format: $(VENV)/.dev ## format and mend what can be mended
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-docs: $(VENV)/.dev ## make the tables of docs/record.md and docs/verify.md anew
+docs: $(VENV)/.dev ## make the tables of docs/ that come from the code anew
 	$(BIN)/python -m mahler_agents.record.documentation docs/record.md
+	$(BIN)/python -m mahler_agents.settings.documentation docs/configuration.md
 	$(BIN)/python -m mahler_agents.verification.documentation docs/verify.md
+	$(BIN)/python -m mahler_agents.doctor.documentation docs/doctor.md
 
 wheel-smoke: $(VENV)/.dev ## build sdist and wheel, install the wheel elsewhere, scan from an empty folder
 	$(BIN)/python tests/wheel_smoke.py

@@ -15,31 +15,32 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 from mahler_agents.cli import main
-from mahler_agents.cli.advisors import Advisors, advisors_options
+from mahler_agents.cli.advisors import advisors_options
 from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.budget import ScanBudget
+from mahler_agents.settings import Settings
 from mahler_agents.testing.fault_server import FaultServer
 
 
 def chosen(*arguments: str, **environ: str) -> dict[str, Any]:
     """Return what a verb with these options gives a desk."""
-    kept: list[Advisors] = []
+    kept: list[dict[str, Any]] = []
 
     @click.command()
     @advisors_options
-    def verb(*, advisors: Advisors) -> int:
-        kept.append(advisors)
+    def verb(*, advisors: dict[str, Any]) -> int:
+        kept.append(Settings.load({"model": "none", **advisors}).desk_arguments())
         return 0
 
     told = CliRunner(env=environ).invoke(verb, arguments)
     assert told.exit_code == 0, told.output
-    return kept[0].of_desk()
+    return kept[0]
 
 
 def test_nothing_chosen_is_a_desk_s_own_default() -> None:
-    given, plain = Desk(model="none", environ={}, **chosen()), Desk(model="none", environ={})
+    given, plain = Desk(**chosen()), Desk(model="none", environ={})
     assert given.config == plain.config == DeskConfig()
     assert given.call_limits == CallLimits()
     assert given.budget == plain.budget == ScanBudget()

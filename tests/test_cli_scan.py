@@ -81,7 +81,7 @@ def test_a_scan_says_its_exits_and_of_dynamic_ones_what_becomes_of_each_trade(
     assert len(re.findall(r"\n   exits +dynamic exits at a volatility of [\d.]+ %: target ", shown)) >= 2
     for verb in (["scan"], ["simulate", "--from", "2026-01-02", "--to", "2026-01-02"]):
         assert main([*verb, "--model", "none", "--db", "wild.db"]) == 2
-        assert "unknown exits 'wild': use one of fixed, conservative" in capsys.readouterr().err
+        assert "MAHLER_EXITS='wild': use one of fixed, conservative" in capsys.readouterr().err
     assert not Path("wild.db").exists()
 
 

@@ -70,7 +70,8 @@ def configured_path(key: str, environ: Mapping[str, str] = os.environ) -> Path |
     try:
         file = read_file(environ)
     except ConfigError as error:
-        raise ConfigError(f"{error}; until it is mended, name the record with --db") from error
+        instead = "; until it is mended, name the record with --db" if key == "db" else ""
+        raise ConfigError(f"{error}{instead}") from error
     if file is None or key not in file.values:
         return None
     value = file.values[key]
