@@ -55,8 +55,12 @@ def is_secret(annotation: Any) -> bool:
     return plain is SecretStr or any(is_secret(one) for one in get_args(plain) if one is not Ellipsis)
 
 
-def without_none(annotation: Any) -> Any:
-    """Return an annotation without its `| None`."""
+def plain_of(annotation: Any) -> Any:
+    """Return an annotation without its constraints and its `| None`."""
+    return _unwrapped(annotation)[0]
+
+
+def _without_none(annotation: Any) -> Any:
     if get_origin(annotation) in {Union, UnionType}:
         kept = [one for one in get_args(annotation) if one is not NoneType]
         if len(kept) == 1:
@@ -67,12 +71,12 @@ def without_none(annotation: Any) -> Any:
 def _unwrapped(annotation: Any) -> tuple[Any, list[Any]]:
     """Return an annotation without None and `Annotated`, and the constraints that these carried."""
     constraints: list[Any] = []
-    plain = without_none(annotation)
+    plain = _without_none(annotation)
     while get_origin(plain) is Annotated:
         plain, *more = get_args(plain)
         for one in more:
             constraints += one.metadata if isinstance(one, FieldInfo) else [one]
-        plain = without_none(plain)
+        plain = _without_none(plain)
     return plain, constraints
 
 

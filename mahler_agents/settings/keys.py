@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 
-from mahler_agents.allowed import allowed, is_secret, without_none
+from mahler_agents.allowed import allowed, is_secret, plain_of
 from mahler_agents.llm.roles import parse_model_for
 
 SHORT_VARIABLES = {
@@ -65,7 +65,7 @@ class Key:
     @property
     def is_path(self) -> bool:
         """Whether a file means it relative to its own folder."""
-        return without_none(self.annotation) is Path or self.annotation is Path
+        return plain_of(self.annotation) is Path
 
     @cached_property
     def _adapter(self) -> TypeAdapter[Any]:
@@ -80,7 +80,7 @@ class Key:
 
     def of_text(self, text: str) -> Any:
         """Return a variable's value if it is allowed. Raises `ValidationError`, or `InputError` for a broken list."""
-        plain = get_origin(without_none(self.annotation))
+        plain = get_origin(plain_of(self.annotation))
         if plain is tuple:
             return self._adapter.validate_python([part.strip() for part in text.split(",") if part.strip()])
         if isinstance(plain, type) and issubclass(plain, Mapping):
@@ -93,7 +93,8 @@ class Key:
         return self._adapter.validate_python(value)
 
 
-def keys_of(model: type[BaseModel]) -> dict[str, Key]:
+@cache
+def keys_of(model: type[BaseModel]) -> Mapping[str, Key]:
     """Return every key of a model by its dotted name, in the order of the fields."""
     return {key.name: key for key in _keys(model, "", model.model_construct(), None)}
 
@@ -107,8 +108,7 @@ def _keys(model: type[BaseModel], prefix: str, house: BaseModel, table: str | No
 
 def _of(name: str, annotation: Any, default: Any, doc: str, table: str | None) -> Iterator[Key]:
     """Yield the keys of one field: itself, those of the model in it, or those of each member of a closed table."""
-    plain = without_none(annotation)
-    plain = get_args(plain)[0] if get_origin(plain) is Annotated else plain
+    plain = plain_of(annotation)
     arguments = get_args(plain)
     if isinstance(plain, type) and issubclass(plain, BaseModel):
         yield from _keys(plain, f"{name}.", default, table)

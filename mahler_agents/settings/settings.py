@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     limits: RiskLimits = RiskLimits()
     """The risk (max loss x contracts, pending orders included) as shares of equity: 0.20 is 20 %."""
     exit_params: ExitParams = ExitParams()
-    """When `exits` is `fixed`: at which shares of the credit, and how many days before expiration."""
+    """At which shares of the credit when `exits` is `fixed`; how many days before expiration, always."""
     screen: ScreenParams = ScreenParams()
     """What a spread must be to be a candidate; shares are fractions."""
     regime: RegimeParams = RegimeParams()
