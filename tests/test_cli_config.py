@@ -13,6 +13,7 @@ import pytest
 from mahler_agents.cli import main
 
 CANARY = "canary-4711-do-not-print"
+NO_RECORD = "mahler: kept.db does not exist: run `mahler scan` first, or name the file with --db"
 HEAT = "max_portfolio_heat"
 
 
@@ -110,12 +111,12 @@ def test_every_verb_finds_the_record_that_the_file_names(capsys: pytest.CaptureF
     assert main(["reconcile"]) == 0
     assert "recorded in kept.db" in capsys.readouterr().out
     assert scanned(capsys, "--market", "recorded:latest")["reviews"]
-    assert sorted(path.name for path in Path().glob("*.db"))[0] == "kept.db"
+    assert Path("kept.db").exists()
     assert len(list(Path().glob("mahler-recorded-*.db"))) == 1  # never into the record that was looked at
 
 
 def test_a_simulation_is_of_the_file_s_market_and_seed(capsys: pytest.CaptureFixture[str]) -> None:
-    told("seed = 5\n[desk]\nmax_trades_per_scan = 0\n")
+    told('seed = 5\n[desk]\nmax_trades_per_scan = 0\nuniverse = ["TLT"]\n')
     assert main(["simulate", "--from", "2026-03-16", "--to", "2026-03-16"]) == 0
     said = capsys.readouterr().out
     assert "1 session of sample-5" in said
@@ -163,7 +164,7 @@ def test_the_light_verbs_read_the_file_and_import_nothing_heavy() -> None:
     )
     command = [sys.executable, "-c", code, "trace", "list"]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ended.stderr.splitlines() == ["mahler: kept.db: no such database file; run `mahler scan` first", "heavy: []"]
+    assert ended.stderr.splitlines() == [NO_RECORD, "heavy: []"]
 
 
 # --- config show ------------------------------------------------------------------------------------------------------

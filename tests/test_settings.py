@@ -79,7 +79,6 @@ NO_KEYS = (
                 " openai:NAME, none"
             ),
         ),
-        ),
         (
             '[alpaca]\nurl = "http://example.com"',
             ':2: alpaca.url = "http://example.com": only a server on this machine, such as http://127.0.0.1:8765',

@@ -151,7 +151,9 @@ class Settings(BaseSettings):
         keys, file = keys_of(cls), read_file(environ, folder)
         # `--model auto` is another word for what is configured, and if nothing is, for the embedded model.
         given = {name: value for name, value in (options or {}).items() if (name, value) != ("model", "auto")}
-        layers = [of_options(given, keys), of_variables(environ, keys), of_file(file, keys) if file else {}]
+        told = of_options(given, keys)
+        whole = {name for name, one in told.items() if not isinstance(one.value, dict)}
+        layers = [told, of_variables(environ, keys, overruled=whole), of_file(file, keys) if file else {}]
         layers.append(_house(_merged(layers), keys))
         sources = tuple(Tellings(cls, {name: one.value for name, one in layer.items()}) for layer in layers)
         reading = _SOURCES.set(sources)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -89,14 +89,17 @@ def of_options(options: Mapping[str, Any], keys: Keys) -> dict[str, Told]:
     }
 
 
-def of_variables(environ: Mapping[str, str], keys: Keys) -> dict[str, Told]:
-    """Return what the variables tell; an empty one tells nothing. Raises `ConfigError`, for a likely slip too."""
+def of_variables(environ: Mapping[str, str], keys: Keys, *, overruled: Container[str] = ()) -> dict[str, Told]:
+    """Return what the variables tell; an empty one tells nothing, and an overruled one is not looked at.
+
+    Raises `ConfigError`, for a likely slip in a name too.
+    """
     by_variable = {key.variable: key for key in keys.values()}
     told: dict[str, Told] = {}
     for name in sorted(environ):
         if name in by_variable:
             key = by_variable[name]
-            if environ[name]:
+            if environ[name] and key.name not in overruled:
                 told[key.name] = _told(key, environ[name], "variable", name)
         elif name.startswith("MAHLER_") and name not in OTHER_VARIABLES:
             _refuse_slip(name, keys)

@@ -51,15 +51,20 @@ def written(folder: Path) -> Iterator[str]:
     for name, text in texts.items():
         path = folder / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            yield f"left as it is: {path}"
+            yield f"written: {path}" if _wrote(path, text) else f"left as it is: {path}"
         except OSError as error:
             raise InputError(f"{path}: it cannot be written: {error.strerror}") from error
-        else:
-            yield f"written: {path}"
+
+
+def _wrote(path: Path, text: str) -> bool:
+    """Write a new file, or return False if there is one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
 
 
 def toml_value(value: Any) -> str:
