@@ -115,9 +115,6 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     """Who is told what a job did, through which channels: docs/notifications.md."""
 
-    schedule: ScheduleSettings = ScheduleSettings()
-    """When `mahler run` does what; times are New York's."""
-
     _told: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])
     _options: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])
     _configured: dict[str, Told] = PrivateAttr(default_factory=dict[str, Told])
