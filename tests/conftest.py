@@ -60,6 +60,7 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "OPENAI_API_KEY",
         "OPENAI_BASE_URL",
+        "MAHLER_CONFIG",
         "MAHLER_MODEL",
         "MAHLER_MODEL_FOR",
         "MAHLER_PRICES",

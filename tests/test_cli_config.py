@@ -14,6 +14,7 @@ from mahler_agents.cli import main
 
 CANARY = "canary-4711-do-not-print"
 NO_RECORD = "mahler: kept.db does not exist: run `mahler scan` first, or name the file with --db"
+PAGE = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
 HEAT = "max_portfolio_heat"
 
 
@@ -236,3 +237,43 @@ def test_half_a_pair_of_keys_is_told_and_the_rest_still_shown(
     found = shown(capsys)["APCA_API_SECRET_KEY"]
     said = "the environment has APCA_API_KEY_ID and not APCA_API_SECRET_KEY: both are needed"
     assert (found["value"], found["source"]) == ("unusable", said)
+
+
+# --- docs/configuration.md --------------------------------------------------------------------------------------------
+
+
+def test_the_page_begins_with_commands_that_work(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = re.findall(r"^    mahler ([a-z ]+?)  +#", PAGE, re.MULTILINE)
+    assert commands == ["init", "config show"]
+    for command in commands:
+        assert main(command.split()) == 0
+    assert "mahler.toml" in capsys.readouterr().out
+
+
+def test_the_page_s_file_is_one_and_its_python_works(capsys: pytest.CaptureFixture[str]) -> None:
+    [file] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    told(file)
+    assert shown(capsys)["budget.max_dollars"]["value"] == 0.5
+    told("[limits]\nmax_portfolio_heat_pct = 0.1")
+    [code] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(code, {})  # noqa: S102
+    assert capsys.readouterr().out == "mahler.toml:2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ("[limits]" + "\n" * 11 + "max_portfolio_heat_pct = 20", {}),
+        ("[limits]" + "\n" * 8 + "max_portfolio_heat = 0.2", {}),
+        ("", {"MAHLER_LIMITS__MAX_PORTFOLIO_HEAT_PCT": "20"}),
+        ("", {"MAHLER_ENVIROMENT": "live"}),
+    ],
+)
+def test_the_page_s_errors_are_those_that_are_said(
+    text: str, variables: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(text)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["scan"]) == 2
+    assert f"    {capsys.readouterr().err}" in PAGE

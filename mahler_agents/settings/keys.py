@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from mahler_agents.allowed import allowed, is_secret, plain_of
 from mahler_agents.llm.roles import parse_model_for
@@ -82,11 +82,20 @@ class Key:
         """Return a variable's value if it is allowed. Raises `ValidationError`, or `InputError` for a broken list."""
         plain = get_origin(plain_of(self.annotation))
         if plain is tuple:
-            return self._adapter.validate_python([part.strip() for part in text.split(",") if part.strip()])
+            return self._list_of_text(text)
         if isinstance(plain, type) and issubclass(plain, Mapping):
             parts = [part for part in text.split(",") if part.strip()]
             return self._adapter.validate_python(parse_model_for(parts, where=self.variable))
         return self._adapter.validate_python(text)
+
+    def _list_of_text(self, text: str) -> Any:
+        """Return a list as the field itself reads a text, and if it reads none, of what stands between commas."""
+        try:
+            return self._adapter.validate_python(text)
+        except ValidationError as error:
+            if error.errors(include_input=False)[0]["type"] != "tuple_type":
+                raise
+        return self._adapter.validate_python([part.strip() for part in text.split(",") if part.strip()])
 
     def of_option(self, value: Any) -> Any:
         """Return an option's value if it is allowed. Raises `ValidationError`."""
