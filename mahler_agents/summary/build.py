@@ -11,6 +11,7 @@ from mahler_agents.record.accounts import AccountHistory, LastMark
 from mahler_agents.record.conduct_rows import CandidateConduct, Conduct
 from mahler_agents.record.rows import EventRow, RunRow
 from mahler_agents.report import AccountReport
+from mahler_agents.schedule import Job
 from mahler_agents.summary.day import (
     DayEquity,
     DaySummary,
@@ -190,8 +191,10 @@ def _watch(facts: DayFacts) -> Watch:
 
 def _slots(conduct: Conduct) -> tuple[JobSlots, ...]:
     lines: list[JobSlots] = []
-    for job in dict.fromkeys(slot.job for slot in conduct.slots):
-        of_job = [slot for slot in conduct.slots if slot.job == job]
+    # The summary is written while its own slot is at work: that says nothing to its reader.
+    told = [slot for slot in conduct.slots if slot.ended or slot.job != Job.SUMMARY]
+    for job in dict.fromkeys(slot.job for slot in told):
+        of_job = [slot for slot in told if slot.job == job]
         status = Counter(slot.status.value for slot in of_job)
         bad = [slot for slot in of_job if slot.status.value in {"failed", "missed"}]
         lines.append(
