@@ -252,6 +252,17 @@ def test_a_daemon_is_alive_dead_or_stopped_by_its_heartbeat(
     assert found.present == utc_text(NOW)
 
 
+def test_of_several_daemons_the_one_that_lives_is_told_of_else_the_last_that_did(database: Path) -> None:
+    beat = BEAT.replace("'desk1:4711'", "?")
+    change(database, beat, "long-dead", "2026-03-10T20:00:00.000Z", None, None)
+    change(database, beat, "stopped", "2026-03-17T20:04:50.000Z", "2026-03-17T20:04:50.000Z", None)
+    stopped = status_of(database).scheduler
+    assert (stopped.pulse, stopped.heartbeat and stopped.heartbeat.owner) == (Pulse.STOPPED, "stopped")
+    change(database, beat, "alive", "2026-03-17T20:04:00.000Z", None, None)
+    alive = status_of(database).scheduler
+    assert (alive.pulse, alive.heartbeat and alive.heartbeat.owner) == (Pulse.ALIVE, "alive")
+
+
 def test_slots_say_what_ran_last_what_waits_and_what_was_missed_today(database: Path) -> None:
     row = "INSERT INTO slots (job, slot, due_at, status, attempts, ended_at, detail) VALUES (?, ?, ?, ?, 1, ?, ?)"
     for job, at, state, detail in (

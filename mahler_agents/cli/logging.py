@@ -52,7 +52,7 @@ def log_options(verb: Callable[P, T]) -> Callable[P, T]:
 
 @contextmanager
 def daemon_log(settings: "LogSettings") -> Generator[None]:
-    """Log for the length of the block as options ask for, else as the settings say: a daemon always, its death too."""
+    """Log for the block as options ask for, and else the settings; a daemon always does, its death too."""
     import logging
 
     from mahler_agents.logs import LogSettings, to_stream

@@ -217,8 +217,8 @@ class StatusReader(AccountReader, SafetyReader):
         )
 
     def _scheduler(self, heartbeats: Sequence[Heartbeat], now: dt.datetime) -> SchedulerStatus:
-        running = [one for one in heartbeats if one.stopped_at is None]
-        latest = only(running) or only(heartbeats)
+        alive = [one for one in heartbeats if _pulse(one, now) is Pulse.ALIVE]
+        latest = only(alive) or only(heartbeats)
         today = {
             row["status"]: row["number"]
             for row in self._rows(
