@@ -7,6 +7,7 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.models import Calendar
 from alpaca.trading.models import Clock as ClockModel
 from alpaca.trading.requests import GetCalendarRequest
+from fake_orders import ask
 
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.testing.fake_alpaca import FakeAlpaca
@@ -54,3 +55,9 @@ def test_a_calendar_that_ends_before_it_starts_is_empty() -> None:
     asked = GetCalendarRequest(start=dt.date(2026, 12, 1), end=dt.date(2026, 11, 30))
     with FakeAlpaca() as fake:
         assert client_of(fake).get_calendar(asked) == []
+
+
+def test_a_day_that_is_none_is_refused() -> None:
+    with FakeAlpaca() as fake:
+        answer = ask(fake, "GET", "/v2/calendar?start=2026-02-30")
+    assert (answer.status, answer.json["message"]) == (422, "invalid start date: 2026-02-30")

@@ -458,6 +458,17 @@ def test_what_is_over_is_not_replaced() -> None:
         change = {"limit_price": -0.02, "client_order_id": "b"}
         answer = ask(fake, "PATCH", f"/v2/orders/{filled['id']}", change)
         assert (answer.status, answer.json["message"]) == (422, "cannot replace order in filled status")
+        order(fake, old := place(fake, entry(-0.45)))
+        assert ask(fake, "PATCH", f"/v2/orders/{old['id']}", {**change, "limit_price": -0.44}).status == 200
+        answer = ask(fake, "PATCH", f"/v2/orders/{old['id']}", {"limit_price": -0.43, "client_order_id": "c"})
+        assert (answer.status, answer.json["message"]) == (422, "order already replaced")
+
+
+def test_a_market_order_gets_no_limit_by_replacing() -> None:
+    with FakeAlpaca(start=at("2026-03-17T16:30")) as fake:
+        placed = place(fake, simple("SPY", "buy"))
+        answer = ask(fake, "PATCH", f"/v2/orders/{placed['id']}", {"limit_price": 500, "client_order_id": "b"})
+        assert (answer.status, answer.json["message"]) == (422, "limit price is only valid for limit orders")
 
 
 def test_only_what_is_left_of_an_order_is_replaced() -> None:
@@ -466,6 +477,8 @@ def test_only_what_is_left_of_an_order_is_replaced() -> None:
         while order(fake, placed)["status"] != "partially_filled":
             placed = place(fake, entry(-0.01, units=50))
         filled = int(order(fake, placed)["filled_qty"])
+        answer = ask(fake, "PATCH", f"/v2/orders/{placed['id']}", {"qty": filled, "client_order_id": "rest"})
+        assert (answer.status, answer.json["message"]) == (422, "qty must be > filled_qty")
         answer = ask(fake, "PATCH", f"/v2/orders/{placed['id']}", {"limit_price": -4, "client_order_id": "rest"})
         assert answer.json["qty"] == str(50 - filled)
 

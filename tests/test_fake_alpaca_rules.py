@@ -1,12 +1,23 @@
 """The fake Alpaca's strictness: a row for every check of an order, with the one thing that is wrong and the refusal."""
 
+import ast
+import inspect
+import re
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 import pytest
 from fake_orders import CALL, HIGHER_CALL, LONG, SHORT, ask, at, entry, exit_, leg, order, place, simple
 
-from mahler_agents.testing.fake_alpaca import FakeAlpaca
+from mahler_agents.testing.fake_alpaca import (
+    FakeAlpaca,
+    account_routes,
+    order_fields,
+    order_routes,
+    order_rules,
+    replacing,
+)
 
 MALFORMED, INVALID, FORBIDDEN = (422, 40010001), (422, 42210000), (403, 40310000)
 SELL, BUY = leg(SHORT, "sell_to_open"), leg(LONG, "buy_to_open")
@@ -72,6 +83,8 @@ FIELDS = {
         entry(legs=[{**SELL, "position_intent": "sell"}, BUY]), MALFORMED, "leg.0 position intent must be one of"),
     "an intent of the other side": (
         entry(legs=[{**SELL, "side": "buy"}, BUY]), INVALID, "does not match side buy"),
+    "a side that is none in a leg": (
+        entry(legs=[{**SELL, "side": "short"}, BUY]), MALFORMED, "leg.0 position intent: side must be buy or sell"),
     "a leg without a symbol": (entry(legs=[SELL, {**BUY, "symbol": ""}]), MALFORMED, "leg.1 symbol is required"),
     "a leg that is no object": (entry(legs=[SELL, LONG]), MALFORMED, "leg.1 must be an object"),
     "a simple order with legs": (
@@ -145,6 +158,24 @@ def test_an_order_is_taken_that_has_nothing_wrong(body: Mapping[str, Any]) -> No
         assert (
             place(fake, {name: value for name, value in body.items() if value is not None})["status"] == "pending_new"
         )
+
+
+CITED = re.compile(r"\[(overview|options|level 3|orders|client|activities|ours)\]|github\.com/")
+
+
+@pytest.mark.parametrize(
+    "module", [order_fields, order_rules, order_routes, replacing, account_routes], ids=lambda module: module.__name__
+)
+def test_every_check_cites_where_it_is_from(module: ModuleType) -> None:
+    source = inspect.getsource(module)
+    lines = source.splitlines()
+    functions = [one for one in ast.walk(ast.parse(source)) if isinstance(one, ast.FunctionDef)]
+    checks = [(one, raised) for one in functions for raised in ast.walk(one) if isinstance(raised, ast.Raise)]
+    assert len(checks) > 4
+    for function, raised in checks:
+        # In the function's docstring, or on the check's lines and the two before them.
+        around = [ast.get_docstring(function) or "", *lines[raised.lineno - 3 : raised.end_lineno]]
+        assert CITED.search("\n".join(around)), lines[raised.lineno - 1]
 
 
 def test_an_id_is_taken_once_for_ever() -> None:

@@ -1,4 +1,7 @@
-"""The fake Alpaca's account over HTTP: money, positions, activities and the underlyings."""
+"""The fake Alpaca's account over HTTP: money, positions, activities and the underlyings.
+
+[activities]  docs.alpaca.markets/docs/account-activities: filters, page_size up to 100, page_token.
+"""
 
 from typing import Any
 
@@ -75,6 +78,7 @@ def position(request: Request, world: World) -> Response:
     """Tell one position."""
     found = next((one for one in _positions(world) if one["symbol"] == request.args["symbol"]), None)
     if found is None:
+        # Code and words as in github.com/alpacahq/Alpaca-API issue 215.
         raise RefusedError(404, 40410000, "position does not exist")
     return Response(json=found)
 
@@ -94,7 +98,7 @@ def activities(request: Request, world: World) -> Response:
     if token is not None:
         places = [place for place, one in enumerate(ordered) if one.id == token]
         if not places:
-            raise invalid(f"invalid page_token: {token}")
+            raise invalid(f"invalid page_token: {token}")  # [activities]
         ordered = ordered[places[0] + 1 :]
     return Response(json=[activity_json(world, one) for one in ordered[: _page_size(request)]])
 
@@ -103,6 +107,7 @@ def asset(request: Request, world: World) -> Response:
     """Tell one of the underlyings."""
     symbol = request.args["symbol"]
     if symbol not in SYMBOLS:
+        # Words as in github.com/alpacahq/Alpaca-API issue 114.
         raise RefusedError(404, 40410000, f"asset not found for {symbol}")
     return Response(json=asset_json(world, symbol))
 
@@ -128,13 +133,13 @@ def _is_within(request: Request, activity: Activity) -> bool:
             and (until is None or activity.at < parse_time(until))
         )
     except ValueError as error:
-        raise invalid(str(error)) from error
+        raise invalid(str(error)) from error  # [activities]
 
 
 def _page_size(request: Request) -> int:
     text = request.param("page_size") or str(_MOST_ACTIVITIES)
     if not text.isdigit() or not 1 <= int(text) <= _MOST_ACTIVITIES:
-        raise invalid(f"page_size must be between 1 and {_MOST_ACTIVITIES}")
+        raise invalid(f"page_size must be between 1 and {_MOST_ACTIVITIES}")  # [activities]
     return int(text)
 
 

@@ -120,7 +120,7 @@ def price(value: Any) -> Decimal:
 
 
 def decimal(value: Any, name: str) -> Decimal:
-    """Return a number that was sent as one, or as a string of one."""
+    """Return a number that was sent as one, or as a string of one; [client] has floats for all of them."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise malformed(f"{name} must be a number")
     try:
@@ -134,7 +134,7 @@ def decimal(value: Any, name: str) -> Decimal:
 
 def _object(value: Any, known: frozenset[str], where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise malformed(f"{where or 'request body'} must be an object")
+        raise malformed(f"{where or 'request body'} must be an object")  # [client] OrderRequest, OptionLegRequest
     # [ours] The vendor leaves fields that it does not know out of account, and with them what they were meant for.
     if unknown := sorted(set(value) - known):
         raise malformed(f"unknown field {f'{where}.' if where else ''}{unknown[0]}")
@@ -147,7 +147,9 @@ def _order_class(fields: Mapping[str, Any]) -> bool:
     if order_class == "mleg":
         for name in _NOT_OF_MULTI_LEG:
             if name in fields:
-                raise malformed(f"{name} is not allowed for mleg order")  # as the vendor words it for symbol
+                raise malformed(
+                    f"{name} is not allowed for mleg order"
+                )  # [level 3]; worded as the vendor does for symbol
         return True
     if "legs" in fields:
         raise malformed("legs are only allowed for mleg orders")  # [client] OrderRequest.legs
@@ -223,7 +225,7 @@ def _leg(value: Any, where: str) -> AskedLeg:
     fields = _object(value, _LEG_FIELDS, where)
     symbol = fields.get("symbol")
     if not isinstance(symbol, str) or not symbol:
-        raise malformed(f"{where} symbol is required")
+        raise malformed(f"{where} symbol is required")  # [client] OptionLegRequest
     if "position_intent" not in fields:
         raise invalid(f"{where} position intent is required")  # [overview]
     intent = _intent(fields, fields.get("side"), f"{where} position intent")
@@ -238,7 +240,7 @@ def _intent(fields: Mapping[str, Any], side: Any, where: str) -> str:
     if intent and intent not in _INTENTS:
         raise malformed(f"{where} must be one of {', '.join(sorted(_INTENTS))}")  # [client] PositionIntent
     if side is not None and side not in {"buy", "sell"}:
-        raise malformed(f"{where}: side must be buy or sell")
+        raise malformed(f"{where}: side must be buy or sell")  # [client] OrderSide
     if intent and side is not None and not intent.startswith(f"{side}_"):
-        raise invalid(f"{where} {intent} does not match side {side}")
+        raise invalid(f"{where} {intent} does not match side {side}")  # [overview], position intent mismatch
     return intent

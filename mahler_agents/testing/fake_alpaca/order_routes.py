@@ -1,4 +1,7 @@
-"""The fake Alpaca's orders over HTTP: place, list, find, replace, cancel."""
+"""The fake Alpaca's orders over HTTP: place, list, find, replace, cancel.
+
+The tags of the sources are those of `order_fields`.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -67,7 +70,7 @@ def by_client_order_id(request: Request, world: World) -> Response:
     """Tell one order by the id that its client gave it."""
     wanted = request.param("client_order_id")
     if not wanted:
-        raise malformed("client_order_id is required")
+        raise malformed("client_order_id is required")  # [client] TradingClient.get_order_by_client_id
     return _tell(world, lambda order: order.client_order_id == wanted, wanted)
 
 
@@ -153,6 +156,7 @@ def _tell(world: World, is_it: Callable[[Order], bool], name: str) -> Response:
 def _found(world: World, is_it: Callable[[Order], bool], name: str) -> Order:
     order = next((order for order in reversed(world.books.orders) if is_it(order)), None)
     if order is None:
+        # [orders] 404 for an id that is none of the account's; code and words as for accounts and assets.
         raise RefusedError(404, 40410000, f"order not found for {name}")
     return order
 
@@ -174,7 +178,7 @@ def _limit(request: Request) -> int:
 def _one_of(request: Request, name: str, values: tuple[str, ...]) -> str:
     value = request.param(name) or values[0]
     if value not in values:
-        raise invalid(f"{name} must be one of {', '.join(values)}")
+        raise invalid(f"{name} must be one of {', '.join(values)}")  # [client] QueryOrderStatus, Sort
     return value
 
 
@@ -183,7 +187,7 @@ def _time(request: Request, name: str) -> Any:
     try:
         return None if text is None else parse_time(text)
     except ValueError as error:
-        raise invalid(f"invalid {name}: {text}") from error
+        raise invalid(f"invalid {name}: {text}") from error  # [client] GetOrdersRequest: times
 
 
 def looking(handler: Callable[[Request, World], Response]) -> Callable[[Request, World], Response]:

@@ -130,7 +130,10 @@ def _check_opening(world: World, leg: Leg) -> None:
 
 
 def _check_held(world: World, asked: AskedOrder, legs: Sequence[Leg], replaced: Order | None) -> None:
-    """Refuse to close more than is held and not being closed already; code and words as user reports have them."""
+    """Refuse to close more than is held and not being closed already.
+
+    Code and words are those of github.com/alpacahq/Alpaca-API issue 282.
+    """
     for leg in legs:
         if not (leg.closes or (not leg.is_option and not leg.buys)):
             continue
@@ -206,6 +209,7 @@ def _check_power(world: World, asked: AskedOrder, legs: Sequence[Leg], replaced:
 
 
 def _refuse_without(world: World, needed: int, replaced: Order | None, words: str) -> None:
+    """Refuse an order that needs more than the options buying power [overview]."""
     available = options_buying_power_cents(world, without=replaced)
     if needed > available:
         shown = dollars(needed), dollars(available)

@@ -1,6 +1,6 @@
 """The fake Alpaca's replacing of orders: a PATCH makes another order for what is left, and the old one is over.
 
-Source: docs.alpaca.markets/us/docs/options-trading-overview, "Error Responses", Replace; fields of alpaca-py's
+The tags of the sources are those of `order_fields`; of [overview] it is the section "Replace", of [client] the class
 `ReplaceOrderRequest`.
 """
 
@@ -32,11 +32,11 @@ def replace_order(request: Request, world: World) -> Response:
     wanted = request.args["order_id"]
     old = next((order for order in world.books.orders if order.id == wanted), None)
     if old is None:
-        raise RefusedError(404, 40410000, f"order not found for {wanted}")
+        raise RefusedError(404, 40410000, f"order not found for {wanted}")  # [orders]
     if old.status is Status.REPLACED:
-        raise invalid("order already replaced")
+        raise invalid("order already replaced")  # [overview]
     if old.status not in _REPLACEABLE or old.script:
-        raise invalid(f"cannot replace order in {old.status.value} status")
+        raise invalid(f"cannot replace order in {old.status.value} status")  # [overview]
     asked = _asked(request.body, old)
     refuse_used_id(world, asked.client_order_id)
     new = make_order(world, asked, without=old)
@@ -49,16 +49,17 @@ def replace_order(request: Request, world: World) -> Response:
 
 def _asked(body: Any, old: Order) -> AskedOrder:
     if not isinstance(body, dict):
-        raise malformed("request body must be an object")
+        raise malformed("request body must be an object")  # [client]
     if unknown := sorted(set(body) - _FIELDS):
-        raise malformed(f"unknown field {unknown[0]}")
+        raise malformed(f"unknown field {unknown[0]}")  # [ours], as where an order is placed
     if body.get("time_in_force", "day") != "day" or "stop_price" in body or "trail" in body:
+        # [overview] An option order is good for the day and has neither a stop nor a trail.
         raise invalid("only qty, limit_price and client_order_id of an option order can be changed")
     units = whole(body["qty"], "qty") if "qty" in body else old.units
     if units <= old.filled:
-        raise invalid("qty must be > filled_qty")
+        raise invalid("qty must be > filled_qty")  # [overview]
     if "limit_price" in body and old.limit_cents is None:
-        raise invalid("limit price is only valid for limit orders")
+        raise invalid("limit price is only valid for limit orders")  # [overview]
     asked = AskedOrder(
         client_order_id=read_client_order_id(body),
         is_multi_leg=old.is_multi_leg,
@@ -67,6 +68,7 @@ def _asked(body: Any, old: Order) -> AskedOrder:
         limit=price(body["limit_price"]) if "limit_price" in body else _limit(old),
     )
     if (units, asked.net_limit_cents) == (old.units, old.limit_cents):
+        # Code and words as in github.com/alpacahq/alpaca-py issue 412.
         raise invalid("order parameters are not changed")
     return asked
 
