@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mahler_agents.errors import InputError
-from mahler_agents.market.alpaca.figures import instant, number, numbers, part, session_of
+from mahler_agents.market.alpaca.figures import dates, instant, number, numbers, part, session_of
 from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.snapshot import Chain, Floats, chain_from_columns
 from mahler_agents.types import CONTRACT_MULTIPLIER
@@ -21,6 +21,7 @@ SKEW_SECONDS = 30.0
 """Two machines' clocks are never the same: a quote may be this much after our own, and no clock further off is used."""
 
 _GREEKS = {"delta": "delta", "gamma": "gamma", "theta": "theta_per_day", "vega": "vega_per_vol_point"}
+_STANDARD = str(CONTRACT_MULTIPLIER)
 _KNOWN = ("symbol", "is_put", "expiration", "strike", "quoted_at", "volume")
 _TOLD = ("bid", "ask", "open_interest", "implied_volatility", *_GREEKS.values())
 """Columns that hold what was told, whatever that is, until they are made numbers."""
@@ -95,6 +96,7 @@ def raw_chain(
     names = (*_KNOWN, *_TOLD)
     columns: dict[str, Any] = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
     columns |= {name: numbers(columns[name]) for name in _TOLD}
+    columns["expiration"] = dates(columns["expiration"])
     quoted_at = np.asarray(columns.pop("quoted_at"), dtype=np.float64)
     columns["multiplier"] = (float(CONTRACT_MULTIPLIER),) * len(rows)
     return RawChain(columns=columns, quoted_at=quoted_at, adjusted=adjusted, strange=strange)
@@ -102,13 +104,16 @@ def raw_chain(
 
 def _is_standard(contract: Mapping[str, Any]) -> bool:
     """Return whether a contract delivers 100 shares, as far as it says: `size` is those, `multiplier` the price's."""
-    return all(
-        contract.get(name) is None or number(contract.get(name)) == CONTRACT_MULTIPLIER
-        for name in ("size", "multiplier")
-    )
+    size, multiplier = contract.get("size"), contract.get("multiplier")
+    if size == multiplier == _STANDARD:  # as all but a few say it
+        return True
+    return all(told is None or number(told) == CONTRACT_MULTIPLIER for told in (size, multiplier))
 
 
 def _volume(told: Any, sessions: set[dt.date]) -> float:
-    bars = (part(told, "dailyBar"), part(told, "prevDailyBar"))
-    counts = [number(bar.get("v")) for bar in bars if bar and session_of(str(bar.get("t"))) in sessions]
-    return max([0.0, *(count for count in counts if count >= 0)])
+    most = 0.0
+    for bar in (part(told, "dailyBar"), part(told, "prevDailyBar")):
+        if bar and session_of(str(bar.get("t"))) in sessions:
+            count = number(bar.get("v"))
+            most = max(most, count)  # NaN is not
+    return most

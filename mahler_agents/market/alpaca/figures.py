@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.market.snapshot import Floats
+from mahler_agents.market.snapshot import Dates, Floats
 
 NOTHING: Mapping[str, Any] = {}
+_EPOCH = dt.date(1970, 1, 1).toordinal()
 
 
 def number(value: Any) -> float:
@@ -27,11 +28,23 @@ def number(value: Any) -> float:
 
 
 def numbers(values: Sequence[Any]) -> Floats:
-    """Return what `number` makes of each value of a column: of all at once if they are floats and nulls."""
-    if set(map(type, values)) <= {float, NoneType}:
-        column = np.asarray(values, dtype=np.float64)  # a null becomes NaN
-        return np.where(np.isfinite(column), column, np.nan)
-    return np.asarray([number(value) for value in values], dtype=np.float64)
+    """Return what `number` makes of each value of a column: of all at once if they are numbers and nulls."""
+    kinds = set(map(type, values))
+    try:
+        if kinds <= {float, int, NoneType}:
+            column = np.asarray(values, dtype=np.float64)  # a null becomes NaN
+        elif kinds <= {str, NoneType}:
+            column = np.asarray([math.nan if value is None else float(value) for value in values], dtype=np.float64)
+        else:
+            column = np.asarray([number(value) for value in values], dtype=np.float64)
+    except (ValueError, OverflowError):  # a word, or more than a float holds: that one is none
+        column = np.asarray([number(value) for value in values], dtype=np.float64)
+    return np.where(np.isfinite(column), column, np.nan)
+
+
+def dates(days: Sequence[dt.date]) -> Dates:
+    """Return a column of dates; NumPy's own way of dates takes twelve times as long."""
+    return np.asarray([day.toordinal() - _EPOCH for day in days], dtype="datetime64[D]")
 
 
 def part(value: Any, name: str) -> Mapping[str, Any]:

@@ -5,10 +5,8 @@ import html
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.market.alpaca.figures import NOTHING, date, instant, items, number, numbers, part, session_of
+from mahler_agents.market.alpaca.figures import NOTHING, date, dates, instant, items, number, numbers, part, session_of
 from mahler_agents.market.snapshot import Bars, Dividend, Headline
 from mahler_agents.types import Quote
 
@@ -28,7 +26,7 @@ def bars_of(told: Iterable[Mapping[str, Any]], *, before: dt.date, newest: int) 
         name: numbers([by_date[day].get(key) for day in days])
         for name, key in (("open", "o"), ("high", "h"), ("low", "l"), ("close", "c"), ("volume", "v"))
     }
-    return Bars(date=np.asarray(days, dtype="datetime64[D]"), **columns)
+    return Bars(date=dates(days), **columns)
 
 
 def closes_of(symbol: str, bars: Iterable[Mapping[str, Any]]) -> dict[tuple[str, dt.date], float]:
