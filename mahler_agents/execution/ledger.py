@@ -117,14 +117,16 @@ class Ledger(DurableBook):
     def doubted(self, since: dt.datetime) -> tuple[Attempt, ...]:
         """Return the attempts made since then that were given up though the broker had said nothing of them.
 
-        It did not know them when it was asked; a request that was long on its way may have come after that.
+        It did not know them when it was asked, or refused them when they were sent once more; a request that was long
+        on its way may have come after that.
         """
         with self._books.reading() as connection:
             rows = connection.execute(
                 "SELECT order_attempts.* FROM order_attempts JOIN orders USING (client_order_id) WHERE account_id = ?"
-                " AND order_attempts.state = ? AND order_attempts.broker_order_id IS NULL AND order_attempts.at >= ?"
+                " AND order_attempts.state IN (?, ?) AND order_attempts.broker_order_id IS NULL"
+                " AND order_attempts.at >= ?"
                 " ORDER BY order_attempts.at, order_id",
-                (self.account_id, OrderState.CANCELED.value, utc_text(since)),
+                (self.account_id, OrderState.CANCELED.value, OrderState.REJECTED.value, utc_text(since)),
             ).fetchall()
             return tuple(attempt_of(row, ticket_by_id(connection, row["client_order_id"])) for row in rows)
 

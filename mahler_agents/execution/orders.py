@@ -192,7 +192,8 @@ class OrderUpdate(Frozen):
     """What a broker says about one attempt; cumulative, so that it may be told twice, or not at all in between."""
 
     state: OrderState
-    broker_order_id: str
+    broker_order_id: str | None
+    """Empty of an order that was never one, since it was refused; None where an earlier sending may yet become one."""
     traded: Traded | None = None
     """All that has filled of this attempt so far."""
     reason: Reason | None = None

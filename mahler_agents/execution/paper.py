@@ -20,7 +20,14 @@ from mahler_agents.execution.paper_account import (
     settles_at,
 )
 from mahler_agents.execution.paper_books import PaperBooks
-from mahler_agents.execution.paper_matching import PaperOrder, PaperTerms, accepted, canceled, looked_at
+from mahler_agents.execution.paper_matching import (
+    PaperOrder,
+    PaperTerms,
+    accepted,
+    broker_order_id,
+    canceled,
+    looked_at,
+)
 from mahler_agents.execution.settlement import LegSettlement
 from mahler_agents.market.occ import parse_symbol
 from mahler_agents.market.snapshot import Account, Market
@@ -102,7 +109,7 @@ class PaperBroker:
         return tuple(
             BrokerOrder(
                 order_id=order.order_id,
-                broker_order_id=order.update.broker_order_id,
+                broker_order_id=broker_order_id(order.order_id),
                 symbols=(order.ticket.spread.short_symbol, order.ticket.spread.long_symbol),
             )
             for order in await asyncio.to_thread(self._books.all_working)

@@ -46,8 +46,9 @@ async def reconcile(
     whose end cannot be learned or booked keeps no other from its own, and no position from its exits. Those that are
     `spared` are gone on with.
 
-    What was abandoned is asked for again for a day: a request that was long on its way may have come to the broker
-    after it was asked. Such an order is canceled, and what had filled is booked: it is a trade of ours.
+    What was abandoned, or refused when it was sent once more, is asked for again for a day: a request that was long on
+    its way may have come to the broker after it was asked. Such an order is canceled, and what had filled is booked: it
+    is a trade of ours.
     """
     pending = [one for one in await asyncio.to_thread(trading.ledger.pending) if not spared(one)]
     ended: list[Reconciled] = []
@@ -62,7 +63,7 @@ async def reconcile(
 
 
 async def _come_late(trading: Trading, at: dt.datetime) -> tuple[Reconciled, ...]:
-    """End the orders that the broker has after all, though it did not know them when they were abandoned."""
+    """End the orders that the broker has after all, though it did not know them when they were given up."""
     found: list[Reconciled] = []
     for attempt in await asyncio.to_thread(trading.ledger.doubted, at - DOUBTED_FOR):
         order_id = attempt.ticket.client_order_id

@@ -17,7 +17,7 @@ from mahler_agents.clock import Clock
 from mahler_agents.errors import BrokerError
 from mahler_agents.execution.broker import Broker
 from mahler_agents.execution.ledger import Ledger
-from mahler_agents.execution.orders import Attempt, OrderUpdate, Ticket
+from mahler_agents.execution.orders import Attempt, OrderState, OrderUpdate, Ticket
 from mahler_agents.market.snapshot import Market
 from mahler_agents.types import Frozen, SpreadQuote
 
@@ -103,13 +103,15 @@ async def work(
         if step < made or (step == made and live is None):
             at = start + step * STEP
             continue
-        left = live if step == made else None
+        left = live if step == made else None  # its process may have sent it, and died before the answer
         attempt = left or await asyncio.to_thread(
             ledger.attempt, order.ticket, limit_credit=price, at=at, quote=order.quote
         )
         if attempt is None:  # halted meanwhile
             return
-        one = LiveAttempt(attempt, broker=broker, ledger=ledger, grace=grace, present=present)
+        one = LiveAttempt(
+            attempt, broker=broker, ledger=ledger, grace=grace, present=present, sent_before=left is not None
+        )
         # Canceled by others than us, it is not to be worked on; what was left half-way we may have canceled ourselves.
         async for instant in one.submitted(over=last or left is None):
             yield instant
@@ -128,7 +130,14 @@ class LiveAttempt:
     """One attempt on its way at the broker, to its certain end; what is told of it is booked at once."""
 
     def __init__(
-        self, attempt: Attempt, *, broker: Broker, ledger: Ledger, grace: dt.timedelta, present: Present
+        self,
+        attempt: Attempt,
+        *,
+        broker: Broker,
+        ledger: Ledger,
+        grace: dt.timedelta,
+        present: Present,
+        sent_before: bool = False,
     ) -> None:
         self.attempt = attempt
         self.at = attempt.at
@@ -137,6 +146,7 @@ class LiveAttempt:
         """What the broker said last."""
         self._broker, self._ledger, self._grace, self._present = broker, ledger, grace, present
         self._lost: BrokerError | None = None
+        self._sent_before = sent_before
 
     @property
     def ended(self) -> bool:
@@ -147,7 +157,8 @@ class LiveAttempt:
         """Send it, and return when it is certain what became of it; yields the instants to wait for.
 
         Without a certain answer it is asked for by its id through the grace; what is not found is sent once more, under
-        the same id, and asked for again. Raises `BrokerError` if nothing is known then: it stays `UNKNOWN`.
+        the same id, and asked for again. Raises `BrokerError` if nothing is known then: it stays `UNKNOWN`. A refusal
+        of the second sending ends it, in doubt: the first may come to the broker late.
         """
         for again in (False, True):
             if again and (barred := await asyncio.to_thread(self._ledger.barred, self.attempt.ticket)) is not None:
@@ -209,7 +220,8 @@ class LiveAttempt:
 
     async def _submit(self, *, over: bool) -> bool:
         """Send the attempt; return whether there was a certain answer."""
-        one = self.attempt
+        one, again = self.attempt, self._sent_before
+        self._sent_before = True
         try:
             update = await self._broker.submit(
                 one.ticket, number=one.number, contracts=one.contracts, limit_credit=one.limit_credit, at=self.at
@@ -217,6 +229,8 @@ class LiveAttempt:
         except BrokerError as error:
             self._lost = error
             return False
+        if again and update.state is OrderState.REJECTED and not update.broker_order_id:
+            update = update.model_copy(update={"broker_order_id": None})
         await self._book(update, over=over)
         return True
 

@@ -194,6 +194,41 @@ def test_an_order_that_comes_after_it_was_abandoned_is_found_and_is_ours(tmp_pat
         trial.make_flat()
 
 
+@pytest.mark.parametrize("fills", [False, True])
+@pytest.mark.parametrize("refusal", ["401", "403", "422"])
+def test_an_order_that_comes_after_its_second_sending_was_refused_is_found_and_is_ours(
+    tmp_path: Path, refusal: str, *, fills: bool
+) -> None:
+    with FakeAlpaca(start=START, fill_at=1.0) as fake:
+        (tmp_path / "trial").mkdir()
+        trial = Trial(fake, tmp_path / "trial")
+        fake.fail("POST /v2/orders", "done_late")
+        fake.fail("POST /v2/orders", refusal)
+        trial.live(lambda desk: desk.enter((3,)))
+        assert trial.rows("SELECT state FROM orders") == [("rejected",)]
+        assert list(trial.orders) == []
+        trial.later(dt.timedelta(minutes=2))
+        [came] = trial.orders
+        came.script += [Step.FILL] * fills  # when it is looked at
+        trial.put_right()
+        assert trial.rows("SELECT reason FROM orders") == [("filled" if fills else "rejected",)]
+        assert trial.rows("SELECT contracts FROM positions") == ([(3,)] if fills else [])
+        trial.make_flat()
+
+
+def test_an_order_that_was_refused_at_once_is_not_asked_for_again(tmp_path: Path) -> None:
+    def nothing_is_doubted(desk: Desk) -> None:
+        assert desk.ledger.doubted(START) == ()
+
+    with FakeAlpaca(start=START) as fake:
+        (tmp_path / "trial").mkdir()
+        trial = Trial(fake, tmp_path / "trial")
+        fake.fail("POST /v2/orders", "422")
+        trial.live(lambda desk: desk.enter((3,)))
+        assert trial.rows("SELECT state, broker_order_id FROM order_attempts") == [("rejected", "")]
+        trial.live(nothing_is_doubted)
+
+
 @pytest.mark.parametrize("die_at", [None, 6])
 def test_an_order_that_is_there_and_not_found_through_the_grace_is_still_one_order(
     tmp_path: Path, die_at: int | None

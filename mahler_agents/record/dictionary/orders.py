@@ -69,7 +69,8 @@ ENTRIES = {
             "contracts": "how many were left",
             "limit_credit": "dollars per share; negative is a debit",
             "state": "as of an order, without `intent`",
-            "broker_order_id": "the broker's",
+            "broker_order_id": "the broker's; empty if it refused the attempt, and null as long as nothing of it is"
+            " known: of one that has ended, an earlier sending may yet come to the broker",
         },
     ),
     "fills": Entry(
