@@ -1,7 +1,8 @@
 """A record with 1,000,000 LLM calls, synthetic and said so, and the time that looking into it takes.
 
 python -m bench.million_calls [FILE]: copies the rows of one real scan of the sample market with a scripted model, under
-new ids, until the record has so many calls; then measures `trace list` and `trace show latest` as whole processes.
+new ids, until the record has so many calls; then measures `trace list` and `trace show latest` as whole processes, and
+how large the file is.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ def make(database: Path, calls: int = CALLS) -> int:
 
 
 def measure(database: Path) -> dict[str, float]:
-    """Return the median milliseconds of `trace list` and `trace show latest`, and the megabytes of the file."""
+    """Return the median milliseconds of `trace list` and `trace show latest`, and how large the file is."""
     mahler = [sys.executable, "-c", "import sys; from mahler_agents.cli import main; sys.exit(main())"]
     verbs = {
         "trace_list_ms": ["trace", "list"],
@@ -75,7 +76,10 @@ def measure(database: Path) -> dict[str, float]:
             subprocess.run([*mahler, *verb, "--db", str(database)], check=True, capture_output=True)
             taken[name].append(perf_counter() - since)
     figures = {name: round(median(seconds) * 1e3, 1) for name, seconds in taken.items()}
-    return {**figures, "megabytes": round(database.stat().st_size / 1e6)}
+    with closing(sqlite3.connect(database)) as connection:
+        [(reviews,)] = connection.execute("SELECT COUNT(*) FROM candidates WHERE reviewed")
+    size = database.stat().st_size
+    return {**figures, "megabytes": round(size / 1e6), "kilobytes_a_review": round(size / reviews / 1e3, 1)}
 
 
 async def _scan(database: Path) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import math
 from collections.abc import Callable
 
 import pytest
@@ -42,6 +43,28 @@ def test_an_answer_comes_back_as_it_is_and_the_keys_go_in_headers_alone():
     assert result == {"id": "a", "greeks": None}
     assert (method, path) == ("GET", "/v2/account")
     assert headers["APCA-API-KEY-ID"] == KEYS.key_id
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ('{"delta": NaN, "bid": Infinity, "symbol": "A"}', {"bid": math.inf, "symbol": "A"}),
+        ("\ufeff{}", {}),
+        ("", None),
+    ],
+)
+def test_what_python_takes_for_json_is_taken(body: str, told: object):
+    result, _, _ = _ask([Answer(body=body)])
+    if isinstance(result, dict) and "delta" in result:
+        assert math.isnan(result.pop("delta"))
+    assert result == told
+
+
+def test_what_is_no_json_is_no_certain_answer():
+    result, server, _ = _ask([Answer(body='{"bid": 1.0')])
+    assert isinstance(result, AlpacaUnsure)
+    assert "the answer is not JSON" in str(result)
+    assert len(server.asked) == 4
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])

@@ -87,6 +87,8 @@ def test_a_contract_comes_by_its_symbol_also_when_it_has_expired() -> None:
         expired = client.get_option_contract(past)
         with pytest.raises(APIError, match=f"option contract {none} not found") as missing:
             client.get_option_contract(none)
+        with pytest.raises(APIError, match="option contract SPY not found"):
+            client.get_option_contract("SPY")
     assert (expired.status, expired.tradable) == (AssetStatus.INACTIVE, False)
     assert missing.value.status_code == 404
 
