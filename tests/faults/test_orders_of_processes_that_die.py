@@ -137,7 +137,7 @@ def test_processes_that_die_at_random_steps_double_nothing_and_lose_nothing(tmp_
     _tried(tmp_path, np.random.default_rng([1, seed]), kills=True, faults=False)
 
 
-@pytest.mark.parametrize("seed", range(at_scale(600)))
+@pytest.mark.parametrize("seed", range(at_scale(1_000)))
 def test_faults_at_random_requests_double_nothing_and_lose_nothing(tmp_path: Path, seed: int) -> None:
     _tried(tmp_path, np.random.default_rng([2, seed]), kills=False, faults=True)
 
