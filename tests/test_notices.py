@@ -188,8 +188,15 @@ def test_a_position_without_a_mark_is_told_once_a_day(funded: Funded) -> None:
 
 def changed(**fields: Any) -> Notice:
     values = {
-        "id": 7, "account_id": "a", "at": "2026-03-17T14:00:00.000Z", "rule": "day_loss",
-        "code": "day_loss_half_size", "observed": 0.0162, "equity": 98_380.0, "size": 0.5, "close_share": "none",
+        "id": 7,
+        "account_id": "a",
+        "at": "2026-03-17T14:00:00.000Z",
+        "rule": "day_loss",
+        "code": "day_loss_half_size",
+        "observed": 0.0162,
+        "equity": 98_380.0,
+        "size": 0.5,
+        "close_share": "none",
     }
     [notice] = notices_of_changes(Changes(breaker=(BreakerChange(**(values | fields)),), trading=(), synthetic=False))
     return notice
