@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Protocol
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 
 from mahler_agents.clock import NEW_YORK, utc_text
 from mahler_agents.market.calendar import Session
@@ -71,7 +71,7 @@ class ScheduleSettings(Frozen):
     """A job that failed before it had begun (no market, no broker) is tried again so much later."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Times that one slot is tried, whether its job failed before it had begun or its process died."""
-    ping_url: str | None = None
+    ping_url: SecretStr | None = None
     """Asked with every heartbeat of the daemon, so that a watcher elsewhere sees them stop; None: nobody is told."""
 
 

@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 Ping = Callable[[], Coroutine[None, None, None]]
 
 
-async def _no_ping() -> None:
-    pass
+async def no_ping() -> None:
+    """Tell nobody."""
 
 
 @dataclass(kw_only=True)
@@ -36,7 +36,7 @@ class Daemon:
     jobs: Jobs
     only: Sequence[Job] = tuple(Job)
     """The jobs that it runs; others are cron's, perhaps."""
-    ping: Ping = _no_ping
+    ping: Ping = no_ping
     """Is called with every heartbeat, and not waited for; must not raise."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: nothing more is begun, and what is at work is finished."""

@@ -14,13 +14,13 @@ from chromium import Page, open_page
 from cli_scans import json_of, run_scan
 
 from mahler_agents.cli import main
-from mahler_agents.cli.text import cents, per_share
 from mahler_agents.cli.trace.page import render
 from mahler_agents.cli.trace.page.payoff import payoff_of
 from mahler_agents.cli.trace.page.timeline import timeline_of
 from mahler_agents.record.queries import Reader
 from mahler_agents.record.rows import RunTrace
 from mahler_agents.testing.scripted import ScriptedModel, ScriptedReply, ScriptedRequest, favourable, http_error, reply
+from mahler_agents.text import cents, per_share
 
 BREAKOUT = "</details></pre></title></svg><script>alert(1)</script><img src=x onerror=alert(2)>&lt;b&gt;{{ 7 * 7 }}"
 

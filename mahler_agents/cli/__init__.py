@@ -12,8 +12,8 @@ from mahler_agents import __version__
 from mahler_agents.cli.logging import log_options
 from mahler_agents.cli.outlet import outlets
 from mahler_agents.cli.program import typable
-from mahler_agents.cli.text import plain
 from mahler_agents.errors import JobError, MahlerError
+from mahler_agents.text import plain
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""

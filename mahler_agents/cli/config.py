@@ -9,7 +9,7 @@ import click
 
 from mahler_agents.cli.options import as_json_option
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import plain
+from mahler_agents.text import plain
 
 
 @click.group(no_args_is_help=True)

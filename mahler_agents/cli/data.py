@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.options import as_json_option, broker_option, market_database_option
-from mahler_agents.cli.text import count, plain
 from mahler_agents.errors import JobError
+from mahler_agents.text import count, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

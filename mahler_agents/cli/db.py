@@ -10,9 +10,9 @@ import click
 
 from mahler_agents.cli.options import as_json_option, database_option
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import count, plain, size
 from mahler_agents.errors import InputError, JobError
 from mahler_agents.record.location import newest_database
+from mahler_agents.text import count, plain, size
 
 if TYPE_CHECKING:
     from mahler_agents.record.pruning import Pruning

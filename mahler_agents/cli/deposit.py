@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.text import cents, instant, plain
 from mahler_agents.errors import InputError
+from mahler_agents.text import cents, instant, plain
 
 _MOST = Decimal(10) ** 12
 

@@ -22,8 +22,8 @@ from mahler_agents.cli.options import (
     seed_option,
 )
 from mahler_agents.cli.program import typable
-from mahler_agents.cli.text import plain
 from mahler_agents.errors import JobError
+from mahler_agents.text import plain
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -11,10 +11,10 @@ import click
 
 from mahler_agents.cli.options import as_json_option, database_option, of_broker_option
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import cents, per_share, plain
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.queries import Reader
 from mahler_agents.record.rows import PositionRow
+from mahler_agents.text import cents, per_share, plain
 
 
 @click.command()

@@ -13,8 +13,8 @@ import click
 
 from mahler_agents.cli.deposit import Dollars, Time
 from mahler_agents.cli.program import program
-from mahler_agents.cli.text import instant
 from mahler_agents.errors import InputError
+from mahler_agents.text import instant
 
 
 @click.command(name="fake-alpaca")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.options import database_option, of_broker_option
-from mahler_agents.cli.text import plain
 from mahler_agents.errors import JobError, MahlerError
+from mahler_agents.text import plain
 
 if TYPE_CHECKING:
     from mahler_agents.execution.trading_state import Change

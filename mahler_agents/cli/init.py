@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mahler_agents.cli.text import plain
+from mahler_agents.text import plain
 
 
 @click.command()

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from mahler_agents.cli.text import count, instant, per_share, plain, words
 from mahler_agents.llm.failures import Failure
 from mahler_agents.progress import Progress, Stage
 from mahler_agents.telling import phrases
 from mahler_agents.telling.safety_lines import start_lines
+from mahler_agents.text import count, instant, per_share, plain, words
 
 
 class PlainLines:

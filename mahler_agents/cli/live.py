@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mahler_agents.cli.console import make_console, print_noted
-from mahler_agents.cli.text import count, per_share, plain
 from mahler_agents.progress import Progress, Stage
 from mahler_agents.telling.safety_lines import start_lines
+from mahler_agents.text import count, per_share, plain
 
 _REFRESHES_PER_SECOND = 5
 _SIGNS = {"favourable": ("+", "green"), "neutral": ("=", "yellow"), "unfavourable": ("-", "red")}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from mahler_agents.cli.text import plain
 from mahler_agents.settings.file import configured_path
+from mahler_agents.text import plain
 
 
 @click.group()

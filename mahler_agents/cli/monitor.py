@@ -17,13 +17,13 @@ from mahler_agents.cli.options import (
 )
 from mahler_agents.cli.scan import AsOf, instant_of
 from mahler_agents.cli.telling import tell
-from mahler_agents.cli.text import cents, count, instant, plain, words
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import InputError, JobError
 from mahler_agents.record.queries import Reader
 from mahler_agents.telling import exits
 from mahler_agents.telling.risk_lines import breaker_lines
 from mahler_agents.telling.safety_lines import check_lines, trading_lines
+from mahler_agents.text import cents, count, instant, plain, words
 
 if TYPE_CHECKING:
     from mahler_agents.desk import Desk

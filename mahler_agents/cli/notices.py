@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from mahler_agents.cli.text import plain
+from mahler_agents.text import plain
 
 
 class _Notices(logging.Handler):

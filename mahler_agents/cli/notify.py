@@ -5,8 +5,8 @@ import json
 import click
 
 from mahler_agents.cli.options import as_json_option
-from mahler_agents.cli.text import plain
 from mahler_agents.errors import JobError
+from mahler_agents.text import plain
 
 
 @click.group()

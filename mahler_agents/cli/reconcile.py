@@ -17,9 +17,9 @@ from mahler_agents.cli.options import (
     seed_option,
 )
 from mahler_agents.cli.scan import AsOf, instant_of
-from mahler_agents.cli.text import instant, plain
 from mahler_agents.errors import InputError, JobError
 from mahler_agents.telling.safety_lines import check_lines, start_lines
+from mahler_agents.text import instant, plain
 
 if TYPE_CHECKING:
     from mahler_agents.safety import ReconcileResult

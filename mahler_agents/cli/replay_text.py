@@ -6,10 +6,10 @@ from itertools import groupby
 from mahler_agents.analysts.base import Opinion
 from mahler_agents.analysts.debate import Argument
 from mahler_agents.analysts.fund_manager import Verdict
-from mahler_agents.cli.text import count, listed, percent, plain, words
 from mahler_agents.llm.failures import Failure
 from mahler_agents.replay.results import Answer, AnswerSpread, ReplayResult
 from mahler_agents.telling import phrases
+from mahler_agents.text import count, listed, percent, plain, words
 
 _Outcome = Opinion | Argument | Verdict | Failure
 _SHOWN = 8

@@ -11,7 +11,7 @@ import click
 from mahler_agents.cli.advisors import advisors_options
 from mahler_agents.cli.logging import daemon_log
 from mahler_agents.cli.options import SETTINGS_MARKET, broker_option, exits_option, market_database_option, seed_option
-from mahler_agents.cli.text import plain
+from mahler_agents.text import plain
 
 if TYPE_CHECKING:
     from mahler_agents.scheduler import Daemon
@@ -56,15 +56,16 @@ def run(
     from mahler_agents.jobs import opened_jobs
     from mahler_agents.ping import Pinger
     from mahler_agents.schedule import Job
-    from mahler_agents.scheduler import Daemon
+    from mahler_agents.scheduler import Daemon, no_ping
     from mahler_agents.settings import Settings
 
     options = {"market": market, "broker": broker, "model": model, "exits": exits, "seed": seed, "db": db}
     settings = Settings.load({**options, **advisors})
     with daemon_log(settings.log), opened_jobs(settings) as opened:
         click.echo(f"record: {plain(str(opened.book.path))}; SIGTERM or Ctrl-C ends it once what is at work has ended")
-        pinger = {"ping": Pinger(url)} if (url := settings.schedule.ping_url) else {}
-        daemon = Daemon(jobs=opened, only=tuple(Job(name) for name in jobs) or tuple(Job), **pinger)
+        url = settings.schedule.ping_url
+        ping = no_ping if url is None else Pinger(url.get_secret_value())
+        daemon = Daemon(jobs=opened, only=tuple(Job(name) for name in jobs) or tuple(Job), ping=ping)
         return asyncio.run(_until_told(daemon))
 
 

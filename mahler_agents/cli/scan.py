@@ -20,9 +20,9 @@ from mahler_agents.cli.options import (
 )
 from mahler_agents.cli.program import replay_command, resume_command, show_command
 from mahler_agents.cli.telling import tell
-from mahler_agents.cli.text import plain
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import HaltedError, InputError, JobError
+from mahler_agents.text import plain
 
 if TYPE_CHECKING:
     from mahler_agents.cli.lines import PlainLines

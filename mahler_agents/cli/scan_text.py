@@ -10,13 +10,13 @@ from mahler_agents.analysts import fund_manager
 from mahler_agents.analysts.debate import is_turn
 from mahler_agents.analysts.grounding import Grounding
 from mahler_agents.cli.console import print_noted
-from mahler_agents.cli.text import count, counts, instant, listed, per_share, percent, plain, words
 from mahler_agents.review import Review
 from mahler_agents.scan import ScanResult
 from mahler_agents.screen import ScreenReport
 from mahler_agents.telling import phrases
 from mahler_agents.telling.risk_lines import RiskLine, breaker_lines, delta_lines, multiplier_line, regime_line
 from mahler_agents.telling.safety_lines import check_lines, start_lines
+from mahler_agents.text import count, counts, instant, listed, per_share, percent, plain, words
 from mahler_agents.types import Reason
 
 _MARGIN = 14

@@ -11,8 +11,8 @@ import click
 
 from mahler_agents.cli.advisors import advisors_options
 from mahler_agents.cli.options import SETTINGS_MARKET, as_json_option, exits_option, seed_option
-from mahler_agents.cli.text import cents, count, counts, instant, listed, percent, plain, words
 from mahler_agents.errors import HaltedError
+from mahler_agents.text import cents, count, counts, instant, listed, percent, plain, words
 from mahler_agents.wording import SYNTHETIC_MARKET
 
 if TYPE_CHECKING:

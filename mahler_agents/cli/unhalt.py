@@ -8,9 +8,9 @@ import click
 from mahler_agents.cli.asking import agreed
 from mahler_agents.cli.halt import user
 from mahler_agents.cli.options import database_option, of_broker_option
-from mahler_agents.cli.text import plain
 from mahler_agents.errors import JobError
 from mahler_agents.record.trading_state import Standing, halt_file
+from mahler_agents.text import plain
 
 
 @click.command()

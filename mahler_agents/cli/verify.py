@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.text import count, plain
 from mahler_agents.errors import JobError
 from mahler_agents.record.location import newest_database
+from mahler_agents.text import count, plain
 
 if TYPE_CHECKING:
     from mahler_agents.verification import Finding, Verification

@@ -4,11 +4,11 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import cents, count, instant, percent, plain, words
 from mahler_agents.report import AccountReport
 from mahler_agents.report.daily import DailyCheck
 from mahler_agents.report.equity import Drawdown, Reconciliation, Unrealised
 from mahler_agents.report.trades import GroupLine, NamedTrade, RuleLine, TradeStatistics
+from mahler_agents.text import cents, count, instant, percent, plain, words
 from mahler_agents.wording import SYNTHETIC_MARKET
 
 _MARGIN = 13

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from mahler_agents.cli.console import make_console
 from mahler_agents.cli.status.view import fitting, lines
-from mahler_agents.cli.text import instant
 from mahler_agents.record.status_rows import Status
+from mahler_agents.text import instant
 
 _QUIT = frozenset("qQ")
 _GLANCE_SECONDS = 0.5

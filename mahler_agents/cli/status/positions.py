@@ -6,8 +6,8 @@ from rich.text import Text
 
 from mahler_agents.cli.status.times import ago
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import cents, per_share, plain
 from mahler_agents.record.status_rows import PositionStatus
+from mahler_agents.text import cents, per_share, plain
 from mahler_agents.wording import strike_text
 
 _WIDTH = 15

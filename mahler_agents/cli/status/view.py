@@ -6,16 +6,16 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from mahler_agents.cli import phrases
 from mahler_agents.cli.console import noted_lines
 from mahler_agents.cli.program import resume_command
-from mahler_agents.cli.risk_lines import breaker_lines, multiplier_line, regime_line
 from mahler_agents.cli.status.positions import LEGEND, position_lines
 from mahler_agents.cli.status.times import ago, when
-from mahler_agents.cli.text import cents, count, counts, dollars, instant, listed, per_share, percent, plain, words
 from mahler_agents.record.slots import SlotRow, SlotStatus
 from mahler_agents.record.status_rows import AccountStatus, Change, HeatStatus, Pulse, ScanStatus, Status
 from mahler_agents.record.trading_state import TradingState
+from mahler_agents.telling import phrases
+from mahler_agents.telling.risk_lines import breaker_lines, multiplier_line, regime_line
+from mahler_agents.text import cents, count, counts, dollars, instant, listed, per_share, percent, plain, words
 from mahler_agents.wording import SYNTHETIC_MARKET, identity_text, is_real_money
 
 _MARGIN = 11

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from mahler_agents.cli.text import plain, visible
 from mahler_agents.record.chats import messages_of
 from mahler_agents.record.rows import CallRow, RunTrace
+from mahler_agents.text import plain, visible
 
 
 def prompts(trace: RunTrace) -> list[dict[str, Any]]:

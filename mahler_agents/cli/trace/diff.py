@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.text import plain, shortened
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.queries import Reader
+from mahler_agents.text import plain, shortened
 
 if TYPE_CHECKING:
     from rich.text import Text

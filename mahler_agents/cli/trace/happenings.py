@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mahler_agents.cli.text import cents, count, per_share, plain, small_dollars, words
+from mahler_agents.text import cents, count, per_share, plain, small_dollars, words
 
 if TYPE_CHECKING:
     from mahler_agents.record.following import Happening

@@ -13,11 +13,11 @@ import click
 
 from mahler_agents.cli.options import as_json_option, database_option
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import instant, plain, shortened, small_dollars
 from mahler_agents.errors import InputError
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.queries import Reader, RunFilter
 from mahler_agents.record.rows import RunSummary
+from mahler_agents.text import instant, plain, shortened, small_dollars
 
 _MODEL_WIDTH = 26
 _DATE = click.DateTime(formats=["%Y-%m-%d"])

@@ -3,9 +3,9 @@
 import datetime as dt
 from collections.abc import Sequence
 
-from mahler_agents.cli.text import count
 from mahler_agents.record.rows import CallRow, RunTrace
 from mahler_agents.telling import phrases
+from mahler_agents.text import count
 
 
 def calls_of(trace: RunTrace) -> str:

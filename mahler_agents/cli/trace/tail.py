@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.options import database_option
-from mahler_agents.cli.text import plain
 from mahler_agents.record.location import newest_database
+from mahler_agents.text import plain
 
 if TYPE_CHECKING:
     from mahler_agents.clock import Clock

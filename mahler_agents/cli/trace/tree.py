@@ -6,7 +6,6 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
-from mahler_agents.cli.text import count, counts, instant, per_share, plain, shortened, size
 from mahler_agents.cli.trace.sums import attempts, calls_of, known_cost, seconds, tokens
 from mahler_agents.record.rows import (
     CallRow,
@@ -21,6 +20,7 @@ from mahler_agents.record.rows import (
 )
 from mahler_agents.telling import phrases
 from mahler_agents.telling.risk_lines import RiskLine, run_risk_lines
+from mahler_agents.text import count, counts, instant, per_share, plain, shortened, size
 
 _REPLY_SHOWN = 300
 _VERSION_SHOWN = 8

@@ -14,7 +14,6 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from mahler_agents.cli.text import cents, count, counts, dollars, instant, per_share, percent, plain, visible, words
 from mahler_agents.cli.trace.page.payoff import payoff_of
 from mahler_agents.cli.trace.page.timeline import timeline_of
 from mahler_agents.cli.trace.sums import calls_of
@@ -22,6 +21,7 @@ from mahler_agents.record.chats import messages_of, reply_of
 from mahler_agents.record.rows import RunTrace
 from mahler_agents.telling import phrases
 from mahler_agents.telling.risk_lines import run_risk_lines
+from mahler_agents.text import cents, count, counts, dollars, instant, per_share, percent, plain, visible, words
 from mahler_agents.wording import strike_text
 
 _FILTERS: dict[str, Any] = {

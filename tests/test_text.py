@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import cents, count, counts, dollars, instant, listed, per_share, plain, shortened
+from mahler_agents.text import cents, count, counts, dollars, instant, listed, per_share, plain, shortened
 
 
 @given(st.text())
