@@ -243,14 +243,13 @@ class LoopbackDiscord:
         if urlsplit(path).path.rstrip("/") != f"/api/webhooks/{WEBHOOK_ID}/{TOKEN}":
             return Refusal(status=404, body={"message": "Unknown Webhook", "code": 10015})
         try:
-            payload = json.loads(body)
+            payload: Any = json.loads(body)
         except ValueError:
             payload = None
         refusal = judge(payload)
         with self._lock:
             if refusal is None:
-                unknown = tuple(sorted(set(payload) - KNOWN))
-                self.received.append(Received(payload=payload, unknown=unknown))
+                self.received.append(Received(payload=payload, unknown=tuple(sorted(set(payload) - KNOWN))))
             else:
                 self.refused.append(refusal)
         return refusal
@@ -314,8 +313,13 @@ def main(port: int = 8767) -> None:
             click.echo(f"export {name}={value}")
         told = 0
         stopped = threading.Event()
-        signal.signal(signal.SIGINT, lambda *_: stopped.set())
-        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+
+        def stop(number: int, frame: object) -> None:
+            del number, frame
+            stopped.set()
+
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
         while not stopped.wait(0.2):
             for received in discord.received[told:]:
                 told += 1
