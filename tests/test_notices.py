@@ -198,7 +198,9 @@ def changed(**fields: Any) -> Notice:
         "size": 0.5,
         "close_share": "none",
     }
-    [notice] = notices_of_changes(Changes(breaker=(BreakerChange(**(values | fields)),), trading=(), synthetic=False))
+    [notice] = notices_of_changes(
+        Changes(breaker=(BreakerChange(**(values | fields)),), trading=(), missed=(), synthetic=False)
+    )
     return notice
 
 

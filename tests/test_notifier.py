@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,13 +11,17 @@ from pathlib import Path
 import pytest
 from notices import DEAD, NOW, Desk, a_notice, events, rows, titles, urgent
 from pydantic import SecretStr
+from scheduling import jobs_on, slot_at
 
 from mahler_agents.cli import main
+from mahler_agents.errors import BrokerError
+from mahler_agents.jobs import through_channels
 from mahler_agents.notify import Kind, Notifier, NotifySettings, Told
 from mahler_agents.notify.channels import open_channels
 from mahler_agents.notify.outbox import Outbox
 from mahler_agents.notify.settings import secret_parts
 from mahler_agents.record import open_database
+from mahler_agents.schedule import Job
 from mahler_agents.testing.discord import TOKEN, WEBHOOK_ID, Fault, LoopbackDiscord
 
 
@@ -259,6 +264,37 @@ def test_a_change_of_the_breaker_and_of_the_trading_state_is_told_once(desk: Des
     told = breaker + trading
     assert all(words in told for words in ("Circuit breaker: day loss halt", "2.13 %", "fed day", "user ann"))
     assert len(discord.received) == 2
+
+
+def test_slots_that_nobody_ran_are_told_once_and_together(desk: Desk, discord: LoopbackDiscord) -> None:
+    jobs = jobs_on(desk.path, desk.clock, lambda _: None)
+    with jobs.book:
+        asyncio.run(jobs.run(slot_at(Job.MONITOR, "2026-03-16", "10:00")))  # the schedule has begun
+        jobs.due(Job.MONITOR)
+    for _ in range(2):
+        desk.again.deliver([])
+    [told] = discord.received
+    assert re.search(r"Monitor missed: \d+, from monitor-2026-03-16T10:05 to monitor-2026-03-17T", told.text)
+
+
+# --- Jobs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_slot_s_job_that_raises_is_told_and_the_next_slot_runs(desk: Desk, discord: LoopbackDiscord) -> None:
+    ran: list[str] = []
+
+    def during(slot: str) -> None:
+        if slot.endswith("10:00"):
+            raise BrokerError("no answer from the broker")
+
+    jobs = jobs_on(desk.path, desk.clock, ran.append, during, told=through_channels(desk.again))
+    with jobs.book:
+        for time in ("10:00", "10:05"):
+            asyncio.run(jobs.run(slot_at(Job.MONITOR, "2026-03-17", time)))
+    assert ran == ["monitor-2026-03-17T10:00", "monitor-2026-03-17T10:05"]
+    [told] = discord.received
+    assert "no answer from the broker" in told.text
+    assert "monitor-2026-03-17T10:00" in told.text
 
 
 # --- Secrets ----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,11 @@
 """What is sent of a notice: within every limit of Discord, without keys, pings and links, whatever anybody wrote."""
 
+import json
 import re
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 from conftest import at_scale
@@ -123,3 +127,29 @@ def test_keys_are_taken_out_before_anything_else() -> None:
 def test_a_notice_without_a_body_says_its_title_for_an_empty_message_is_none() -> None:
     [message] = messages(a_notice(fields={}), markdown=True, redact=as_it_is)
     assert message.text == message.title == "Notice one"
+
+
+class _Posted(BaseHTTPRequestHandler):
+    bodies: ClassVar[list[dict[str, str]]] = []
+
+    def do_POST(self) -> None:
+        self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing on stderr."""
+
+
+def test_a_channel_that_is_not_discord_gets_plain_text() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Posted) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        url = f"json://127.0.0.1:{server.server_address[1]}/topic"
+        [channel] = open_channels(NotifySettings(urls=(SecretStr(url),)), {})
+        notice = a_notice(fields={"spread_type": "bull_put", "advice": "Low confidence (30%) & so on"})
+        assert channel.send(messages(notice, markdown=channel.markdown, redact=as_it_is)) is None
+        server.shutdown()
+    [body] = _Posted.bodies
+    assert (channel.name, body["title"]) == ("json-1", "Notice one")
+    assert body["message"] == "spread type: bull_put\nadvice: Low confidence (30%) & so on"

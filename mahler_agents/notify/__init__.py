@@ -1,6 +1,6 @@
 """Notify: what happened in, messages to the user out, through apprise: Discord, Slack, Telegram, mail and others."""
 
-from mahler_agents.notify.jobs import notice_of_day, notice_of_failure, notice_of_missed
+from mahler_agents.notify.jobs import notice_of_day, notice_of_failure
 from mahler_agents.notify.notice import Kind, Notice, Severity, notice_of_test
 from mahler_agents.notify.notifier import Notifier, Told, Tried, try_channels
 from mahler_agents.notify.outcomes import notices_of_outcome
@@ -18,7 +18,6 @@ __all__ = [
     "Tried",
     "notice_of_day",
     "notice_of_failure",
-    "notice_of_missed",
     "notice_of_test",
     "notices_of_outcome",
     "notices_of_pass",

@@ -1,19 +1,20 @@
-"""Notify: changes of the circuit breaker and of the trading state, as the record has them, in; notices out; pure.
+"""Notify: changes of breaker and trading state, and missed slots, as the record has them, in; notices out; pure.
 
-The number of a change's row is its key: each is told once, whoever sees it first.
+The number of a change's row is its key, and of missed slots when they were found: each is told once, whoever sees it.
 """
 
 import datetime as dt
 
 from mahler_agents.notify.notice import Kind, Notice, Severity, made_up
-from mahler_agents.record.changes import BreakerChange, Changes, TradingStateChange
+from mahler_agents.record.changes import BreakerChange, Changes, MissedSlots, TradingStateChange
 from mahler_agents.text import cents, percent, words
 
 
 def notices_of_changes(changes: Changes) -> tuple[Notice, ...]:
     """Return one notice for each change, the breaker's first."""
     breaker = (_breaker(change, synthetic=changes.synthetic) for change in changes.breaker)
-    return (*breaker, *(_trading(change, synthetic=changes.synthetic) for change in changes.trading))
+    trading = (_trading(change, synthetic=changes.synthetic) for change in changes.trading)
+    return (*breaker, *trading, *(_missed(missed, synthetic=changes.synthetic) for missed in changes.missed))
 
 
 def _breaker(change: BreakerChange, *, synthetic: bool) -> Notice:
@@ -50,5 +51,18 @@ def _trading(change: TradingStateChange, *, synthetic: bool) -> Notice:
         body="trades are opened again" if active else "nothing is opened, exits go on",
         fields={"by": change.by, "reason": change.reason or "none given"},
         severity=Severity.SUCCESS if active else Severity.WARNING,
+        notes=made_up(synthetic=synthetic),
+    )
+
+
+def _missed(missed: MissedSlots, *, synthetic: bool) -> Notice:
+    span = missed.first if missed.count == 1 else f"{missed.count:,}, from {missed.first} to {missed.last}"
+    return Notice(
+        kind=Kind.JOB_FAILED,
+        key=f"missed-{missed.job}-{missed.found_at}",
+        at=dt.datetime.fromisoformat(missed.found_at),
+        title=f"{missed.job.capitalize()} missed: {span}",
+        body=missed.why or "nobody ran it in time",
+        severity=Severity.WARNING,
         notes=made_up(synthetic=synthetic),
     )

@@ -1,4 +1,4 @@
-"""Notify: a job that failed, was refused or was missed, and a day's summary, in; their notices out; pure."""
+"""Notify: a job that failed or was refused, and a day's summary, in; their notices out; pure."""
 
 import datetime as dt
 
@@ -35,18 +35,6 @@ def notice_of_failure(
         body=told,
         fields=fields,
         severity=Severity.WARNING if halted else Severity.FAILURE,
-    )
-
-
-def notice_of_missed(job: str, slot: str, *, at: dt.datetime, reason: str) -> Notice:
-    """Return the notice of a slot that nobody ran in time."""
-    return Notice(
-        kind=Kind.JOB_FAILED,
-        key=f"missed-{job}-{slot}",
-        at=at,
-        title=f"{job.capitalize()} missed: {slot}",
-        body=reason,
-        severity=Severity.WARNING,
     )
 
 

@@ -61,7 +61,7 @@ class Notifier:
         return await asyncio.to_thread(self.deliver, tuple(notices))
 
     def deliver(self, notices: Sequence[Notice]) -> Told:
-        """Tell of notices, of changes of the breaker and the trading state, and of what waits from before.
+        """Tell of notices, of what the record has changed (breaker, trading state, missed slots), and of what waits.
 
         Blocks for `wait_seconds` at most, whatever the channels do. Never raises: a channel that does not answer is an
         event in the record, and what it was to be told waits for the next call, for a day. Call it without notices to

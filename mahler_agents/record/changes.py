@@ -1,4 +1,4 @@
-"""Record: the latest changes of the circuit breaker and of the trading state, as frozen rows."""
+"""Record: the latest changes of the breaker and the trading state, and missed slots, as frozen rows."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -34,21 +34,41 @@ class TradingStateChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MissedSlots:
+    """Slots of a job that were found missed at one time."""
+
+    job: str
+    found_at: str
+    count: int
+    first: str
+    last: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Changes:
-    """The latest of both, oldest first."""
+    """The latest of each, oldest first."""
 
     breaker: tuple[BreakerChange, ...]
     trading: tuple[TradingStateChange, ...]
+    missed: tuple[MissedSlots, ...]
     synthetic: bool
     """True if the market of the record's newest run is made up."""
 
 
+_MISSED = f"""
+    SELECT job, ended_at AS found_at, COUNT(*) AS count, MIN(slot) AS first, MAX(slot) AS last, MAX(detail) AS why
+    FROM slots WHERE status = 'missed' AND ended_at >= ? GROUP BY job, ended_at ORDER BY ended_at LIMIT {LATEST}
+"""
+
+
 def latest_changes(connection: sqlite3.Connection, *, since: str, market_since: str) -> Changes:
-    """Return the changes from an instant on: the breaker's by the market's clock, the trading state's by the user's."""
+    """Return the changes from an instant on: the breaker's by the market's clock, others by the desk's."""
     newest = connection.execute("SELECT synthetic FROM runs ORDER BY rowid DESC LIMIT 1").fetchone()
     return Changes(
         breaker=tuple(BreakerChange(**row) for row in _latest(connection, "breaker_changes", market_since)),
         trading=tuple(TradingStateChange(**row) for row in _latest(connection, "trading_states", since)),
+        missed=tuple(MissedSlots(**row) for row in connection.execute(_MISSED, (since,))),
         synthetic=bool(newest and newest["synthetic"]),
     )
 
