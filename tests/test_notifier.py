@@ -355,3 +355,8 @@ def test_the_secret_parts_of_a_url_are_known(url: str, secrets: list[str], harml
 def test_the_usual_services_are_understood_without_reaching_for_the_network(url: str) -> None:
     [channel] = open_channels(NotifySettings(urls=(SecretStr(url),)), {})
     assert channel.markdown is url.startswith("discord")
+
+
+def test_discord_is_sent_no_more_than_it_takes() -> None:
+    [channel] = open_channels(NotifySettings(urls=(SecretStr("discord://1234567890123/token0123456789"),)), {})
+    assert channel.pause >= 2 / 5

@@ -20,6 +20,8 @@ from mahler_agents.redaction import Redactor
 
 _BETWEEN_MESSAGES = 1.2
 """Seconds at most between two messages of one channel; apprise's own pace for most is 5.5, too slow for a scan's."""
+_BETWEEN_DISCORD_S = 0.5
+"""Discord takes 5 requests in 2 seconds; apprise paces it not at all, and does not heed its Retry-After."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,8 @@ class Channel:
     """Scheme and place in the settings, e.g. `discord-1`: it says nothing secret."""
     markdown: bool
     """Whether it takes Discord's markdown; else plain text, which apprise brings into the channel's own form."""
+    pause: float
+    """Seconds from one message to the next."""
     _apprise: Any
     _redact: Callable[[str], str]
 
@@ -104,11 +108,14 @@ def _open(url: str, place: int, *, discord: str | None, timeout: float, redact: 
     if is_discord:
         plugin.notify_format = apprise.NotifyFormat.MARKDOWN
         plugin.fields = False  # as fields each value would stand in a block of code
-        if discord is not None:
+        if discord is None:
+            plugin.request_rate_per_sec = _BETWEEN_DISCORD_S
+        else:  # one on this machine has no such limit
             plugin.notify_url = f"{discord}/api/webhooks"
     sender = apprise.Apprise(asset=asset)
     sender.add(plugin)
-    return Channel(name=channel_name(url, place), markdown=is_discord, _apprise=sender, _redact=redact)
+    pause = float(plugin.request_rate_per_sec)
+    return Channel(name=channel_name(url, place), markdown=is_discord, pause=pause, _apprise=sender, _redact=redact)
 
 
 def _discord(environ: Mapping[str, str]) -> str | None:

@@ -20,6 +20,7 @@ from mahler_agents.notify.notice import Notice
 from mahler_agents.notify.outbox import Attempt, Delivery, Outbox
 from mahler_agents.notify.render import messages
 from mahler_agents.notify.settings import NotifySettings, channel_name
+from mahler_agents.record import open_database
 from mahler_agents.redaction import Redactor
 
 _LOG = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Notifier:
 
     def _deliver(self, notices: Sequence[Notice]) -> Told:
         names = [channel_name(url.get_secret_value(), place) for place, url in enumerate(self._settings.urls, start=1)]
-        with Outbox(self._database, redact=self._redactor()) as outbox:
+        with Outbox(open_database(self._database), redact=self._redactor()) as outbox:
             due = outbox.take(
                 self._wanted(outbox, notices),
                 names,

@@ -28,6 +28,7 @@ def _closed(result: MonitorResult, closing: Closing) -> Notice:
     due, position = closing.due, closing.position
     traded = None if closing.order is None else closing.order.traded
     fields = {"rule": words(due.rule), "why": exits.why(due), "entry credit": per_share(position.entry_credit)}
+    severity = Severity.WARNING
     if traded is None:
         key = f"exit-{position.entry_order_id}-{due.rule}-in-vain-{_day(result)}"
         fields["reason"] = "not sent" if closing.order is None else str(closing.order.reason or closing.order.state)
@@ -36,14 +37,15 @@ def _closed(result: MonitorResult, closing: Closing) -> Notice:
         profit = (position.entry_credit + traded.credit) * CONTRACT_MULTIPLIER * traded.contracts
         fields["closed"] = f"{traded.contracts} of {position.contracts} at {per_share(-traded.credit)}"
         fields["profit"] = f"{cents(profit)} before fees"
+        severity = Severity.SUCCESS if profit > 0 else Severity.INFO
     return Notice(
         kind=Kind.EXIT,
         key=key,
         at=result.at,
         title=f"{'Exit not filled' if traded is None else 'Exit'}: {position.spread.label}",
-        body=exits.closing(closing),
+        body="" if closing.closed >= due.contracts else "the rest is asked again at the next pass",
         fields={**fields, **_account(result)},
-        severity=Severity.WARNING if traded is None else Severity.SUCCESS,
+        severity=severity,
         notes=made_up(synthetic=result.synthetic),
     )
 
