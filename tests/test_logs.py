@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from cli_scans import Terminal
 from conftest import at_scale
@@ -21,7 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_redaction import SHAPED
 
-from mahler_agents.cli import main
+from mahler_agents.cli import mahler, main
+from mahler_agents.cli.logging import daemon_log
 from mahler_agents.cli.notices import notices
 from mahler_agents.clock import SystemClock
 from mahler_agents.desk import Desk
@@ -323,6 +325,28 @@ def test_a_verb_logs_to_standard_error_if_asked_by_option_or_variable(
     assert "[monitor]" in capsys.readouterr().err
     assert main(["--log-level", "loud", "positions", "--db", database]) == 2
     assert "'debug', 'info', 'warning', 'error'" in capsys.readouterr().err
+
+
+def test_a_daemon_logs_by_its_settings_unless_an_option_says_else_and_its_death_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = LogSettings(level=LogLevel.WARNING)
+    with click.Context(mahler), daemon_log(settings):
+        logging.getLogger("a.library").info("small")
+        logging.getLogger("a.library").warning("large")
+    [line] = capsys.readouterr().err.splitlines()
+    assert "warning [-] a.library: large" in line
+    with click.Context(mahler), pytest.raises(RuntimeError), daemon_log(settings):
+        raising(RuntimeError("no disk"))
+    first, *traced = capsys.readouterr().err.splitlines()
+    assert "critical [-] mahler_agents.cli.logging: ended by RuntimeError: no disk" in first
+    assert all(line.startswith("    | ") for line in traced)
+    with click.Context(mahler) as context:
+        context.meta["mahler_agents.log"] = {"format": "json"}
+        with daemon_log(settings):
+            logging.getLogger("a.library").info("small")
+            logging.getLogger("a.library").error("as asked")
+    assert [one["message"] for one in objects(capsys.readouterr().err)] == ["as asked"]
 
 
 def test_without_a_log_the_command_line_still_tells_what_a_user_must_know(
