@@ -328,7 +328,8 @@ def test_warnings_are_those_of_the_last_day_each_once_and_nothing_in_them_is_obe
     assert found.day == "2030-05-02"
     assert [one.code for one in found.warnings] == ["no_mark"]
     text = shown(found)
-    assert "warnings   10:02 no mark: [2J]0;title" in text
+    assert "warnings   1 on 2030-05-02" in text
+    assert "10:02 no mark: [2J]0;title" in text
     assert all(char == "\n" or char.isprintable() for char in text)
 
 

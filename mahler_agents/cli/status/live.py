@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol, TextIO
 
 from rich.console import Console, Group
+from rich.control import Control
 from rich.live import Live
 from rich.text import Text
 
@@ -66,13 +67,22 @@ def watch(read: Callable[[], Status], stream: TextIO, keys: Keyboard, *, every: 
     console = make_console(stream)
     status = read()  # what cannot be read is told before the screen is taken
     screen = Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop")
-    with contextlib.suppress(KeyboardInterrupt), keys.reading(), screen:
+    with contextlib.suppress(KeyboardInterrupt), keys.reading(), screen, _wiped(console):
         while True:
             for _ in range(max(1, round(every / _GLANCE_SECONDS))):
                 screen.update(Group(*_fitted(status, console, every)), refresh=True)
                 if _QUIT & set(keys.wait(_GLANCE_SECONDS)):
                     return
             status = read()
+
+
+@contextmanager
+def _wiped(console: Console) -> Generator[None]:
+    """Leave the screen empty: of one that has been resized some terminals (tmux) push what is on it into the other."""
+    try:
+        yield
+    finally:
+        console.control(Control.clear(), Control.home())
 
 
 def _fitted(status: Status, console: Console, every: float) -> Iterator[Text]:

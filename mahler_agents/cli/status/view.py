@@ -248,8 +248,7 @@ def _warnings(status: Status) -> Iterator[Said]:
         yield Said("warnings", f"none on {status.day}", spare=1)
         return
     shown = status.warnings[:_MOST_WARNINGS]
+    yield Said("warnings", f"{len(status.warnings):,} on {status.day}; all: `mahler trace tail --once`")
     for index, one in enumerate(shown):
         said = f"{instant(one.at)[11:]} {words(one.code)}: {plain(one.message)}"
-        yield Said("" if index else "warnings", said, "red" if one.level == "error" else "yellow")
-    if more := len(status.warnings) - len(shown):
-        yield Said("", f"and {more:,} more on {status.day}: `mahler trace tail --once`")
+        yield Said("", said, "red" if one.level == "error" else "yellow", spare=1 if index else 0)
