@@ -9,6 +9,7 @@ import asyncio
 import datetime as dt
 import os
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -20,6 +21,8 @@ from mahler_agents.clock import Ids
 from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
 from mahler_agents.errors import InputError, UnknownIdError
+from mahler_agents.graphs import monitor as look
+from mahler_agents.graphs import review as panel
 from mahler_agents.market.open import open_market
 from mahler_agents.record.location import studio_folder
 from mahler_agents.types import UNIVERSE, Environment
@@ -86,7 +89,7 @@ ServedMonitor = CompiledStateGraph[MonitorReport, Choices, MonitorRequest, Monit
 def review() -> ServedReview:
     """Return the graph that makes one scan in a new record: `ReviewRequest` in, `ReviewReport` out."""
     graph = StateGraph(ReviewReport, context_schema=Choices, input_schema=ReviewRequest)
-    graph.add_node("scan", _scan)
+    graph.add_node("scan", _around(panel.build(), _scan))
     graph.add_edge(START, "scan")
     graph.add_edge("scan", END)
     return graph.compile()
@@ -95,10 +98,23 @@ def review() -> ServedReview:
 def monitor() -> ServedMonitor:
     """Return the graph that makes one pass over a record's positions: `MonitorRequest` in, `MonitorReport` out."""
     graph = StateGraph(MonitorReport, context_schema=Choices, input_schema=MonitorRequest)
-    graph.add_node("pass", _pass)
+    graph.add_node("pass", _around(look.build(), _pass))
     graph.add_edge(START, "pass")
     graph.add_edge("pass", END)
     return graph.compile()
+
+
+def _around(inner: object, job: Callable[[Any, Runtime[Choices]], Awaitable[dict[str, Any]]]) -> Any:
+    """Return a node that does the job, in which the desk runs a graph like `inner`: so it is drawn with its nodes.
+
+    LangGraph looks for the graphs within a node among what its function holds.
+    """
+
+    async def node(state: dict[str, Any], runtime: Runtime[Choices]) -> dict[str, Any]:
+        _ = inner
+        return await job(state, runtime)
+
+    return node
 
 
 async def _scan(state: ReviewReport, runtime: Runtime[Choices]) -> dict[str, Any]:
@@ -120,8 +136,9 @@ async def _scan(state: ReviewReport, runtime: Runtime[Choices]) -> dict[str, Any
     }
 
 
-async def _pass(state: MonitorReport) -> dict[str, Any]:
+async def _pass(state: MonitorReport, runtime: Runtime[Choices]) -> dict[str, Any]:
     """Make one pass; the monitor graph runs inside."""
+    del runtime
     path = await asyncio.to_thread(_existing_record, state.get("record", ""))
     async with await asyncio.to_thread(_desk, path, {"model": "none"}, DeskConfig()) as desk:
         result = await desk.monitor(at=_instant("at", state.get("at")))

@@ -78,6 +78,9 @@ def test_the_development_server_runs_both_graphs_and_the_page_s_example(
             server = served(tmp_path, {**environ, **provider.environ})
             async with server as url, get_client(url=url) as client:
                 seen["graphs"] = {one["graph_id"] for one in await client.assistants.search()}
+                for name in ("review", "monitor"):
+                    drawn = await client.assistants.get_graph(name, xray=True)
+                    seen[name] = {one["id"].rpartition(":")[2] for one in drawn["nodes"]}
                 thread = await client.threads.create()
                 seen["nodes"] = set()
                 async for part in client.runs.stream(
@@ -97,6 +100,8 @@ def test_the_development_server_runs_both_graphs_and_the_page_s_example(
     log = (tmp_path / "server.log").read_text(encoding="utf-8")
     assert "Blocking" not in log, log[-3000:]
     assert seen["graphs"] == {"review", "monitor"}
+    assert seen["review"] >= NODES
+    assert seen["monitor"] >= {"mark", "settle", "breaker", "exits", "close"}
     assert seen["nodes"] >= NODES
     [reviewed] = seen["state"]["reviews"]
     assert reviewed["candidate"]["spread"]["underlying"] == "IWM"
