@@ -3,7 +3,11 @@
 import asyncio
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,11 +64,32 @@ def test_a_key_that_is_in_no_variable_is_nowhere_either(
     assert _keys_in(alpaca, result.model_dump_json()) == []
     assert REDACTED in result.model_dump_json()
     assert _keys_in(alpaca, caplog.text) == []
-    assert _keys_in(alpaca, Path("/proc/self/cmdline").read_bytes()) == []
     for arguments in (["trace", "show", "latest", "--raw"], ["trace", "show", "latest", "--json"]):
         assert main([*arguments, "--db", "desk.db"]) == 0
         printed = capsys.readouterr()
         assert _keys_in(alpaca, printed.out + printed.err) == [], arguments
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the process list is read from /proc")
+def test_the_process_list_shows_no_key_while_a_scan_is_at_work(tmp_path: Path):
+    program = "import sys; from mahler_agents.cli import main; sys.exit(main())"
+    verb = ["scan", "--market", "alpaca", "--broker", "alpaca", "--model", "none", "--db", "desk.db"]
+    seen: set[bytes] = set()
+    with (
+        FakeAlpaca() as fake,
+        subprocess.Popen(
+            [sys.executable, "-c", program, *verb], cwd=tmp_path, env={**os.environ, **fake.environ}
+        ) as scan,
+    ):
+        while scan.poll() is None:
+            for process in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):  # it has ended
+                    seen.add(process.read_bytes())
+            with suppress(subprocess.TimeoutExpired):
+                scan.wait(0.2)
+        assert scan.returncode == 0
+        assert any(b"--broker\0alpaca" in line for line in seen)
+        assert _keys_in(fake, b"\n".join(seen)) == []
 
 
 @pytest.mark.parametrize("fault", ["401", "403", "500", "html", "reset_before"])
