@@ -1,11 +1,8 @@
 """Clock of a fake Alpaca: its address in, the simulated time of its world out; and the clock that settings ask for."""
 
-import asyncio
 import datetime as dt
 import json
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -42,6 +39,8 @@ class RemoteClock:
 
     async def sleep_until(self, instant: dt.datetime) -> None:
         """Move the server on to `instant`, unless it is past; raises `JobError` if it does not answer."""
+        import asyncio  # this and HTTP below: 60 ms, for which verbs that have no such clock do not wait
+
         self._tell(await asyncio.to_thread(self._ask, "POST", {"at_least": instant.isoformat()}))
 
     def seconds(self) -> float:
@@ -54,6 +53,8 @@ class RemoteClock:
         self._asked = self._real.seconds()
 
     def _ask(self, method: str, body: Any = None) -> Any:
+        from http.client import HTTPConnection, HTTPException
+
         # A connection each time: a clock is asked from many threads, and by the children of a process that forks.
         connection = HTTPConnection(self._address.hostname or "", self._address.port, timeout=_TIMEOUT_SECONDS)
         try:
@@ -79,6 +80,8 @@ def clock_from(environ: Mapping[str, str]) -> Clock:
 
 
 def _local(url: str) -> SplitResult:
+    from ipaddress import ip_address
+
     address = urlsplit(url)
     try:
         here = address.hostname == "localhost" or ip_address(address.hostname or "").is_loopback

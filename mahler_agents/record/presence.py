@@ -1,6 +1,5 @@
 """Record: who else is at work on the same file, told by a lock that the system takes back when a process dies."""
 
-import asyncio
 import fcntl
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -71,6 +70,8 @@ async def at_work(path: Path, when_alone: Callable[[], Awaitable[object]]) -> As
     The lock is on a file of its own beside the record (`NAME.lock`), never on the record: closing a descriptor of that
     would take SQLite's own locks away. It holds nobody up: others who come while `when_alone` runs wait for it alone.
     """
+    import asyncio  # 50 ms, for which verbs that only read the record do not wait
+
     descriptor = _open(path)
     try:
         if _taken(descriptor):
