@@ -100,6 +100,7 @@ def test_no_difference_at_all_is_no_evidence_of_one() -> None:
     assert paired.bootstrap_interval([1.0, 2.0], groups=["a", "a"], random=random) is None
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.lists(PROBABILITIES, min_size=1, max_size=12))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     assert paired.holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])

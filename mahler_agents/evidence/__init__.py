@@ -1,0 +1,1 @@
+"""Evidence: the record in, whether the advice was worth anything out."""
