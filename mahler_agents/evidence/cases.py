@@ -67,6 +67,7 @@ class Columns:
     scan: Numbers
     """Equal for the cases of one scan."""
     rank: Numbers
+    traded: Truths
     pnl: Floats
     """Dollars of one contract after fees."""
     confidence: Floats
@@ -111,6 +112,7 @@ class Columns:
             exit_day=_whole([case.exit_date.toordinal() for case, _ in advised]),
             scan=_whole([scans[case.run_id] for case, _ in advised]),
             rank=_whole([case.rank for case, _ in advised]),
+            traded=np.array([case.traded for case, _ in advised], dtype=bool),
             pnl=_real([case.pnl_dollars for case, _ in advised]),
             confidence=_real([advice.confidence for _, advice in advised]),
             p_profit=_real([advice.p_profit for _, advice in advised]),

@@ -20,7 +20,7 @@ from mahler_agents.evidence.cases import Advised, Case, Columns, Floats, Numbers
 
 Skill = Literal["none", "weak", "strong", "overconfident"]
 SKILLS: tuple[Skill, ...] = get_args(Skill)
-_SEEN = {"none": 0.0, "weak": 0.3, "strong": 0.7, "overconfident": 0.3}
+_SEEN = {"none": 0.0, "weak": 0.2, "strong": 0.6, "overconfident": 0.2}
 """Correlation of what an advisor sees with z."""
 _EXAGGERATED = 3.0
 """The overconfident advisor's log-odds are this many times what they should be."""
@@ -33,6 +33,8 @@ _WORST = 2.5
 """The worst exit, as a multiple of the credit: a gap beyond the stop."""
 _SHORTEST, _LONGEST = 6, 17
 """Sessions that a trade is held, at least and at most."""
+_TRADED = 2
+"""Of the candidates of one day, the first so many are traded."""
 _MOOD = 0.3
 """Variance of the advisor's noise that all trades of one week share: it is wrong about whole weeks."""
 
@@ -129,6 +131,7 @@ def advised(trades: History, skill: Skill, random: np.random.Generator) -> Colum
         exit_day=_ordinals(trades.session + trades.held),
         scan=trades.session,
         rank=rank,
+        traded=rank <= _TRADED,
         pnl=trades.pnl,
         confidence=confidence,
         p_profit=np.round(p_profit, 3),
@@ -162,7 +165,7 @@ def _rows(found: Columns, trades: History, model: str) -> Iterator[Case]:
             run_id=f"synthetic-{session:06}",
             entry_date=dt.date.fromordinal(int(found.day[place])),
             rank=rank,
-            traded=True,
+            traded=bool(found.traded[place]),
             underlying=UNDERLYINGS[int(trades.underlying[place])],
             short_delta=float(found.short_delta[place]),
             simulated_p_profit=float(found.simulated[place]),
