@@ -1,0 +1,174 @@
+"""Evidence: the record's reviewed candidates in, the cases that count out, by pool, with what was left out and why.
+
+A case counts once its time-exit date has passed, whether it ended before or not: counted at its exit, quick wins would
+come first. Pools are never mixed: paper trading on a real market, live trading, sample data, a toy model, seen again.
+"""
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mahler_agents.clock import NEW_YORK
+from mahler_agents.evidence.cases import Advised, Case
+from mahler_agents.evidence.cutoffs import Cutoff, cutoff_of
+from mahler_agents.evidence.simulated import Terms, simulated_p_profit
+from mahler_agents.record.advised import AdvisedReader, ReviewedRow
+from mahler_agents.types import CONTRACT_MULTIPLIER
+
+LEGS = 2
+TIME_EXIT_DTE = 21
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Cases that may be counted together."""
+
+    name: str
+    cases: tuple[Case, ...]
+    remembered: tuple[Case, ...]
+    """Entered by the knowledge cutoff of the model that advised: it may remember how they ended."""
+    unknown_cutoffs: tuple[str, ...]
+    """Models of cases here of which no cutoff is known."""
+    left_out: Mapping[str, int]
+    """Reason -> reviewed candidates."""
+
+
+def read_pools(path: Path, cutoffs: tuple[Cutoff, ...]) -> tuple[Pool, ...]:
+    """Return the pools of a record, by name. Raises as the record's readers do."""
+    with AdvisedReader(path) as reader:
+        rows, replayed, last = reader.reviewed(), reader.replayed(), reader.last_instant()
+    until = _new_york_date(last) if last else dt.date.min
+    names = {row.run_id: pool_name(row) for row in rows}
+    found = [
+        _pool(name, [row for row in rows if names[row.run_id] == name], until, cutoffs) for name in _in_order(names)
+    ]
+    if found and replayed:
+        first = found[0]
+        found[0] = Pool(**{**vars(first), "left_out": {**first.left_out, "of_a_replay": replayed}})
+    return tuple(found)
+
+
+def pool_name(row: ReviewedRow) -> str:
+    """Return the pool that a candidate belongs to."""
+    parts = [
+        ("sample data", row.synthetic),
+        ("live", row.environment == "live"),
+        ("toy model", row.toy_model),
+        ("market seen again", row.rerun_of is not None),
+    ]
+    return ", ".join(name for name, holds in parts if holds) or "paper"
+
+
+def _in_order(names: Mapping[str, str]) -> list[str]:
+    return sorted(set(names.values()), key=lambda name: (name != "paper", name != "live", name))
+
+
+def _pool(name: str, rows: list[ReviewedRow], until: dt.date, cutoffs: tuple[Cutoff, ...]) -> Pool:
+    reasons = {row.candidate_id: _left_out(row, until) for row in rows}
+    counted = [row for row in rows if reasons[row.candidate_id] is None]
+    chances = simulated_p_profit([_terms(row) for row in counted])
+    cases = [_case(row, chance) for row, chance in zip(counted, chances, strict=True)]
+    real = not any(row.synthetic for row in rows)  # nobody can remember what was made up
+    remembered = [case for case in cases if real and _remembered(case, cutoffs)]
+    set_apart = {case.candidate_id for case in remembered}
+    models = {case.advice.model for case in cases if case.advice} if real else set[str]()
+    return Pool(
+        name=name,
+        cases=tuple(case for case in cases if case.candidate_id not in set_apart),
+        remembered=tuple(remembered),
+        unknown_cutoffs=tuple(sorted(model for model in models if cutoff_of(model, cutoffs) is None)),
+        left_out=dict(sorted(_counts(reasons.values()).items())),
+    )
+
+
+def _counts(reasons: Iterable[str | None]) -> Counter[str]:
+    return Counter(reason for reason in reasons if reason is not None)
+
+
+def _left_out(row: ReviewedRow, until: dt.date) -> str | None:
+    """Return why a candidate is no case, None if it is one."""
+    if row.decision is None:
+        return "review_did_not_end"
+    if row.exit_params is None:
+        return "not_followed"
+    if _time_exit_date(row) >= until:
+        return "time_exit_date_not_passed"
+    if row.exit_at is None or row.pnl_dollars is None:
+        return "no_outcome"
+    if row.advised_at is None or row.advised_at > row.decision_at:
+        return "advice_after_the_decision"
+    if row.confidence is None or row.p_profit is None:
+        return "no_verdict"
+    return None
+
+
+def _time_exit_date(row: ReviewedRow) -> dt.date:
+    days = json.loads(row.exit_params or "{}").get("time_exit_dte", TIME_EXIT_DTE)
+    return dt.date.fromisoformat(row.expiration) - dt.timedelta(days=days)
+
+
+def _remembered(case: Case, cutoffs: tuple[Cutoff, ...]) -> bool:
+    cutoff = cutoff_of(case.advice.model, cutoffs) if case.advice else None
+    return cutoff is not None and case.entry_date <= cutoff
+
+
+def _case(row: ReviewedRow, chance: float | None) -> Case:
+    width = abs(row.short_strike - row.long_strike)
+    credit = row.screened_credit if row.entry_credit is None else row.entry_credit
+    return Case(
+        candidate_id=row.candidate_id,
+        run_id=row.run_id,
+        entry_date=_new_york_date(row.as_of),
+        rank=row.rank,
+        traded=row.decision == "traded",
+        underlying=row.underlying,
+        short_delta=row.short_delta,
+        simulated_p_profit=chance,
+        regime=row.regime,
+        contracts=row.contracts,
+        max_loss_dollars=round((width - credit) * CONTRACT_MULTIPLIER, 2),
+        pnl_dollars=row.pnl_dollars or 0.0,
+        exit_date=_new_york_date(row.exit_at or row.as_of),
+        advice=_advised(row),
+    )
+
+
+def _advised(row: ReviewedRow) -> Advised | None:
+    if row.confidence is None or row.p_profit is None:
+        return None
+    return Advised(
+        confidence=row.confidence,
+        p_profit=row.p_profit,
+        approved=row.approved,
+        contracts=row.advised_contracts or 0,
+        model=row.model or "unknown",
+        prompt_hash=row.prompt_hash or "unknown",
+    )
+
+
+def _terms(row: ReviewedRow) -> Terms | None:
+    """Return what a spread is simulated by; None where the record does not hold all of it."""
+    if not (row.spot and row.short_volatility and row.long_volatility and row.entry_credit and row.exit_params):
+        return None
+    exits = json.loads(row.exit_params)
+    return Terms(
+        is_put=row.spread_type == "bull_put",
+        spot=row.spot,
+        short_strike=row.short_strike,
+        long_strike=row.long_strike,
+        short_volatility=row.short_volatility,
+        long_volatility=row.long_volatility,
+        dte=row.dte,
+        credit=row.entry_credit,
+        profit_target=exits["profit_target"],
+        stop_loss=exits["stop_loss"],
+        time_exit_dte=exits.get("time_exit_dte", TIME_EXIT_DTE),
+        fees=2 * LEGS * (row.commission or 0.0) / CONTRACT_MULTIPLIER,
+    )
+
+
+def _new_york_date(instant: str) -> dt.date:
+    return dt.datetime.fromisoformat(instant).astimezone(NEW_YORK).date()
