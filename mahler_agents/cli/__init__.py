@@ -34,6 +34,7 @@ VERBS = {
     "summary": "Show what one trading day brought.",
     "verify": "Check from the record whether the desk did what it should.",
     "report": "Show what an account earned and why; draw its equity curve.",
+    "evidence": "Show whether the advice was worth anything, with intervals.",
     "deposit": "Pay money into a paper account, or take it out.",
     "simulate": "Scan and monitor over a span of a market's days.",
     "doctor": "Look at everything that a desk needs, before a scan does.",

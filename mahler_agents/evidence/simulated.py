@@ -1,8 +1,8 @@
 """Evidence: spreads as they were screened in, the simulated P(profit) under their exit policy out.
 
 The underlying moves as Black and Scholes have it, at the short leg's implied volatility and without drift, on a lattice
-of its logarithm; each leg is valued at its own implied volatility. The exit rules are asked once a day, at mid, as far as
-the time exit; what is left then is won if closing costs less than the credit after fees.
+of its logarithm; each leg is valued at its own implied volatility. The exit rules are asked once a day, at mid, as far
+as the time exit; what is left then is won if closing costs less than the credit after fees.
 """
 
 from collections import defaultdict

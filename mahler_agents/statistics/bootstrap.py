@@ -6,8 +6,8 @@ them, ratios by their logarithm, and areas.
 
 Periods are resampled in blocks of geometric length (the stationary bootstrap, Politis and Romano 1994), and each draw
 is divided by its own standard error, from the sums of its blocks (Götze and Künsch 1996): plain percentiles covered
-91 % where 95 % was asked. The estimate's own standard error is the bootstrap's in closed form, freed of its first-order bias
-by taking it at half the block length too. `docs/design/evidence.md` has the figures.
+91 % where 95 % was asked. The estimate's own standard error is the bootstrap's in closed form, freed of its first-order
+bias by taking it at half the block length too. `docs/design/evidence.md` has the figures.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,210 @@
+"""Command line, `mahler evidence`: reports in, lines for people out."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+from mahler_agents.cli.report.text import SYNTHETIC
+from mahler_agents.cli.table import Column, table_lines
+from mahler_agents.cli.text import cents, count, counts, listed, percent, plain
+from mahler_agents.evidence.calibration import Calibration
+from mahler_agents.evidence.inference import Estimate
+from mahler_agents.evidence.report import Evidence, GroupLine, PoolReport
+from mahler_agents.evidence.settings import Settings
+from mahler_agents.evidence.sizes import SizeLine
+from mahler_agents.evidence.vetoes import Book, VetoLine
+
+_NOTHING = "-"
+_Text: TypeAlias = Callable[[float], str]
+
+
+def evidence_lines(reports: Sequence[PoolReport], settings: Settings, width: int | None) -> Iterator[str]:
+    """Yield the lines of all pools."""
+    for number, report in enumerate(reports):
+        if number:
+            yield ""
+        yield from _pool_lines(report, width)
+    yield ""
+    yield (
+        f"Intervals: {percent(settings.level)}, by a bootstrap of weeks in blocks of {settings.mean_block_weeks:g}; in"
+        " brackets for that figure at this look, after `sure` for all thresholds (or rivals) and every weekly look."
+    )
+
+
+def _pool_lines(report: PoolReport, width: int | None) -> Iterator[str]:
+    yield f"POOL {plain(report.name)}"
+    if report.name.startswith("sample data"):
+        yield SYNTHETIC
+    if report.left_out:
+        yield f"left out: {counts(report.left_out)}"
+    if report.unknown_cutoffs:
+        yield (
+            f"no knowledge cutoff is known of {listed(plain(one) for one in report.unknown_cutoffs)}:"
+            " how trades of its past ended it may remember"
+        )
+    if report.evidence is None:
+        yield "no case yet"
+    else:
+        yield from _lines(report.evidence, width)
+    if report.remembered is not None:
+        yield ""
+        yield (
+            f"SET APART: {count(report.remembered.cases, 'trade')} entered by the knowledge cutoff of the model that"
+            " advised; it may remember how they ended, so this is no proof of skill"
+        )
+        yield from _lines(report.remembered, width)
+
+
+def _lines(found: Evidence, width: int | None) -> Iterator[str]:
+    yield f"verdict: {found.verdict.text}"
+    yield (
+        f"{count(found.cases, 'trade')}, traded or not, entered {found.first_entry} to {found.last_entry}:"
+        f" {count(found.weeks_with_entries, 'week')} with entries"
+    )
+    yield f"all: {_book(found.everything)}; mean {_dollars(found.mean_pnl)}"
+    yield f"the desk's own: {_book(found.desk)}"
+    yield ""
+    yield "Vetoes that were not obeyed: mean P&L of the trades kept less that of all, dollars a trade"
+    yield from table_lines(_veto_columns(found.vetoes), width)
+    yield ""
+    yield from _calibration_lines(found.calibration, width)
+    yield ""
+    yield _size_line(found.sizes)
+    for heading, groups in (("model", found.by_model), ("prompt", found.by_prompt), ("regime", found.by_regime)):
+        if len(groups) > 1 or heading == "model":
+            yield ""
+            yield from table_lines(_group_columns(heading, groups), width)
+
+
+def _book(book: Book) -> str:
+    factor = "no loss" if book.profit_factor is None else f"profit factor {book.profit_factor:.2f}"
+    won = "none" if book.win_rate is None else f"{percent(book.win_rate, 1)} won"
+    sharpe = "" if book.sharpe is None else f", Sharpe {book.sharpe:.2f}"
+    fall = f"largest fall {cents(book.max_drawdown_dollars)}"
+    return f"{count(book.trades, 'trade')}, {cents(book.pnl_dollars)}, {won}, {factor}{sharpe}, {fall}"
+
+
+def _veto_columns(lines: Sequence[VetoLine]) -> list[Column]:
+    def column(heading: str, cells: list[str], droppable: int = 0) -> Column:
+        return Column(heading=heading, cells=cells, right=True, droppable=droppable)
+
+    return [
+        column("below", [f"{line.threshold:g}" for line in lines]),
+        column("vetoed", [f"{line.vetoed:,}" for line in lines]),
+        column("their P&L", [cents(line.vetoed_pnl_dollars) for line in lines], 3),
+        column("gain", [_dollars(line.mean_gain) for line in lines]),
+        column("sure", [_sure(line.mean_gain, cents) for line in lines]),
+        column("win rate", [_share(line.kept.win_rate) for line in lines], 2),
+        column("gain of it", [_points(line.win_rate_gain) for line in lines], 5),
+        column("profit factor", [_plain(line.kept.profit_factor) for line in lines], 1),
+        column("times that of all", [_times(line.profit_factor_ratio) for line in lines], 6),
+        column("replaced", [f"{line.replaced:,}" for line in lines], 7),
+        column("gain with replacements", [_dollars(line.replacement_gain) for line in lines], 4),
+    ]
+
+
+def _calibration_lines(found: Calibration, width: int | None) -> Iterator[str]:
+    won = "" if found.win_rate is None else f", {_percents(found.win_rate)} were won"
+    yield (
+        f"p_profit: {percent(found.mean_forecast, 1)} said on average{won}; Brier score {found.brier:.4f}, log loss"
+        f" {found.log_loss:.4f}, calibration error {percent(found.calibration_error, 1)}"
+    )
+    yield from table_lines(
+        [
+            Column(heading="said", cells=[f"{one.low:.1f} to {one.high:.1f}" for one in found.bins]),
+            Column(heading="trades", cells=[f"{one.cases:,}" for one in found.bins], right=True),
+            Column(heading="mean", cells=[percent(one.mean_forecast, 1) for one in found.bins], right=True),
+            Column(heading="won", cells=[_percents(one.share) for one in found.bins], right=True),
+        ],
+        width,
+    )
+    if found.rivals:
+        yield f"against baselines, on {count(found.scored_against_rivals, 'trade')}; above 0 the advice is better:"
+        yield from table_lines(
+            [
+                Column(heading="baseline", cells=[one.name for one in found.rivals]),
+                Column(heading="Brier", cells=[f"{one.brier:.4f}" for one in found.rivals], right=True),
+                Column(heading="gain", cells=[_scores(one.brier_gain) for one in found.rivals], right=True),
+                Column(heading="sure", cells=[_sure(one.brier_gain, _four) for one in found.rivals], right=True),
+                Column(heading="log loss", cells=[f"{one.log_loss:.4f}" for one in found.rivals], right=True),
+                Column(heading="its gain", cells=[_scores(one.log_loss_gain) for one in found.rivals], right=True),
+            ],
+            width,
+        )
+    if found.discrimination is not None:
+        yield f"confidence tells won from lost: area {_scores(found.discrimination)} (0.5 is chance)"
+    else:
+        yield "confidence tells won from lost: unknown, since all trades ended alike"
+
+
+def _size_line(found: SizeLine) -> str:
+    if not found.cases or found.rule_return is None or found.advised_return is None:
+        return "advised sizes: none to compare, since the rules sized no trade or the advice asked for no contract"
+    return (
+        f"advised sizes, on {count(found.cases, 'trade')} that the rules sized: {percent(found.advised_return, 2)} of"
+        f" what was at risk against {percent(found.rule_return, 2)}; gain {_points(found.gain)}"
+    )
+
+
+def _group_columns(heading: str, lines: Sequence[GroupLine]) -> list[Column]:
+    return [
+        Column(heading=f"by {heading}", cells=[plain(line.name)[:40] for line in lines]),
+        Column(heading="trades", cells=[f"{line.cases:,}" for line in lines], right=True),
+        Column(heading="won", cells=[percent(line.win_rate, 1) for line in lines], right=True),
+        Column(heading="mean", cells=[cents(line.mean_dollars) for line in lines], right=True),
+        Column(heading="p_profit", cells=[percent(line.mean_forecast, 1) for line in lines], right=True),
+        Column(heading="Brier", cells=[f"{line.brier:.4f}" for line in lines], right=True),
+        Column(heading="area", cells=[_plain(line.discrimination) for line in lines], right=True),
+        Column(heading="vetoed", cells=[f"{line.vetoed:,}" for line in lines], right=True),
+        Column(
+            heading="gain",
+            cells=[_NOTHING if line.mean_gain_dollars is None else cents(line.mean_gain_dollars) for line in lines],
+            right=True,
+        ),
+    ]
+
+
+def _within(one: Estimate | None, text: _Text) -> str:
+    if one is None:
+        return _NOTHING
+    if one.low is None or one.high is None:
+        return text(one.estimate)
+    return f"{text(one.estimate)} [{text(one.low)}, {text(one.high)}]"
+
+
+def _sure(one: Estimate | None, text: _Text) -> str:
+    if one is None or one.sure_low is None or one.sure_high is None:
+        return "too few periods"
+    return f"{text(one.sure_low)} to {text(one.sure_high)}"
+
+
+def _dollars(one: Estimate | None) -> str:
+    return _within(one, cents)
+
+
+def _percents(one: Estimate | None) -> str:
+    return _within(one, lambda share: percent(min(max(share, 0.0), 1.0), 1))
+
+
+def _points(one: Estimate | None) -> str:
+    return _within(one, lambda share: f"{100 * share:+.2f} points")
+
+
+def _scores(one: Estimate | None) -> str:
+    return _within(one, _four)
+
+
+def _times(one: Estimate | None) -> str:
+    return _within(one, lambda ratio: f"{math.exp(ratio):.2f}")
+
+
+def _four(number: float) -> str:
+    return f"{number:.4f}"
+
+
+def _share(one: float | None) -> str:
+    return _NOTHING if one is None else percent(one, 1)
+
+
+def _plain(one: float | None) -> str:
+    return _NOTHING if one is None else f"{one:.2f}"
