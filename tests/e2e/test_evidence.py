@@ -1,0 +1,134 @@
+"""End to end: advisors of known skill in real graphs, and what `mahler evidence` says of them; no brief sees ahead."""
+
+import datetime as dt
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import SOAK
+
+from mahler_agents.cli import main
+from mahler_agents.clock import Ids, SimulatedClock
+from mahler_agents.desk import Desk
+from mahler_agents.market import calendar
+from mahler_agents.market.sample import SampleMarket
+from mahler_agents.simulate import simulate
+from mahler_agents.testing import virtual_time
+from mahler_agents.testing.fortune_teller import FortuneTeller
+from mahler_agents.testing.scripted import ScriptedModel
+
+SKILLS = {"none": 0.0, "weak": 0.4, "strong": 0.9}
+FIRST = dt.date(2026, 1, 2)
+LAST = dt.date(2026, 6, 30) if SOAK else dt.date(2026, 3, 6)
+LAST_ENTRY = LAST if SOAK else dt.date(2026, 1, 30)
+
+
+def run(database: Path, skill: float) -> None:
+    """Scan and monitor the span with an advisor: in soak as `mahler simulate` does, else once before each close."""
+
+    async def simulated() -> None:
+        clock = SimulatedClock(dt.datetime.combine(FIRST, dt.time(), dt.UTC))
+        market = SampleMarket()
+        model = ScriptedModel(FortuneTeller(market, clock, skill=skill)).endpoint
+        async with Desk(market=market, model=model, database=database, clock=clock, ids=Ids(0), environ={}) as desk:
+            if SOAK:
+                await simulate(desk, clock, FIRST, LAST)
+                return
+            for day in calendar.sessions(FIRST, LAST):
+                if day <= LAST_ENTRY and day.weekday() in {1, 3}:
+                    clock.advance_to(market.instant_of(day))
+                    await desk.scan(as_of=market.instant_of(day))
+                if day.weekday() in {0, 2, 4}:
+                    instant = calendar.session_close(day) - dt.timedelta(minutes=5)
+                    clock.advance_to(instant)
+                    await desk.monitor(at=instant)
+
+    virtual_time.run(simulated())
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("evidence")
+    chosen = SKILLS if SOAK else {name: SKILLS[name] for name in ("none", "strong")}
+    for name, skill in chosen.items():
+        run(folder / f"{name}.db", skill)
+    return {name: folder / f"{name}.db" for name in chosen}
+
+
+def asked(database: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    capsys.readouterr()
+    assert main(["evidence", "--db", str(database), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_advisors_are_ranked_by_their_skill(records: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    found = {name: asked(path, capsys)["pools"][0]["evidence"] for name, path in records.items()}
+    areas = [one["calibration"]["discrimination"]["estimate"] for one in found.values()]
+    briers = [one["calibration"]["brier"] for one in found.values()]
+    assert areas == sorted(areas)
+    assert briers == sorted(briers, reverse=True)
+    gains = [
+        next(line for line in one["vetoes"] if line["threshold"] == 0.4)["mean_gain"]["estimate"]
+        for one in found.values()
+    ]
+    assert gains == sorted(gains)
+    # The trades themselves are the same: no advice touched them.
+    assert len({json.dumps(one["everything"]) for one in found.values()}) == 1
+    # And a few months are no proof, however good it looks.
+    assert {one["verdict"]["finding"] for one in found.values()} == {"too_few_periods"}
+
+
+def test_cases_are_of_one_pool_and_the_rest_is_accounted_for(
+    records: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = asked(records["none"], capsys)
+    assert [pool["name"] for pool in document["pools"]] == ["sample data"]
+    pool = document["pools"][0]
+    with closing(sqlite3.connect(records["none"])) as connection:
+        reviewed = connection.execute("SELECT COUNT(*) FROM candidates WHERE reviewed").fetchone()[0]
+    assert pool["evidence"]["cases"] + sum(pool["left_out"].values()) == reviewed
+    assert pool["evidence"]["calibration"]["without_rival"] == []
+
+
+PLANTED = 123_456.78
+
+
+def test_no_brief_holds_an_outcome_that_lies_ahead(records: dict[str, Path], tmp_path: Path) -> None:
+    briefs = []
+    for planted in (False, True):
+        path = tmp_path / f"planted-{planted}.db"
+        with closing(sqlite3.connect(records["none"])) as source, closing(sqlite3.connect(path)) as copy:
+            source.backup(copy)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            if planted:  # every outcome so far, as if it lay in the future
+                ahead = "2026-12-01T15:00:00.000Z"
+                connection.execute("UPDATE shadows SET exit_at = ?, exit_pnl_dollars = ?", (ahead, PLANTED))
+                connection.execute("UPDATE shadows SET daily_exit_at = ?, daily_exit_pnl_dollars = ?", (ahead, PLANTED))
+                connection.execute("UPDATE candidates SET ai_summary = ?", (f"it earned {PLANTED}",))
+                connection.execute("UPDATE verdicts SET summary = ?", (f"it earned {PLANTED}",))
+        briefs.append(scanned_briefs(path))
+    assert briefs[0]
+    assert briefs[0] == briefs[1]
+    assert not any("123456" in brief or "123,456" in brief for brief in briefs[1])
+
+
+def scanned_briefs(path: Path) -> list[str]:
+    """Return the briefs and requests of one more scan."""
+    at = SampleMarket().instant_of(calendar.next_session(LAST))
+
+    async def scan() -> str:
+        clock = SimulatedClock(at)
+        model = ScriptedModel.always(confidence=0.6).endpoint
+        async with Desk(market="sample", model=model, database=path, clock=clock, ids=Ids(7), environ={}) as desk:
+            return (await desk.scan(as_of=at)).run_id
+
+    run_id = virtual_time.run(scan())
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT content, request FROM llm_calls JOIN briefs ON briefs.hash = brief_hash WHERE run_id = ?"
+            " ORDER BY llm_calls.id",
+            (run_id,),
+        ).fetchall()
+    return [text for row in rows for text in row]
