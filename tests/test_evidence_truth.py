@@ -9,10 +9,10 @@ from conftest import at_scale
 from scipy.stats import binom
 
 from mahler_agents.evidence.cases import Columns
-from mahler_agents.evidence.inference import Inference
+from mahler_agents.evidence.inference import Figure, Inference
 from mahler_agents.evidence.report import evidence
 from mahler_agents.evidence.settings import Settings
-from mahler_agents.evidence.vetoes import pick
+from mahler_agents.evidence.vetoes import pick, veto_line
 from mahler_agents.statistics import bootstrap, sequential
 from mahler_agents.testing import synthetic_truth as synthetic
 from mahler_agents.testing.synthetic_truth import SKILLS, Skill, World
@@ -26,7 +26,8 @@ def plausible(hits: int, trials: int, low: float, high: float) -> bool:
     """Return whether a share between `low` and `high` could have brought so many hits; exactly it at full count."""
     if trials >= 1_000:
         return low <= hits / trials <= high
-    return binom.cdf(hits, trials, high) > 0.005 and binom.sf(hits - 1, trials, low) > 0.005
+    too_many, too_few = binom.sf(hits - 1, trials, high), binom.cdf(hits, trials, low)
+    return min(1.0 if low == 0 else too_few, too_many) > 0.005
 
 
 def histories(skill: Skill, weeks: int, first_seed: int) -> list[Columns]:
@@ -48,24 +49,35 @@ def test_intervals_of_mean_pnl_and_win_rate_cover_the_truth_as_often_as_they_say
         assert plausible(hits, HISTORIES, 0.93, 0.97), (name, hits / HISTORIES)
 
 
-def gains(cases: Columns, until: int, thresholds: tuple[float, ...], family: int) -> list[float]:
-    """Return, of each threshold, how far above 0 its surest interval ends at the look after so many weeks."""
-    seen = cases.where(cases.week < until)
-    inference = Inference(seen.week, SETTINGS)
-    lows = []
-    for threshold in thresholds:
-        figure = pick(inference, seen.pnl, (seen.confidence >= threshold).astype(np.float64))
-        # An interval of less than one and a half standard errors does not occur: a look that is far off is skipped.
-        if figure is None or figure.estimate < 1.5 * bootstrap.standard_error(figure.influence, 5.0):
-            continue
-        found = inference.judged(figure, family=family)
-        assert found is not None
-        lows.append(-math.inf if found.sure_low is None else found.sure_low)
-    return lows
-
-
 def helps_at_some_look(cases: Columns, looks: range, thresholds: tuple[float, ...], family: int) -> bool:
-    return any(max(gains(cases, until, thresholds, family), default=-1.0) > 0 for until in looks)
+    """Return whether a verdict of "helps" would have been given at a look after so many weeks, or an earlier one."""
+    return any(_helps_at_some_look(cases, looks, threshold, family) for threshold in thresholds)
+
+
+def _helps_at_some_look(cases: Columns, looks: range, threshold: float, family: int) -> bool:
+    kept = (cases.confidence >= threshold).astype(np.float64)
+    weekly = [np.bincount(cases.week, weights=one) for one in (kept * cases.pnl, kept, cases.pnl, np.ones(len(cases)))]
+    for until in looks:
+        won, number, all_won, all_number = (one[:until] for one in weekly)
+        mean, overall = won.sum() / number.sum(), all_won.sum() / all_number.sum()
+        influence = (won - mean * number) / number.sum() - (all_won - overall * all_number) / all_number.sum()
+        gain = mean - overall
+        wide = sequential.radius(until, first=WEEKS, alpha=SETTINGS.alpha / family)
+        if gain > wide * bootstrap.standard_error(influence, SETTINGS.mean_block_weeks):  # else no bootstrap can help it
+            found = Inference(np.arange(until), SETTINGS).judged(
+                Figure(estimate=gain, influence=influence), family=family
+            )
+            if found is not None and found.above_zero:
+                return True
+    return False
+
+
+def test_the_looks_of_these_tests_are_those_of_the_report() -> None:
+    cases = synthetic.columns("strong", weeks=WEEKS, seed=3)
+    line = veto_line(cases, Inference(cases.week, SETTINGS), 0.5, family=5)
+    assert line.mean_gain is not None
+    assert line.mean_gain.above_zero
+    assert helps_at_some_look(cases, range(WEEKS, WEEKS + 1), (0.5,), 5)
 
 
 def test_nobody_without_skill_is_praised_over_all_thresholds_and_weekly_looks() -> None:
@@ -88,13 +100,13 @@ def true_gain(threshold: float) -> tuple[float, float]:
 
 
 def test_power_is_as_told() -> None:
-    threshold, until = 0.3, 420
+    threshold, until = 0.6, 360
     gain, error = true_gain(threshold)
     alpha = SETTINGS.alpha / len(SETTINGS.thresholds)
     told = sequential.power_by(until, drift=gain / error, first=WEEKS, alpha=alpha)
     assert 0.2 < told < 0.9
     found = sum(
-        helps_at_some_look(cases, range(WEEKS, until + 1, 4), (threshold,), len(SETTINGS.thresholds))
+        helps_at_some_look(cases, range(WEEKS, until + 1), (threshold,), len(SETTINGS.thresholds))
         for cases in histories("weak", until, 30_000)
     )
     assert plausible(found, HISTORIES, told - 0.05, told + 0.05), (found / HISTORIES, told)
@@ -124,7 +136,7 @@ def test_advisors_are_told_apart_by_what_they_know() -> None:
     assert area["overconfident"] == area["weak"]
     # It picks as well as the weak one, and says far too much of it.
     assert found["overconfident"].calibration.calibration_error > 3 * found["weak"].calibration.calibration_error
-    assert found["overconfident"].calibration.rivals[0].brier_gain.below_zero
+    assert found["overconfident"].calibration.rivals[0].log_loss_gain.below_zero
     assert found["strong"].calibration.rivals[0].brier_gain.above_zero
 
 

@@ -105,8 +105,9 @@ class Inference:
             wide = sequential.radius(
                 self.weeks_with_entries, first=self.settings.first_look_weeks, alpha=self.settings.alpha / family
             )
-            # The level that this look would have by itself; the pivots say how far that is with this many blocks.
-            sure = _ends(figure.estimate, error, found, sequential.fixed_alpha(wide))
+            # The level that this look would have by itself: the pivots say how far that is with this many blocks. Where
+            # the estimate and its error rise together they would ask for less on one side than a normal one needs.
+            sure = _ends(figure.estimate, error, found, sequential.fixed_alpha(wide), least=wide)
         return Estimate(
             estimate=figure.estimate,
             low=low,
@@ -127,8 +128,9 @@ class Inference:
         return self._blocks
 
 
-def _ends(estimate: float, error: float, found: Floats, alpha: float) -> tuple[float, float]:
+def _ends(estimate: float, error: float, found: Floats, alpha: float, *, least: float = 0.0) -> tuple[float, float]:
+    """Return the ends of the studentised interval, each at least so many standard errors away."""
     if error == 0 or not found.size:
         return estimate, estimate
     low, high = np.quantile(found, [alpha / 2, 1 - alpha / 2])
-    return estimate - float(high) * error, estimate - float(low) * error
+    return estimate - max(float(high), least) * error, estimate - min(float(low), -least) * error

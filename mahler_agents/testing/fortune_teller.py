@@ -1,7 +1,7 @@
 """Test tool: an advisor that knows how a trade of the sample market will end, as well as you say.
 
-No real advisor can: it asks the sample market, which is a function of its seed, for the quotes of days to come. It is here
-to show that `mahler evidence` tells such advisors apart, and reads nothing but the brief's name of the spread.
+No real advisor can: it asks the sample market, which is a function of its seed, for the quotes of days to come. It is
+here to show that `mahler evidence` tells such advisors apart, and reads nothing but the brief's name of the spread.
 """
 
 import datetime as dt
@@ -49,13 +49,13 @@ class FortuneTeller:
         named = _SPREAD.search(str(request.messages[-1]["content"]))
         if named is None:
             raise ValueError(f"the brief of {request.role} names no spread that the fortune teller can read")
-        leaning = self._leaning(named.group(0), self._is_won(named))
+        leaning = self._leaning(named.group(0), won=self._is_won(named))
         said: dict[str, object] = {"confidence": round(leaning, 2), "p_profit": round(0.4 + 0.5 * leaning, 2)}
         if "approved" in request.schema["properties"]:
             said |= {"approved": leaning >= 0.4, "contracts": round(4 * leaning)}
         return favourable(request, **said)
 
-    def _leaning(self, label: str, won: bool | None) -> float:
+    def _leaning(self, label: str, *, won: bool | None) -> float:
         """Return a number between 0 and 1: high for trades that will be won, if there is skill."""
         key = f"{self.seed} {label} {self._clock.now().date()}"
         noise = float(np.random.default_rng(zlib.crc32(key.encode())).normal())
