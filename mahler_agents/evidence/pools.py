@@ -98,11 +98,16 @@ def _left_out(row: ReviewedRow, until: dt.date) -> str | None:
         return "time_exit_date_not_passed"
     if row.exit_at is None or row.pnl_dollars is None:
         return "no_outcome"
-    if row.advised_at is None or row.advised_at > row.decision_at:
+    if row.advised_at is None or (row.advised_at > row.decision_at and not _of_another_time(row)):
         return "advice_after_the_decision"
     if row.confidence is None or row.p_profit is None:
         return "no_verdict"
     return None
+
+
+def _of_another_time(row: ReviewedRow) -> bool:
+    """Return whether made-up days were scanned by a clock of other days: nobody could know how they end."""
+    return row.synthetic and row.started_at > row.decision_at
 
 
 def _time_exit_date(row: ReviewedRow) -> dt.date:

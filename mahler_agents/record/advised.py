@@ -13,6 +13,8 @@ class ReviewedRow:
     run_id: str
     as_of: str
     decision_at: str
+    started_at: str
+    """By the desk's clock, which for a market of other days may be far from `as_of`."""
     environment: str
     market: str
     synthetic: bool
@@ -61,7 +63,7 @@ class AdvisedReader(ReadTransaction):
             ReviewedRow,
             """
             SELECT
-                candidates.id AS candidate_id, candidates.run_id, runs.as_of, runs.decision_at, environment, market,
+                candidates.id AS candidate_id, candidates.run_id, runs.as_of, runs.decision_at, runs.started_at, environment, market,
                 synthetic, toy_model, rerun_of, json_extract(runs.regime, '$.regime') AS regime,
                 json_extract(runs.config, '$.desk.commission_per_contract_and_leg') AS commission,
                 rank, decision, candidates.underlying, candidates.expiration, candidates.short_strike,

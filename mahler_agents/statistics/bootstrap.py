@@ -11,7 +11,7 @@ bias by taking it at half the block length too. `docs/design/evidence.md` has th
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +60,10 @@ def standard_error(influence: Floats, mean_block: float) -> float:
     The stationary bootstrap's variance in closed form at the block length, and by how much it is above that at half the
     length once more, since its bias is inverse to the length; never less than the former.
     """
-    whole = _variance(influence, mean_block)
-    return float(np.sqrt(max(2 * whole - _variance(influence, mean_block / 2), whole)))
+    transform = np.fft.rfft(influence)
+    products = np.fft.irfft(transform * transform.conj(), influence.size)
+    whole, half = (max(float(_weights(influence.size, one) @ products), 0.0) for one in (mean_block, mean_block / 2))
+    return float(np.sqrt(max(2 * whole - half, whole)))
 
 
 def pivots(influence: Floats, blocks: Blocks) -> Floats:
@@ -87,12 +89,11 @@ def interval(estimate: float, influence: Floats, blocks: Blocks, *, level: float
     return Interval(estimate=estimate, low=estimate - float(high) * error, high=estimate - float(low) * error)
 
 
-def _variance(influence: Floats, mean_block: float) -> float:
-    """Return the stationary bootstrap's variance of a sum (Politis and Romano 1994, lemma 1)."""
-    periods = influence.size
-    transform = np.fft.rfft(influence)
-    products = np.fft.irfft(transform * transform.conj(), periods)
-    lag = np.arange(1, periods)
+@lru_cache(maxsize=64)
+def _weights(periods: int, mean_block: float) -> Floats:
+    """Return what the products at each lag weigh in the variance of a sum (Politis and Romano 1994, lemma 1)."""
+    lag = np.arange(periods)
     goes_on = 1 - 1 / mean_block if mean_block > 1 else 0.0
     weights = (1 - lag / periods) * goes_on**lag + lag / periods * goes_on ** (periods - lag)
-    return max(float(products[0] + weights @ products[1:]), 0.0)
+    weights[0] = 1.0
+    return weights

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 _MIXED = 4.0
 """Variance of the mixture, times the first look: about equally narrow from the first look to four times as late."""
-_PATHS = 20_000
+_PATHS = 8_000
 _SEED = 20_260_316
 LAST = 400.0
 """Times the first look: as far ahead as anyone is told how long it will take."""
@@ -79,7 +79,8 @@ def _crossings(drift: float, alpha: float) -> Floats:
 
 @cache
 def _looks() -> Floats:
-    return np.geomspace(1.0, LAST, 600)
+    """Return weekly looks while they matter most, for a first one after 300 weeks, then ever fewer."""
+    return np.concatenate([1 + np.arange(300) / 300, np.geomspace(2.0, LAST, 400)])
 
 
 @cache
