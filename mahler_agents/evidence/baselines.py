@@ -33,7 +33,7 @@ def past_win_rate(cases: Columns) -> Floats:
 
 
 def recalibrated_delta(cases: Columns) -> Floats:
-    """Return P(profit) by a logistic line on the log-odds of 1 - |delta|, fitted anew on each day to what is over.
+    """Return P(profit) by a logistic line on the log-odds of 1 - |delta|, fitted anew each Monday to what is over.
 
     NaN where the delta is unknown. It begins with |delta| as it is and moves as outcomes come.
     """
@@ -47,15 +47,16 @@ def recalibrated_delta(cases: Columns) -> Floats:
     fit = _Fit(odds)
     exits = cases.exit_day[known]
     order = np.argsort(exits, kind="stable")
+    ended = exits[order]
     won, seen = cases.won[known], 0
-    entries = cases.day[known]
-    here = np.empty(entries.size)
-    for day in np.unique(entries):
-        until = int(np.searchsorted(exits[order], day, side="left"))
+    mondays = (cases.day[known] - 1) // 7 * 7 + 1  # ordinal 1 was one; entries are in order
+    here = np.empty(mondays.size)
+    for monday in np.unique(mondays):
+        until = int(np.searchsorted(ended, monday, side="left"))
         fit.learn(places[order[seen:until]], won[order[seen:until]])
         seen = until
-        today = slice(*np.searchsorted(entries, [day, day + 1]).tolist())  # entries are in order
-        here[today] = fit.forecast()[places[today]]
+        this_week = slice(*np.searchsorted(mondays, [monday, monday + 1]).tolist())
+        here[this_week] = fit.forecast()[places[this_week]]
     forecast[known] = here
     return forecast
 

@@ -103,26 +103,32 @@ class Columns:
 
     @classmethod
     def of(cls, cases: Iterable[Case]) -> "Columns":
-        """Return the columns of those cases that have advice."""
-        advised = [(case, case.advice) for case in cases if case.advice is not None]
-        advised.sort(key=lambda one: (one[0].entry_date, one[0].run_id, one[0].rank))
-        scans = {run: number for number, run in enumerate(dict.fromkeys(case.run_id for case, _ in advised))}
+        """Return the columns of those cases that have advice, in the order of `in_order`."""
+        ordered = in_order(cases)
+        advised = [(case, case.advice) for case in ordered if case.advice is not None]
+        runs = {run: number for number, run in enumerate(dict.fromkeys(case.run_id for case in ordered))}
         return cls(
-            day=_whole([case.entry_date.toordinal() for case, _ in advised]),
-            exit_day=_whole([case.exit_date.toordinal() for case, _ in advised]),
-            scan=_whole([scans[case.run_id] for case, _ in advised]),
-            rank=_whole([case.rank for case, _ in advised]),
-            traded=np.array([case.traded for case, _ in advised], dtype=bool),
-            pnl=_real([case.pnl_dollars for case, _ in advised]),
+            day=_whole([case.entry_date.toordinal() for case in ordered]),
+            exit_day=_whole([case.exit_date.toordinal() for case in ordered]),
+            scan=_whole([runs[case.run_id] for case in ordered]),
+            rank=_whole([case.rank for case in ordered]),
+            traded=np.array([case.traded for case in ordered], dtype=bool),
+            pnl=_real([case.pnl_dollars for case in ordered]),
             confidence=_real([advice.confidence for _, advice in advised]),
             p_profit=_real([advice.p_profit for _, advice in advised]),
             approved=np.array([advice.approved for _, advice in advised], dtype=bool),
-            short_delta=_real([case.short_delta for case, _ in advised]),
-            simulated=_real([case.simulated_p_profit for case, _ in advised]),
-            contracts=_real([case.contracts for case, _ in advised]),
+            short_delta=_real([case.short_delta for case in ordered]),
+            simulated=_real([case.simulated_p_profit for case in ordered]),
+            contracts=_real([case.contracts for case in ordered]),
             advised_contracts=_real([advice.contracts for _, advice in advised]),
-            max_loss=_real([case.max_loss_dollars for case, _ in advised]),
+            max_loss=_real([case.max_loss_dollars for case in ordered]),
         )
+
+
+def in_order(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """Return the cases that have advice, by entry date, within a date by scan and rank."""
+    advised = (case for case in cases if case.advice is not None)
+    return tuple(sorted(advised, key=lambda case: (case.entry_date, case.run_id, case.rank)))
 
 
 def _whole(values: Sequence[int]) -> Numbers:

@@ -1,13 +1,14 @@
 """Evidence: a pool of cases in, everything that can be said of its advice out; pure, and all that a face shows."""
 
+import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mahler_agents.evidence.calibration import Calibration, calibration
-from mahler_agents.evidence.cases import Case, Columns
+from mahler_agents.evidence.cases import Case, Columns, in_order
 from mahler_agents.evidence.inference import Estimate, Inference
 from mahler_agents.evidence.outlook import Outlook, outlook
 from mahler_agents.evidence.pools import Pool
@@ -91,14 +92,12 @@ def pool_report(pool: Pool, settings: Settings) -> PoolReport:
 
 def evidence(cases: Sequence[Case], settings: Settings) -> Evidence:
     """Return what the advice of cases was worth; each has advice, and there is at least one."""
-    columns = Columns.of(cases)
-    groups = (
-        lambda case: case.advice.model,
-        lambda case: case.advice.prompt_hash,
-        lambda case: case.regime or "unknown",
-    )
-    models, prompts, regimes = (_groups(cases, key) for key in groups)
-    return judged(columns, settings, by_model=models, by_prompt=prompts, by_regime=regimes)
+    ordered, columns = in_order(cases), Columns.of(cases)
+    models = [case.advice.model if case.advice else "" for case in ordered]
+    prompts = [case.advice.prompt_hash if case.advice else "" for case in ordered]
+    regimes = [case.regime or "unknown" for case in ordered]
+    by_model, by_prompt, by_regime = (_groups(columns, names) for names in (models, prompts, regimes))
+    return judged(columns, settings, by_model=by_model, by_prompt=by_prompt, by_regime=by_regime)
 
 
 def judged(
@@ -144,11 +143,11 @@ def _outlook(line: VetoLine, columns: Columns, inference: Inference, family: int
     return outlook(line.mean_gain, len(columns), inference, family=family, error=error)
 
 
-def _groups(cases: Iterable[Case], key: Callable[[Case], str]) -> tuple[GroupLine, ...]:
-    members: dict[str, list[Case]] = defaultdict(list)
-    for case in cases:
-        members[key(case)].append(case)
-    return tuple(_group(name, Columns.of(members[name])) for name in sorted(members))
+def _groups(columns: Columns, names: Sequence[str]) -> tuple[GroupLine, ...]:
+    members: dict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(names):
+        members[name].append(place)
+    return tuple(_group(name, columns.where(np.array(members[name]))) for name in sorted(members))
 
 
 def _group(name: str, columns: Columns) -> GroupLine:
@@ -167,6 +166,4 @@ def _group(name: str, columns: Columns) -> GroupLine:
 
 
 def _date(ordinal: np.integer) -> str:
-    import datetime as dt
-
     return dt.date.fromordinal(int(ordinal)).isoformat()
