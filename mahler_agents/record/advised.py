@@ -63,7 +63,8 @@ class AdvisedReader(ReadTransaction):
             ReviewedRow,
             """
             SELECT
-                candidates.id AS candidate_id, candidates.run_id, runs.as_of, runs.decision_at, runs.started_at, environment, market,
+                candidates.id AS candidate_id, candidates.run_id, runs.as_of, runs.decision_at, runs.started_at,
+                environment, market,
                 synthetic, toy_model, rerun_of, json_extract(runs.regime, '$.regime') AS regime,
                 json_extract(runs.config, '$.desk.commission_per_contract_and_leg') AS commission,
                 rank, decision, candidates.underlying, candidates.expiration, candidates.short_strike,
