@@ -1,4 +1,4 @@
-"""docs/evidence.md: it begins with a command, names every option, and its example runs; the design page's figures hold."""
+"""docs/evidence.md: it begins with a command, names every option, its example runs; the design page's figures hold."""
 
 import re
 from pathlib import Path

@@ -4,6 +4,7 @@ A case counts as known from the day after its exit on.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from mahler_agents.evidence.cases import Columns, Floats
@@ -71,7 +72,7 @@ class _Fit:
         self._cases, self._won = np.zeros(odds.size), np.zeros(odds.size)
         self._changed = False
 
-    def learn(self, places: Floats, won: Floats) -> None:
+    def learn(self, places: NDArray[np.intp], won: Floats) -> None:
         """Add cases that have ended."""
         self._cases += np.bincount(places, minlength=self._cases.size)
         self._won += np.bincount(places, weights=won, minlength=self._won.size)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mahler_agents.evidence.baselines import baselines, known_before
-from mahler_agents.evidence.cases import Columns, Floats
+from mahler_agents.evidence.baselines import DELTA, SIMULATED, WIN_RATE, baselines, known_before
+from mahler_agents.evidence.cases import Columns, Floats, Truths
 from mahler_agents.evidence.inference import Estimate, Figure, Inference
 from mahler_agents.statistics import scores
 
@@ -87,16 +87,9 @@ def calibration(cases: Columns, inference: Inference) -> Calibration:
         brier_there=scores.brier_score(won[scored], said[scored]) if scored.any() else None,
         log_loss_there=scores.log_loss(won[scored], said[scored], smallest=SMALLEST) if scored.any() else None,
         rivals=tuple(_rival(name, one, cases, scored, inference) for name, one in forecasts.items() if scored.any()),
-        without_rival=tuple(name for name in baselines_missing(forecasts)),
+        without_rival=tuple(name for name in (WIN_RATE, SIMULATED, DELTA) if name not in forecasts),
         discrimination=inference.judged(discrimination(cases, inference), family=1),
     )
-
-
-def baselines_missing(forecasts: dict[str, Floats]) -> tuple[str, ...]:
-    """Return the names of the baselines that have no forecast."""
-    from mahler_agents.evidence.baselines import DELTA, SIMULATED, WIN_RATE
-
-    return tuple(name for name in (WIN_RATE, SIMULATED, DELTA) if name not in forecasts)
 
 
 def discrimination(cases: Columns, inference: Inference) -> Figure | None:
@@ -136,7 +129,7 @@ def _bins(won: Floats, said: Floats, inference: Inference) -> tuple[BinLine, ...
     )
 
 
-def _rival(name: str, forecast: Floats, cases: Columns, scored: Floats, inference: Inference) -> Rival:
+def _rival(name: str, forecast: Floats, cases: Columns, scored: Truths, inference: Inference) -> Rival:
     won, chosen = cases.won, scored.astype(np.float64)
     theirs = np.where(scored, forecast, 0.5)
     brier = scores.brier_terms(won, theirs) - scores.brier_terms(won, cases.p_profit)

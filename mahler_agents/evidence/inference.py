@@ -89,7 +89,7 @@ class Inference:
 
     def by_week(self, values: Floats) -> Floats:
         """Return the sum of one number a case in each week."""
-        return np.bincount(self.week, weights=values, minlength=self.weeks)
+        return np.bincount(self.week, weights=values, minlength=self.weeks).astype(np.float64)
 
     def judged(self, figure: Figure | None, *, family: int) -> Estimate | None:
         """Return a figure with its intervals, as one of a family of so many."""

@@ -8,7 +8,7 @@ import datetime as dt
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mahler_agents.clock import NEW_YORK
@@ -46,8 +46,7 @@ def read_pools(path: Path, cutoffs: tuple[Cutoff, ...]) -> tuple[Pool, ...]:
         _pool(name, [row for row in rows if names[row.run_id] == name], until, cutoffs) for name in _in_order(names)
     ]
     if found and replayed:
-        first = found[0]
-        found[0] = Pool(**{**vars(first), "left_out": {**first.left_out, "of_a_replay": replayed}})
+        found[0] = replace(found[0], left_out={**found[0].left_out, "of_a_replay": replayed})
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mahler_agents.evidence.cases import Columns, Floats, Truths
+from mahler_agents.evidence.cases import Columns, Floats, Numbers, Truths
 from mahler_agents.evidence.inference import Estimate, Figure, Inference
 
 WEEKS_A_YEAR = 52.0
@@ -143,13 +143,13 @@ def _difference(one: Figure | None, other: Figure | None) -> Figure | None:
     return None if one is None or other is None else one.minus(other)
 
 
-def _sharpe(pnl: Floats, week: Floats) -> float | None:
+def _sharpe(pnl: Floats, week: Numbers) -> float | None:
     weekly = np.bincount((week - week.min()).astype(np.int64), weights=pnl)
     spread = float(weekly.std(ddof=1)) if weekly.size > 1 else 0.0
     return float(weekly.mean()) / spread * WEEKS_A_YEAR**0.5 if spread else None
 
 
-def _drawdown(pnl: Floats, day: Floats) -> float:
+def _drawdown(pnl: Floats, day: Numbers) -> float:
     if not pnl.size:
         return 0.0
     days, places = np.unique(day, return_inverse=True)

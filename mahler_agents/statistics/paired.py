@@ -98,7 +98,7 @@ def group_sums(values: ArrayLike, groups: ArrayLike | None) -> tuple[Floats, Flo
     if groups is None:
         return amounts, np.ones_like(amounts)
     places = np.unique(np.asarray(groups), return_inverse=True)[1]
-    return np.bincount(places, weights=amounts), np.bincount(places).astype(np.float64)
+    return np.bincount(places, weights=amounts).astype(np.float64), np.bincount(places).astype(np.float64)
 
 
 def _as_extreme(sums: Floats, least: float, draws: int, random: np.random.Generator) -> int:

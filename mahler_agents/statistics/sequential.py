@@ -65,7 +65,8 @@ def _bar(alpha: float) -> float:
         at_once = np.sqrt(2 / share * np.log(bar / np.sqrt(1 - share)))
         return 2 * ndtr(-at_once) + (2 * ndtr(at_once * np.sqrt(1 - share)) - 1) / bar - alpha
 
-    return float(brentq(excess, 1.0, 2 / alpha))
+    found: float = brentq(excess, 1.0, 2 / alpha)  # pyright: ignore[reportAssignmentType] - it returns more only if asked
+    return found
 
 
 def _crossings(drift: float, alpha: float) -> Floats:

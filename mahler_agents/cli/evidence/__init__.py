@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +55,9 @@ def evidence(
 
     if plot is not None:
         check_picture(plot)
-    chosen = {"thresholds": tuple(sorted(set(thresholds)))} if thresholds else {}
-    settings = Settings(draws=draws, **chosen)
+    settings = Settings(draws=draws)
+    if thresholds:
+        settings = replace(settings, thresholds=tuple(sorted(set(thresholds))))
     path = newest_database(db)
     reports = _of_pool(read_evidence(path, settings), pool, path)
     document = document_of(reports, settings)

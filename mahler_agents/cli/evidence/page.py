@@ -8,6 +8,7 @@ import base64
 import hashlib
 import math
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -42,7 +43,7 @@ def render(document: dict[str, Any], reports: tuple[PoolReport, ...]) -> str:
         document=document,
         parts=_parts(document),
         pictures=_pictures(reports),
-        number=lambda place, kind: _number(document, place, kind),
+        number=partial(_number, document),
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
         style=Markup(style),  # noqa: S704 - our own file, with nothing filled in
     )
