@@ -129,7 +129,7 @@ class Connection:
         """Return the request of a role, all but its messages: model, parameters and the schema of the reply."""
         key = (role, prompt.content_hash, reply)
         if key not in self._requests:
-            form, max_tokens = self._form(role, prompt, reply), prompt.front.max_tokens
+            form, max_tokens = form_of(self.endpoint, role, prompt, reply), prompt.front.max_tokens
             self._requests[key] = Request(
                 sendable=self._chat.bind(temperature=prompt.front.temperature, max_tokens=max_tokens, **form),
                 form_bytes=len(json.dumps(form).encode()),
@@ -196,16 +196,31 @@ class Connection:
             raise
         return None
 
-    def _form(self, role: str, prompt: Prompt, reply: type[BaseModel]) -> dict[str, Any]:
-        slots = self.endpoint.slots
-        if slots is None:
-            return {"response_format": response_format(role, strict_schema(reply))}
-        schema = constrained_schema(reply, max_tokens=prompt.front.max_tokens)
-        extra: dict[str, Any] = {"cache_prompt": True, "id_slot": slots[role]} if role in slots else {}
-        return {"response_format": response_format(role, schema), "seed": 1, "extra_body": extra}
-
     def _words(self, error: Exception) -> str:
         cause = error.__cause__ or error  # the SDK says "Connection error." of every one
         while cause.__cause__ is not None:
             cause = cause.__cause__
         return self.redacted(" ".join(f"{type(cause).__name__}: {cause}".split()))
+
+
+def form_of(endpoint: Endpoint, role: str, prompt: Prompt, reply: type[BaseModel]) -> dict[str, Any]:
+    """Return what a request asks of the reply's form, as `ChatOpenAI` takes it."""
+    slots = endpoint.slots
+    if slots is None:
+        return {"response_format": response_format(role, strict_schema(reply))}
+    schema = constrained_schema(reply, max_tokens=prompt.front.max_tokens)
+    extra: dict[str, Any] = {"cache_prompt": True, "id_slot": slots[role]} if role in slots else {}
+    return {"response_format": response_format(role, schema), "seed": 1, "extra_body": extra}
+
+
+def body_of(endpoint: Endpoint, role: str, prompt: Prompt, reply: type[BaseModel]) -> dict[str, Any]:
+    """Return the body of a role's requests, all but the messages, as it goes over the wire."""
+    form = form_of(endpoint, role, prompt, reply)
+    return {
+        "model": endpoint.model,
+        "stream": False,
+        "max_completion_tokens": prompt.front.max_tokens,
+        "temperature": prompt.front.temperature,
+        **form.pop("extra_body", {}),
+        **form,
+    }

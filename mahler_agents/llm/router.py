@@ -126,11 +126,29 @@ class ModelRouter:
         self, *, role: str, prompt: Prompt, facts: Mapping[str, Any], reply: type[R], context: CallContext
     ) -> Answer[R] | Failure:
         """Return the reply of the role's model to a brief, or why there is none; raises as `ChatClient.ask` does."""
-        past = self._past.questions.get(context.span_id)
+        return await self.asker(role).ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context)
+
+    def asker(self, name: str) -> Asker:
+        """Return who asks the endpoint of this name in every role, for who has several endpoints for one role."""
+        return _Asker(self._clients[name], self._past.questions, self._recorded)
+
+
+@dataclass(frozen=True)
+class _Asker:
+    """Asks one endpoint what is not on record."""
+
+    client: ChatClient
+    questions: Mapping[str, RecordedQuestion]
+    recorded: RecordedModels
+
+    async def ask(
+        self, *, role: str, prompt: Prompt, facts: Mapping[str, Any], reply: type[R], context: CallContext
+    ) -> Answer[R] | Failure:
+        """Return the reply to a brief, or why there is none."""
+        past = self.questions.get(context.span_id)
         if past is not None and past.ended:
-            return await self._recorded.ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context)
-        client = self._clients[role]
-        return await client.ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context, past=past)
+            return await self.recorded.ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context)
+        return await self.client.ask(role=role, prompt=prompt, facts=facts, reply=reply, context=context, past=past)
 
 
 def check_priced(endpoints: Iterable[Endpoint], budget: ScanBudget, prices: Prices) -> None:

@@ -81,7 +81,7 @@ class RunsReader(ReadTransaction):
             if not found and no_latest is not None:
                 raise UnknownIdError(no_latest)
         else:
-            found = self._rows(f"SELECT id FROM runs WHERE {_begins('id')} {_NEWEST_FIRST}", *_range(text))
+            found = self._rows(f"SELECT id FROM runs WHERE {begins('id')} {_NEWEST_FIRST}", *prefix_range(text))
         ids = [row["id"] for row in found]
         if text in ids:
             return text
@@ -93,7 +93,7 @@ class RunsReader(ReadTransaction):
 
     def prompt_version(self, text: str) -> str:
         """Return the version of a prompt that `text` is, or begins. Raises `UnknownIdError` for none or several."""
-        found = self._rows(f"SELECT hash, name FROM prompts WHERE {_begins('hash')} ORDER BY name", *_range(text))
+        found = self._rows(f"SELECT hash, name FROM prompts WHERE {begins('hash')} ORDER BY name", *prefix_range(text))
         if not found:
             raise UnknownIdError(f"no prompt version `{text}` in {self.path}; `mahler trace show ID` names a run's")
         if len(found) > 1:
@@ -104,9 +104,9 @@ class RunsReader(ReadTransaction):
     def _conditions(self, chosen: RunFilter) -> Iterator[tuple[str, tuple[object, ...]]]:
         """Yield a condition of SQL and its values for every field that is set."""
         if chosen.since is not None:
-            yield "as_of >= ?", (_midnight(chosen.since),)
+            yield "as_of >= ?", (midnight(chosen.since),)
         if chosen.until is not None:
-            yield "as_of < ?", (_midnight(chosen.until + dt.timedelta(days=1)),)
+            yield "as_of < ?", (midnight(chosen.until + dt.timedelta(days=1)),)
         if chosen.underlying is not None:
             reviewed = "SELECT 1 FROM candidates WHERE run_id = runs.id AND reviewed AND underlying = ?"
             yield f"EXISTS ({reviewed})", (chosen.underlying,)
@@ -125,11 +125,13 @@ class RunsReader(ReadTransaction):
             yield f"(SELECT SUM(cost_dollars) {_OF_CALLS}) >= ?", (chosen.min_cost,)
 
 
-def _begins(column: str) -> str:
+def begins(column: str) -> str:
+    """Return the condition that a column begins with a text, whose bounds `prefix_range` gives."""
     return f"{column} >= ? AND {column} < ?"
 
 
-def _range(prefix: str) -> tuple[str, str]:
+def prefix_range(prefix: str) -> tuple[str, str]:
+    """Return the two bounds of all texts that begin with `prefix`."""
     return prefix, prefix + _AFTER_ALL
 
 
@@ -141,7 +143,7 @@ def _split(joined: str | None) -> tuple[str, ...]:
     return tuple(sorted(joined.split(","))) if joined else ()
 
 
-def _midnight(day: dt.date) -> str:
+def midnight(day: dt.date) -> str:
     """Return the instant at which the day begins in New York, as the record writes instants."""
     from mahler_agents.clock import NEW_YORK, utc_text  # a list without dates need not wait for it
 

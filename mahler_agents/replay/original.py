@@ -83,7 +83,17 @@ class Original:
 
 
 def _question(candidate: OriginalCandidate, node: str, rows: Sequence[Row]) -> RecordedQuestion:
-    """Return one question; attempts that never ended are left out, and those after them move up."""
+    outcome = candidate.outcomes.get(node)
+    return question_of(
+        f"{node} of {candidate.label}",
+        rows,
+        ended=outcome is not None,
+        failure=outcome if isinstance(outcome, Failure) else None,
+    )
+
+
+def question_of(whose: str, rows: Sequence[Row], *, ended: bool, failure: Failure | None) -> RecordedQuestion:
+    """Return one question of its calls; attempts that never ended are left out, and those after them move up."""
     attempts: dict[int, RecordedAttempt] = {}
     abandoned = 0
     for row in rows:
@@ -100,14 +110,7 @@ def _question(candidate: OriginalCandidate, node: str, rows: Sequence[Row]) -> R
             response=row["response"],
             error=row["error"],
         )
-    outcome = candidate.outcomes.get(node)
-    return RecordedQuestion(
-        whose=f"{node} of {candidate.label}",
-        attempts=attempts,
-        abandoned=abandoned,
-        ended=outcome is not None,
-        failure=outcome if isinstance(outcome, Failure) else None,
-    )
+    return RecordedQuestion(whose=whose, attempts=attempts, abandoned=abandoned, ended=ended, failure=failure)
 
 
 def role_of(node: str) -> str:
@@ -197,13 +200,18 @@ class _Candidates:
         row = self._rows.briefs.get(version)
         if row is None:
             return f"its brief {version[:8]} is gone from the record"
-        try:
-            brief = self._roles[role][0].model_validate_json(row["content"])
-        except ValidationError as error:
-            return f"its brief {version[:8]} is not of this version's form: {explain(error)}"
-        if brief.content_hash != version:
-            return f"its brief {version[:8]} has been changed since it was recorded, or is not of this version's form"
-        return brief
+        return read_brief(self._roles[role][0], row["content"], version)
+
+
+def read_brief(kind: type[Brief], content: str, version: str) -> Brief | str:
+    """Return the brief that a recorded text is, or why it is none of its version."""
+    try:
+        brief = kind.model_validate_json(content)
+    except ValidationError as error:
+        return f"its brief {version[:8]} is not of this version's form: {explain(error)}"
+    if brief.content_hash != version:
+        return f"its brief {version[:8]} has been changed since it was recorded, or is not of this version's form"
+    return brief
 
 
 _SPREAD = ("underlying", "spread_type", "short_strike", "long_strike", "expiration")

@@ -3,7 +3,7 @@
 A migration that adds a column adds its meaning here, in the module of its group.
 """
 
-from mahler_agents.record.dictionary import accounts, advice, notifications, orders, runs, schedule, views
+from mahler_agents.record.dictionary import accounts, advice, evaluations, notifications, orders, runs, schedule, views
 from mahler_agents.record.dictionary.entry import Entry
 
 TABLES: dict[str, dict[str, Entry]] = {
@@ -13,6 +13,7 @@ TABLES: dict[str, dict[str, Entry]] = {
     "Accounts": accounts.ENTRIES,
     "Schedule": schedule.ENTRIES,
     "Notifications": notifications.ENTRIES,
+    "Cases and evaluations": evaluations.ENTRIES,
 }
 """Group to its tables, by name, in the order in which a reader meets them."""
 

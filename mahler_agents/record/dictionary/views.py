@@ -108,4 +108,21 @@ ENTRIES = {
             "ungrounded": "those that are not in the brief",
         },
     ),
+    "cases": Entry(
+        row="A brief on record on which its role can be asked again: of a scan, never of a replay, or added.",
+        columns={
+            "brief_hash": "the brief, which is the case's id",
+            **_ROLE,
+            "as_of": "the instant of its facts",
+            **UNDERLYING,
+            "spread_type": "`bull_put` or `bear_call`",
+            "market": "where its facts are from",
+            "synthetic": "1 if they are made up",
+            "run_id": "the scan that heard it first; null if it was added",
+            "candidate_id": "the candidate in that scan; null if it was added",
+            "failure": "kind of the failure that a scan met on it; null if none did",
+            "pnl_dollars": "of the candidate's shadow, one contract, after fees; null while it is followed",
+            "exit_rule": "the rule that closed the shadow",
+        },
+    ),
 }

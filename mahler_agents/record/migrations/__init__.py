@@ -23,6 +23,7 @@ from mahler_agents.record.migrations import (
     m021_raw_answers,
     m022_schedule,
     m023_notifications,
+    m024_evaluation,
 )
 
 MIGRATION_SET = "mahler_agents"
@@ -49,6 +50,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
         m021_raw_answers,
         m022_schedule,
         m023_notifications,
+        m024_evaluation,
     )
 )
 """Name and statements of every migration, oldest first."""
