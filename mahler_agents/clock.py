@@ -103,6 +103,11 @@ def new_york_text(instant: datetime) -> str:
     return f"{instant.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York"
 
 
+def milliseconds_between(first: str, last: str) -> float:
+    """Return the milliseconds from one instant to another, both as the record keeps them."""
+    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds() * 1000
+
+
 def _in_utc(instant: datetime) -> datetime:
     if instant.tzinfo is None:  # Python would take it for the machine's own time
         raise ValueError(f"{instant} must be timezone-aware")

@@ -13,6 +13,9 @@ CHARACTERS_PER_TOKEN = 4.0
 """Of English text, near enough, with the tokenizers of large models: there is none here to ask."""
 
 
+_PLAUSIBLE = (1.5, 8.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TokenRate:
     """How many characters a token has, and where that is from."""
@@ -47,8 +50,12 @@ def rate_of(model: str, calls: Sequence[tuple[int, int]]) -> TokenRate:
     if not tokens:
         return TokenRate()
     rate = sum(characters for characters, _ in calls) / tokens
+    if not _PLAUSIBLE[0] <= rate <= _PLAUSIBLE[1]:  # a scripted model says what it likes
+        return TokenRate(counted=f"at 4 characters a token: {model} counted {rate:.2f}, which no tokenizer does")
     told = "call" if len(calls) == 1 else f"{len(calls)} calls"
-    return TokenRate(characters=rate, counted=f"at {rate:.2f} characters a token, as {model} counted in {told} on record")
+    return TokenRate(
+        characters=rate, counted=f"at {rate:.2f} characters a token, as {model} counted in {told} on record"
+    )
 
 
 def check(prompt: Prompt, brief: Brief | None, rate: TokenRate) -> PromptCheck:
@@ -57,7 +64,7 @@ def check(prompt: Prompt, brief: Brief | None, rate: TokenRate) -> PromptCheck:
     Raises `ConfigError` if it holds an instruction that biases the forecast, or does not render with the brief.
     """
     for found in biased_instructions(prompt):
-        raise ConfigError(f"{prompt.path}: \"{found.words}\" biases the forecast: {found.why}; take it out")
+        raise ConfigError(f'{prompt.path}: "{found.words}" biases the forecast: {found.why}; take it out')
     facts, source = _facts(prompt, brief)
     if facts is None:
         constant, user = len(prompt.system), len(prompt.user)
@@ -84,4 +91,3 @@ def _facts(prompt: Prompt, brief: Brief | None) -> tuple[dict[str, object] | Non
     if prompt.front.examples:
         return prompt.front.examples[0].brief, "the first worked example"
     return None, "nothing: the template itself was measured"
-

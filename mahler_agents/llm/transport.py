@@ -42,7 +42,8 @@ class CallStarted:
     """`SPAN.ATTEMPT`."""
     span_id: str
     run_id: str
-    candidate_id: str
+    candidate_id: str | None
+    """None if the question is about a stored case, and not about a candidate of the run."""
     role: str
     attempt: int
     """Counts from 1 over retries and the repair."""

@@ -5,7 +5,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mahler_agents.record.durable import Durable, insert
@@ -41,6 +40,8 @@ class CaseFilter:
     tags: Sequence[str] = ()
     ids: Sequence[str] = ()
     """Ids or beginnings of them."""
+    evaluation: str | None = None
+    """Those on which this evaluation asks."""
     limit: int | None = None
     """So many, the newest."""
 
@@ -129,11 +130,6 @@ class CaseBook(Durable):
             return connection.total_changes - before
 
 
-def open_cases(path: Path) -> CaseBook:
-    """Return the book of a record's cases."""
-    return CaseBook(path)
-
-
 def _add(connection: sqlite3.Connection, case: AddedCase, at: str) -> None:
     connection.execute(
         "INSERT INTO briefs (hash, role, content) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -182,6 +178,8 @@ def _conditions(chosen: CaseFilter) -> Iterator[tuple[str, tuple[object, ...]]]:
     if chosen.tags:
         listed = ", ".join("?" * len(chosen.tags))
         yield f"brief_hash IN (SELECT brief_hash FROM case_tags WHERE tag IN ({listed}))", tuple(chosen.tags)
+    if chosen.evaluation is not None:
+        yield "brief_hash IN (SELECT brief_hash FROM evaluation_cases WHERE run_id = ?)", (chosen.evaluation,)
     if chosen.ids:
         ranges = " OR ".join(begins("brief_hash") for _ in chosen.ids)
         yield ranges, tuple(end for one in chosen.ids for end in prefix_range(one))

@@ -81,11 +81,6 @@ class EvaluationReader(ReadTransaction):
             evaluation,
         )
 
-    def cases_of(self, evaluation: str) -> tuple[str, ...]:
-        """Return the briefs on which every variant of an evaluation is asked."""
-        rows = self._rows("SELECT brief_hash FROM evaluation_cases WHERE run_id = ? ORDER BY brief_hash", evaluation)
-        return tuple(row["brief_hash"] for row in rows)
-
     def results(self, evaluation: str, variant: str | None = None) -> tuple[Row, ...]:
         """Return what came of an evaluation, or of one variant of it."""
         return self._dicts(
@@ -95,6 +90,15 @@ class EvaluationReader(ReadTransaction):
             variant,
             variant,
         )
+
+    def failures(self, evaluation: str) -> dict[str, int]:
+        """Return how many answers of an evaluation failed, by kind."""
+        rows = self._rows(
+            "SELECT failure_kind, COUNT(*) AS times FROM evaluation_results"
+            " WHERE run_id = ? AND failure_kind NOT NULL GROUP BY failure_kind ORDER BY times DESC, failure_kind",
+            evaluation,
+        )
+        return {row["failure_kind"]: row["times"] for row in rows}
 
     def calls(self, evaluation: str) -> tuple[Row, ...]:
         """Return every HTTP attempt of an evaluation, in the order of spans and attempts."""

@@ -6,6 +6,8 @@ from mahler_agents.errors import UnknownIdError
 from mahler_agents.record.reading import ReadTransaction
 from mahler_agents.record.runs import begins, prefix_range
 
+_COUNTED_CALLS = 20
+
 _USED = """
     SELECT prompts.hash AS hash, prompts.name AS role, content, MIN(used.at) AS first_used, MAX(used.at) AS last_used,
         COALESCE(SUM(used.kind = 'scan'), 0) AS scans, COALESCE(SUM(used.kind = 'replay'), 0) AS replays,
@@ -73,3 +75,20 @@ class PromptReader(ReadTransaction):
             named = ", ".join(row["hash"][: len(version) + 6] for row in rows[:3])
             raise UnknownIdError(f"`{role}@{version}` fits {len(rows)} versions ({named}); type more of it")
         return rows[0]["hash"], rows[0]["content"]
+
+    def counted_tokens(self, role: str) -> tuple[str, list[tuple[int, int]]] | None:
+        """Return the model of a role's last counted call, and of its last calls the characters and prompt tokens.
+
+        Characters are those of the messages' texts. None if no provider counted any.
+        """
+        rows = self._rows(
+            "SELECT model, prompt_tokens,"
+            " (SELECT SUM(LENGTH(value ->> 'content')) FROM json_each(request, '$.messages')) AS characters"
+            " FROM llm_calls WHERE role = ? AND prompt_tokens > 0 AND request <> ''"
+            f" ORDER BY started_at DESC LIMIT {_COUNTED_CALLS}",
+            role,
+        )
+        if not rows:
+            return None
+        model = rows[0]["model"]
+        return model, [(row["characters"], row["prompt_tokens"]) for row in rows if row["model"] == model]

@@ -47,7 +47,7 @@ def _recorded(
         if run["toy_model"] and name == _TOY:
             found[role] = "local"
         elif _was_embedded(original, role):
-            found[role] = f"local:{_model_file(name, role, run['id'], environ)}"
+            found[role] = f"local:{model_file(name, role, run['id'], environ)}"
         elif where.rstrip("/") == here.rstrip("/"):
             found[role] = f"openai:{name}"
         else:
@@ -63,7 +63,7 @@ def _was_embedded(original: Original, role: str) -> bool:
     return any(one["role"] == role and '"cache_prompt"' in (one["request"] or "") for one in original.calls)
 
 
-def _model_file(name: str, role: str, run_id: str, environ: Mapping[str, str]) -> Path:
+def model_file(name: str, role: str, run_id: str, environ: Mapping[str, str]) -> Path:
     """Return the model file of this name, if it is where the user keeps such files; the record names no folder."""
     file = f"{name}.gguf"
     chosen = [environ.get("MAHLER_MODEL", ""), *environ.get(VARIABLE, "").split(",")]

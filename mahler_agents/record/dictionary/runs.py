@@ -8,7 +8,7 @@ ENTRIES = {
         columns={
             "id": "New York date of `as_of` and six random characters, e.g. `20260316-x7k2qf`",
             "kind": "`scan`, `replay` or `evaluation`",
-            "slot": "its place in a schedule; `adhoc-ID` without one, `replay-ID` of a replay, `evaluation-ID` of an evaluation",
+            "slot": "its place in a schedule; `adhoc-ID`, `replay-ID` or `evaluation-ID` without one",
             "status": "`running`, `done` or `failed`; one that a dead process left is `failed` and has `abandoned_at`",
             "as_of": "the instant of the snapshot",
             "decision_at": "when the legs were quoted again and the orders decided",

@@ -1,13 +1,14 @@
 """Record: cases that were added by hand, tags, and evaluations: prompts and models asked on the same stored briefs."""
 
+_CURABLE = "brief_hash IS NOT NULL AND kind NOT IN ('missing_facts', 'no_quorum')"
+"""What a brief itself lacks, no prompt can cure: such briefs are no cases."""
+
 _HEARD = " UNION ALL ".join(
     (
         "SELECT brief_hash, candidate_id, NULL AS failure FROM opinions",
         "SELECT brief_hash, candidate_id, NULL FROM verdicts",
         "SELECT brief_hash, candidate_id, NULL FROM arguments",
-        # What a brief itself lacks, no prompt can cure: such briefs are no cases.
-        "SELECT brief_hash, candidate_id, kind FROM failures"
-        " WHERE brief_hash IS NOT NULL AND kind NOT IN ('missing_facts', 'no_quorum')",
+        f"SELECT brief_hash, candidate_id, kind FROM failures WHERE {_CURABLE}",
     )
 )
 
