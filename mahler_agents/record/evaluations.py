@@ -66,7 +66,7 @@ class EvaluationReader(ReadTransaction):
         Raises `UnknownIdError` if there is none, or more than one.
         """
         found = self.evaluations(1) if text == LATEST else self._beginning(text)
-        if not found:
+        if len(found) == 0:
             raise UnknownIdError(f"no evaluation `{text}` in {self.path}; `mahler eval list` shows what there is")
         if len(found) > 1:
             named = ", ".join(one.id for one in found[:3])

@@ -60,7 +60,7 @@ def diff(before: str, after: str, db: Path | None, *, as_json: bool) -> None:
     """Show in which lines two prompts differ; A and B are prompts as `mahler prompt --help` says."""
     first, second = read_prompt(before, db), read_prompt(after, db)
     names = [f"{one.path} ({one.content_hash[:8]})" for one in (first, second)]
-    lines = list(unified_diff(first.text.splitlines(), second.text.splitlines(), *names, lineterm=""))
+    lines = list(unified_diff(first.text.splitlines(), second.text.splitlines(), names[0], names[1], lineterm=""))
     if as_json:
         hashes = {"before": first.content_hash, "after": second.content_hash}
         click.echo(json.dumps({**hashes, "same": not lines, "diff": lines}, ensure_ascii=False))
