@@ -1,4 +1,8 @@
-"""Evaluation: forecasts of many cases and their outcomes in, scores that only many have out: calibration, and AUC."""
+"""Evaluation: forecasts of many cases and their outcomes in, scores that only many have out: calibration, and AUC.
+
+Each is computed for all draws of a resampling at once: of weights of the cases, and of forecasts taken case by case
+from one variant or the other.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,13 +12,25 @@ from numpy.typing import NDArray
 
 from mahler_agents.evaluation.scorers import Better
 from mahler_agents.statistics.paired import Interval
-from mahler_agents.statistics.scores import auc, calibration_error
+from mahler_agents.statistics.scores import BINS, auc, bin_numbers, calibration_error
 
 Floats = NDArray[np.float64]
-DRAWS = 1_000
-"""Fewer than of means: each one sorts all cases anew."""
+DRAWS = 2_000
+_LEVEL = 0.95
+_ROUNDING = 1e-12
 
-OfMany = Callable[[Floats, Floats], float | None]
+
+@dataclass(frozen=True, kw_only=True)
+class Forecasts:
+    """What happened (0 or 1) and what two variants said of it, on the same cases."""
+
+    happened: Floats
+    first: Floats
+    second: Floats
+
+
+Draws = Callable[[Forecasts, Floats, Floats], Floats]
+"""Takes weights of the cases and from which variant each forecast is (0 the first), a row a draw; NaN: no score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +39,36 @@ class Aggregate:
 
     name: str
     better: Better
-    function: OfMany
-    """Takes what happened (0 or 1) and the forecasts."""
+    function: Callable[[Floats, Floats], float | None]
+    """Takes what happened and the forecasts."""
+    draws: Draws
+
+
+def calibration_draws(of: Forecasts, weights: Floats, second: Floats) -> Floats:
+    """Return the expected calibration error of each draw: of its bins' |forecasts less what happened|, summed."""
+    excess = sum(
+        (weights * chosen) @ ((said - of.happened)[:, None] * (bin_numbers(said)[:, None] == np.arange(BINS)))
+        for chosen, said in ((1 - second, of.first), (second, of.second))
+    )
+    return np.abs(excess).sum(axis=1) / weights.sum(axis=1)
+
+
+def auc_draws(of: Forecasts, weights: Floats, second: Floats) -> Floats:
+    """Return the area of each draw: over pairs of a case that happened and one that did not, ties half."""
+    yes, no = of.happened == 1, of.happened == 0
+    parts = [(weights * (1 - second), of.first), (weights * second, of.second)]
+    above = np.zeros(len(weights))
+    for weight, said in parts:
+        for other_weight, other in parts:
+            wins = (said[yes][:, None] > other[no]) + 0.5 * (said[yes][:, None] == other[no])
+            above += ((weight[:, yes] @ wins) * other_weight[:, no]).sum(axis=1)
+    pairs = weights[:, yes].sum(axis=1) * weights[:, no].sum(axis=1)
+    return np.divide(above, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
 AGGREGATES: tuple[Aggregate, ...] = (
-    Aggregate(name="calibration_error", better="lower", function=calibration_error),
-    Aggregate(name="auc", better="higher", function=auc),
+    Aggregate(name="calibration_error", better="lower", function=calibration_error, draws=calibration_draws),
+    Aggregate(name="auc", better="higher", function=auc, draws=auc_draws),
 )
 
 
@@ -44,44 +83,27 @@ class Difference:
 
 
 def compare_aggregate(
-    score: Aggregate,
-    happened: Floats,
-    forecasts: tuple[Floats, Floats],
-    groups: Sequence[object],
-    random: np.random.Generator,
+    score: Aggregate, of: Forecasts, groups: Sequence[str], random: np.random.Generator
 ) -> Difference | None:
     """Return how an aggregate differs between two variants; None if either has none.
 
     The interval is the percentile bootstrap's, whole dates drawn; the p-value that of swapping the variants' forecasts
     within dates, of which the observed order is counted as one more.
     """
-    both = _scores(score, happened, *forecasts)
-    if both is None:
+    first, second = score.function(of.happened, of.first), score.function(of.happened, of.second)
+    if first is None or second is None:
         return None
-    observed = both[1] - both[0]
-    places = np.unique(np.asarray([str(one) for one in groups]), return_inverse=True)[1]
+    places = np.unique(np.asarray(groups), return_inverse=True)[1]
     number = int(places.max()) + 1
-    members = [np.flatnonzero(places == one) for one in range(number)]
-    drawn: list[float] = []
-    extreme = 0
-    for _ in range(DRAWS):
-        chosen = np.concatenate([members[one] for one in random.integers(0, number, number)])
-        resampled = _scores(score, happened[chosen], forecasts[0][chosen], forecasts[1][chosen])
-        if resampled is not None:
-            drawn.append(resampled[1] - resampled[0])
-        swap = (random.integers(0, 2, number) == 1)[places]
-        swapped = _scores(
-            score, happened, np.where(swap, forecasts[1], forecasts[0]), np.where(swap, forecasts[0], forecasts[1])
-        )
-        if swapped is not None:
-            extreme += abs(swapped[1] - swapped[0]) >= abs(observed) - 1e-12
+    swapped = random.integers(0, 2, size=(DRAWS, number)).astype(np.float64)[:, places]
+    ones, zeros = np.ones_like(swapped), np.zeros_like(swapped)
+    differences = score.draws(of, ones, 1 - swapped) - score.draws(of, ones, swapped)
+    extreme = int((np.abs(differences) >= abs(second - first) - _ROUNDING).sum())
     interval = None
-    if number > 1 and len(drawn) > DRAWS // 2:
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        interval = Interval(estimate=observed, low=float(low), high=float(high))
-    return Difference(first=both[0], second=both[1], interval=interval, p_value=(1 + extreme) / (DRAWS + 1))
-
-
-def _scores(score: Aggregate, happened: Floats, first: Floats, second: Floats) -> tuple[float, float] | None:
-    one, other = score.function(happened, first), score.function(happened, second)
-    return None if one is None or other is None else (one, other)
+    if number > 1:
+        shares = np.full(number, 1 / number)
+        weights = random.multinomial(number, shares, size=DRAWS).astype(np.float64)[:, places]
+        drawn = score.draws(of, weights, ones) - score.draws(of, weights, zeros)
+        low, high = np.nanquantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+        interval = Interval(estimate=second - first, low=float(low), high=float(high))
+    return Difference(first=first, second=second, interval=interval, p_value=(1 + extreme) / (DRAWS + 1))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mahler_agents.errors import InputError
-from mahler_agents.evaluation.aggregates import AGGREGATES, Aggregate, compare_aggregate
+from mahler_agents.evaluation.aggregates import AGGREGATES, Aggregate, Forecasts, compare_aggregate
 from mahler_agents.evaluation.loading import Told
 from mahler_agents.evaluation.scorers import Better, Scorer
 from mahler_agents.statistics.paired import bootstrap_interval, group_sums, holm, mcnemar, sign_flip_test
@@ -173,7 +173,8 @@ class _Pairs:
             for name in ("profit", "first", "second")
         )
         groups = [pair.date for pair in known]
-        found = compare_aggregate(score, happened, (first, second), groups, random) if known else None
+        forecasts = Forecasts(happened=happened, first=first, second=second)
+        found = compare_aggregate(score, forecasts, groups, random) if known else None
         if found is None:
             return _untested(score.name, score.better, "", n=len(known), dates=len(set(groups)), unmatched=0)
         ends = found.interval
