@@ -208,10 +208,13 @@ class Recording:
             },
         )
 
-    def brief(self, role: str, brief: Brief) -> None:
-        """Record a brief under its hash."""
+    def brief(self, role: str, brief: Brief, *, candidate_id: str | None = None) -> None:
+        """Record a brief under its hash, and of which candidate it was written."""
         row = {"hash": brief.content_hash, "role": role, "content": brief.text}
         self._writer.insert_once("briefs", row)
+        if candidate_id is not None:
+            link = {"candidate_id": candidate_id, "brief_hash": brief.content_hash}
+            self._writer.insert_once("candidate_briefs", link)
 
     def opinion(self, candidate_id: str, opinion: Opinion) -> None:
         """Record an analyst's opinion."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mahler_agents.analysts import ANALYSTS
 from mahler_agents.analysts.base import Brief
+from mahler_agents.analysts.panel import QUORUM, PanelBrief
 from mahler_agents.analysts.roles import Roles, roles_of
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.errors import InputError
@@ -68,11 +69,21 @@ def read_cases(rows: Iterable[CaseRow]) -> tuple[list[Case], list[str]]:
             unreadable.append(f"case {row.brief_hash[:SHOWN]}: its role `{row.role}` is not of this panel")
             continue
         brief = read_brief(roles[row.role][0], row.content, row.brief_hash)
-        if isinstance(brief, str):
-            unreadable.append(f"case {row.brief_hash[:SHOWN]}: {brief}")
+        why = brief if isinstance(brief, str) else unanswerable(row.role, brief)
+        if isinstance(brief, str) or why is not None:
+            unreadable.append(f"case {row.brief_hash[:SHOWN]}: {why}")
         else:
             cases.append(_case(row, brief))
     return cases, unreadable
+
+
+def unanswerable(role: str, brief: Brief) -> str | None:
+    """Return what a brief lacks, so that its role would not be asked; None if it lacks nothing."""
+    if missing := brief.missing():
+        return f"{role} is not asked without {', '.join(missing)}"
+    if isinstance(brief, PanelBrief) and len(brief.opinions) < QUORUM:
+        return f"{role} is not asked on fewer than {QUORUM} opinions"
+    return None
 
 
 def _case(row: CaseRow, brief: Brief) -> Case:

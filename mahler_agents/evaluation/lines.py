@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mahler_agents.analysts.roles import Roles
 from mahler_agents.clock import utc_text
 from mahler_agents.errors import InputError
-from mahler_agents.evaluation.cases import panel_roles
+from mahler_agents.evaluation.cases import panel_roles, unanswerable
 from mahler_agents.llm.replies import explain
 from mahler_agents.record.cases import AddedCase, CaseRow
 from mahler_agents.record.writer import as_json
@@ -110,8 +110,8 @@ def parse_line(text: str, roles: Roles, *, where: str) -> AddedCase:
         raise InputError(f"{where}: brief: {words}") from error
     if line.case not in {None, brief.content_hash}:
         raise InputError(f"{where}: case: it is not this brief's hash, {brief.content_hash}; leave it out, or mend one")
-    if missing := brief.missing():
-        raise InputError(f"{where}: brief: the {line.analyst} analyst is not asked without {', '.join(missing)}")
+    if (why := unanswerable(line.analyst, brief)) is not None:
+        raise InputError(f"{where}: brief: {why}")
     outcome = line.outcome
     return AddedCase(
         brief_hash=brief.content_hash,

@@ -28,7 +28,7 @@ def brief(analysts: Sequence[Analyst]) -> Node[ReviewState]:
                 note_failure(context, written)
             else:
                 briefs[analyst.name] = written
-                context.recording.brief(analyst.name, written)
+                context.recording.brief(analyst.name, written, candidate_id=context.candidate_id)
         return {"briefs": briefs, "failures": failures}
 
     return traced("brief", stage)
@@ -75,7 +75,7 @@ async def _verdict(llm: Asker, state: ReviewState, context: ReviewContext) -> ma
         arguments=state.get("arguments", []),
     )
     # Recorded even if it is not asked: a replay that repairs the panel asks with the portfolio of this brief.
-    context.recording.brief(manager.NAME, written)
+    context.recording.brief(manager.NAME, written, candidate_id=context.candidate_id)
     return await hear_fund_manager(llm, written, context)
 
 

@@ -37,5 +37,5 @@ async def _argument(llm: Asker, turn: Turn, state: ReviewState, context: ReviewC
         failures=state.get("failures", []),
         arguments=state.get("arguments", []),
     )
-    context.recording.brief(turn.side.value, written)
+    context.recording.brief(turn.side.value, written, candidate_id=context.candidate_id)
     return await hear_debater(llm, turn, written, context)

@@ -1,12 +1,16 @@
 """Record: the meaning of the tables of evaluations."""
 
-from mahler_agents.record.dictionary.entry import TOKENS, Entry
+from mahler_agents.record.dictionary.entry import CANDIDATE, TOKENS, Entry
 
 _RUN = {"run_id": "the evaluation, which is a run of kind `evaluation`"}
 _BRIEF = {"brief_hash": "the case: a brief on record"}
 _VARIANT = {"variant": "`A`, `B`, ... in the order in which they were named"}
 
 ENTRIES = {
+    "candidate_briefs": Entry(
+        row="A brief that was written of a candidate, whether or not a model was asked; none in older records.",
+        columns={**CANDIDATE, **_BRIEF},
+    ),
     "added_cases": Entry(
         row="A case that no scan of this record heard: added from a file or imported.",
         columns={

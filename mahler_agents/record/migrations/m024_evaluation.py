@@ -5,7 +5,9 @@ _CURABLE = "brief_hash IS NOT NULL AND kind NOT IN ('missing_facts', 'no_quorum'
 
 _HEARD = " UNION ALL ".join(
     (
-        "SELECT brief_hash, candidate_id, NULL AS failure FROM opinions",
+        "SELECT brief_hash, candidate_id, NULL AS failure FROM candidate_briefs",
+        # In records of older versions a brief is found by what was said of it only.
+        "SELECT brief_hash, candidate_id, NULL FROM opinions",
         "SELECT brief_hash, candidate_id, NULL FROM verdicts",
         "SELECT brief_hash, candidate_id, NULL FROM arguments",
         f"SELECT brief_hash, candidate_id, kind FROM failures WHERE {_CURABLE}",
@@ -13,6 +15,13 @@ _HEARD = " UNION ALL ".join(
 )
 
 STATEMENTS = (
+    """
+    CREATE TABLE candidate_briefs (
+        candidate_id TEXT NOT NULL REFERENCES candidates (id),
+        brief_hash TEXT NOT NULL REFERENCES briefs (hash),
+        PRIMARY KEY (candidate_id, brief_hash)
+    )
+    """,
     """
     CREATE TABLE added_cases (
         brief_hash TEXT PRIMARY KEY REFERENCES briefs (hash),
