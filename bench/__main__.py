@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench import (
     alpaca_market,
+    evaluations,
     evidence,
     ledger,
     llm_call,
@@ -102,6 +103,11 @@ def main() -> None:
         "(l) evidence on 100,000 advised trades of ten years, 10,000 draws of the bootstrap",
         evidence.run(),
         Target(figure="seconds", at_most=10, unit="s"),
+    )
+    _show(
+        "(m) evaluations whose answers are on record: served, recorded, loaded again and scored",
+        evaluations.run(),
+        Target(figure="scored_too_ms", at_most=6, unit="ms (10,000 a minute)"),
     )
 
 

@@ -5,8 +5,11 @@ import datetime as dt
 import json
 import re
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from mahler_agents.analysts.greeks import GreeksBrief
@@ -15,6 +18,7 @@ from mahler_agents.evaluation.run import EvaluationResult, evaluate
 from mahler_agents.llm.prompts import Prompt, load_prompt, parse_prompt
 from mahler_agents.record import open_database
 from mahler_agents.record.cases import AddedCase, CaseBook
+from mahler_agents.testing.fault_server import FaultServer
 from mahler_agents.testing.scripted import Script, ScriptedModel, ScriptedReply, ScriptedRequest, favourable
 
 FIRST = dt.datetime(2026, 1, 5, 15, 0, tzinfo=dt.UTC)
@@ -127,3 +131,27 @@ def count(path: Path, sql: str) -> int:
 def lines_of(text: str) -> list[dict[str, Any]]:
     """Return the documents of JSON Lines."""
     return [json.loads(line) for line in text.splitlines()]
+
+
+@contextmanager
+def served(script: Script = favourable) -> Generator[FaultServer]:
+    """Yield a fault server in a thread of its own, for commands that begin a loop of theirs."""
+    ready: Future[FaultServer] = Future()
+
+    async def serve() -> None:
+        async with FaultServer(script) as server:
+            stop = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            stops.append(lambda: loop.call_soon_threadsafe(stop.set))
+            ready.set_result(server)
+            await stop.wait()
+
+    stops: list[Callable[[], object]] = []
+    thread = Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        yield ready.result(timeout=60)
+    finally:
+        for stop in stops:
+            stop()
+        thread.join()
