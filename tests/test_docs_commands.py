@@ -52,7 +52,9 @@ def test_every_command_that_a_page_shows_exists_with_its_options(page: str, comm
     assert given is not None
 
 
-@pytest.mark.parametrize("page", ["schedule", "prompts", "inspect", "replay", "alpaca", "configuration", "doctor"])
+@pytest.mark.parametrize(
+    "page", ["schedule", "prompts", "inspect", "replay", "alpaca", "configuration", "doctor", "evaluation", "evidence"]
+)
 def test_the_pages_of_the_uses_begin_with_a_command(page: str) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     assert re.match(r"# [^\n]+\n\n    mahler ", text)
