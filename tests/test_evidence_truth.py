@@ -104,8 +104,9 @@ def true_gain(threshold: float) -> tuple[float, float]:
     return figure.estimate, bootstrap.standard_error(figure.influence, 20.0) * math.sqrt(inference.weeks)
 
 
-@pytest.mark.parametrize(("threshold", "until"), [(0.3, WEEKS), (0.6, 360)])
-def test_power_is_as_told(threshold: float, until: int) -> None:
+@pytest.mark.parametrize(("threshold", "until", "more"), [(0.3, WEEKS, 0.05), (0.6, 360, 0.10)])
+def test_power_is_as_told(threshold: float, until: int, more: float) -> None:
+    """At the first look within 5 points; with weekly looks no less, and more by up to 10 (docs/design/evidence.md)."""
     gain, error = true_gain(threshold)
     alpha = SETTINGS.alpha / len(SETTINGS.thresholds)
     told = sequential.power_by(until, drift=gain / error, first=WEEKS, alpha=alpha)
@@ -113,7 +114,7 @@ def test_power_is_as_told(threshold: float, until: int) -> None:
         helps_at_some_look(cases, range(WEEKS, until + 1), (threshold,), len(SETTINGS.thresholds))
         for cases in histories("weak", until, 30_000)
     )
-    assert plausible(found, HISTORIES, told - 0.05, told + 0.05), (found / HISTORIES, told)
+    assert plausible(found, HISTORIES, told - 0.05, told + more), (found / HISTORIES, told)
 
 
 def test_the_bound_holds_at_all_looks_together_and_is_not_wasteful() -> None:
