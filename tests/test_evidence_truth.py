@@ -104,9 +104,8 @@ def true_gain(threshold: float) -> tuple[float, float]:
     return figure.estimate, bootstrap.standard_error(figure.influence, 20.0) * math.sqrt(inference.weeks)
 
 
-@pytest.mark.parametrize(("threshold", "until", "more"), [(0.3, WEEKS, 0.05), (0.6, 360, 0.10)])
-def test_power_is_as_told(threshold: float, until: int, more: float) -> None:
-    """At the first look within 5 points; with weekly looks no less, and more by up to 10 (docs/design/evidence.md)."""
+def found_and_told(threshold: float, until: int) -> tuple[int, float]:
+    """Return in how many histories a weak skill was found by a week, and the share that was told beforehand."""
     gain, error = true_gain(threshold)
     alpha = SETTINGS.alpha / len(SETTINGS.thresholds)
     told = sequential.power_by(until, drift=gain / error, first=WEEKS, alpha=alpha)
@@ -114,7 +113,18 @@ def test_power_is_as_told(threshold: float, until: int, more: float) -> None:
         helps_at_some_look(cases, range(WEEKS, until + 1), (threshold,), len(SETTINGS.thresholds))
         for cases in histories("weak", until, 30_000)
     )
-    assert plausible(found, HISTORIES, told - 0.05, told + more), (found / HISTORIES, told)
+    return found, told
+
+
+def test_power_at_the_first_look_is_as_told_to_within_five_points() -> None:
+    found, told = found_and_told(0.3, WEEKS)
+    assert plausible(found, HISTORIES, told - 0.05, told + 0.05), (found / HISTORIES, told)
+
+
+def test_power_with_weekly_looks_is_no_less_than_told() -> None:
+    """It is more, by some nine points: what is told to be needed is too much (docs/design/evidence.md)."""
+    found, told = found_and_told(0.6, 360)
+    assert plausible(found, HISTORIES, told, 1.0), (found / HISTORIES, told)
 
 
 def test_the_bound_holds_at_all_looks_together_and_is_not_wasteful() -> None:
