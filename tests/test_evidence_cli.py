@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from chromium import Page, open_page
 from cli_scans import run_scan
-from mahler_agents.cli.text import plain
 
 from mahler_agents.cli import main
 from mahler_agents.cli.evidence.page import FORMATS
 from mahler_agents.testing.scripted import ScriptedModel
+from mahler_agents.text import plain
 
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
 

@@ -11,8 +11,8 @@ import click
 
 from mahler_agents.cli.options import as_json_option, database_option
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import cents, count, instant, plain, words
 from mahler_agents.errors import InputError
+from mahler_agents.text import cents, count, instant, plain, words
 
 if TYPE_CHECKING:
     from mahler_agents.record.cases import AddedCase, CaseRow

@@ -9,8 +9,8 @@ import click
 
 from mahler_agents.cli.options import as_json_option, database_option
 from mahler_agents.cli.progress_bar import Told, progress_bar
-from mahler_agents.cli.text import count, plain, words
 from mahler_agents.errors import JobError
+from mahler_agents.text import count, plain, words
 
 if TYPE_CHECKING:
     from mahler_agents.evaluation.run import EvaluationResult
@@ -153,7 +153,7 @@ def _ended(result: "EvaluationResult", *, as_json: bool) -> int:
 
 
 def _lines(result: "EvaluationResult") -> Iterator[str]:
-    from mahler_agents.cli import phrases
+    from mahler_agents.telling import phrases
 
     again = " (gone on with)" if result.resumed else ""
     yield f"evaluation {result.id}{again}: {words(result.role)}, {count(result.cases, 'case')}" + (

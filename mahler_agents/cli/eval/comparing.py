@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.text import plain
 from mahler_agents.errors import InputError
 from mahler_agents.record.location import newest_database
+from mahler_agents.text import plain
 
 
 @click.command()

@@ -11,9 +11,9 @@ import click
 
 from mahler_agents.cli.options import as_json_option, database_option
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import instant, plain, small_dollars, words
 from mahler_agents.record.evaluations import EvaluationReader, EvaluationRow
 from mahler_agents.record.location import newest_database
+from mahler_agents.text import instant, plain, small_dollars, words
 
 
 @click.command("list")

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import count, percent, plain, small_dollars, words
 from mahler_agents.evaluation.comparison import Comparison, ScorerComparison, Side
 from mahler_agents.evaluation.summary import Summary, VariantSummary
+from mahler_agents.text import count, percent, plain, small_dollars, words
 
 _SHOWN = 8
 TOY = "the embedded model is a toy: its answers show how this works, and are worth nothing"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.text import plain
 from mahler_agents.errors import InputError
+from mahler_agents.text import plain
 
 if TYPE_CHECKING:
     from mahler_agents.evidence.report import PoolReport

@@ -15,9 +15,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from mahler_agents.cli.text import cents, percent, plain, words
 from mahler_agents.evidence.plot import draw
 from mahler_agents.evidence.report import Evidence, PoolReport
+from mahler_agents.text import cents, percent, plain, words
 
 FORMATS: dict[str, Callable[[float], str]] = {
     "count": lambda one: f"{one:,}",

@@ -4,15 +4,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from mahler_agents.cli.report.text import SYNTHETIC
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import cents, count, counts, listed, percent, plain
 from mahler_agents.evidence.calibration import Calibration
 from mahler_agents.evidence.inference import Estimate
 from mahler_agents.evidence.report import Evidence, GroupLine, PoolReport
 from mahler_agents.evidence.settings import Settings
 from mahler_agents.evidence.sizes import SizeLine
 from mahler_agents.evidence.vetoes import Book, VetoLine
+from mahler_agents.text import cents, count, counts, listed, percent, plain
+from mahler_agents.wording import SYNTHETIC_MARKET
 
 _NOTHING = "-"
 _Text: TypeAlias = Callable[[float], str]
@@ -34,7 +34,7 @@ def evidence_lines(reports: Sequence[PoolReport], settings: Settings, width: int
 def _pool_lines(report: PoolReport, width: int | None) -> Iterator[str]:
     yield f"POOL {plain(report.name)}"
     if report.name.startswith("sample data"):
-        yield SYNTHETIC
+        yield SYNTHETIC_MARKET
     if report.left_out:
         yield f"left out: {counts(report.left_out)}"
     if report.unknown_cutoffs:

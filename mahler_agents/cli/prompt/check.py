@@ -9,8 +9,8 @@ import click
 
 from mahler_agents.cli.options import as_json_option, database_option
 from mahler_agents.cli.prompt.texts import case_of, read_prompt
-from mahler_agents.cli.text import count, plain
 from mahler_agents.errors import ConfigError, InputError
+from mahler_agents.text import count, plain
 
 if TYPE_CHECKING:
     from mahler_agents.evaluation.checking import PromptCheck, TokenRate

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.text import visible
 from mahler_agents.errors import InputError
+from mahler_agents.text import visible
 
 if TYPE_CHECKING:
     from mahler_agents.evaluation.cases import Case

@@ -12,11 +12,11 @@ import click
 
 from mahler_agents.cli.options import as_json_option, database_option
 from mahler_agents.cli.table import Column, table_lines
-from mahler_agents.cli.text import instant, percent, plain, words
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.prompt_versions import PromptReader, PromptVersion
 from mahler_agents.record.queries import Reader
 from mahler_agents.record.rows import GroundednessRow
+from mahler_agents.text import instant, percent, plain, words
 
 _SHOWN = 8
 """Characters of a version, as in `mahler trace show`."""

@@ -16,8 +16,8 @@ from markupsafe import Markup, escape
 
 from mahler_agents.cli.eval.page.plots import differences_of, forecasts_of, reliability_of
 from mahler_agents.cli.eval.text import SYNTHETIC, TOY, cost_text, errors_text, number, p_text, signed
-from mahler_agents.cli.text import plain, words
 from mahler_agents.evaluation.comparison import Comparison
+from mahler_agents.text import plain, words
 
 _LOOKS: Mapping[str, Callable[[Any], str]] = {
     "count": lambda one: f"{one:,}",
