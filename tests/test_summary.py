@@ -353,3 +353,14 @@ def test_its_page_begins_with_a_command_and_its_commands_work(
     for command in re.findall(r"^    mahler (.*)$", page, re.MULTILINE):
         assert main(shlex.split(command, comments=True)) == 0, command
         assert capsys.readouterr().out
+
+
+def test_the_schedule_s_summary_makes_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["summary", "--slot", "auto"]) == 2
+    open_database(tmp_path / "mahler-alpaca-alpaca.db", create=True)  # no schedule has run on it: nothing is due
+    assert main(["summary", "--slot", "auto"]) == 0
+    assert capsys.readouterr().out.startswith("record: mahler-alpaca-alpaca.db\nno summary is due at ")
+    assert [path.name for path in tmp_path.glob("*.db")] == ["mahler-alpaca-alpaca.db"]

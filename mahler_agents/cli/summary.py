@@ -70,9 +70,13 @@ def _of(path: Path, date: dt.datetime | None, account: str | None) -> "DaySummar
 
 def _scheduled(db: Path | None) -> "tuple[Path, DaySummary | None, str]":
     from mahler_agents.cli.scheduled import run_due
+    from mahler_agents.desk import Desk
     from mahler_agents.schedule import Job
     from mahler_agents.settings import Settings
     from mahler_agents.summary import DaySummary
 
     settings = Settings.load({"db": db})
+    if not Desk(**settings.desk_arguments(rules_only=True)).database.exists():
+        # As `mahler summary` chooses: a record that is made for its summary would have nothing to sum up.
+        settings = Settings.load({"db": newest_database(db, reruns=False)})
     return run_due(settings, Job.SUMMARY, DaySummary)
