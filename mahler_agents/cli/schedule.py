@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
+from mahler_agents.text import plain
 
 if TYPE_CHECKING:
     from mahler_agents.record.slots import SlotRow
@@ -40,7 +41,7 @@ def schedule(*, days: int, db: Path | None, as_json: bool) -> None:
     slots = {
         date: session_slots(calendar, date, settings.schedule) if calendar.is_session(date) else () for date in dates
     }
-    known = _known(db, dates)
+    record, known = _known(db, dates)
     if as_json:
         rows = [
             {
@@ -55,15 +56,16 @@ def schedule(*, days: int, db: Path | None, as_json: bool) -> None:
         closed = {date.isoformat(): why for date in dates if (why := why_none(calendar, date))}
         click.echo(json.dumps({"now": utc_text(now), "slots": rows, "closed": closed}))
         return
-    click.echo(f"now: {_both(now)}")
+    click.echo(f"record: {'none yet' if record is None else plain(str(record))}")
+    click.echo(f"now: {today}, {_both(now)}")
     for date in dates:
         click.echo(f"{date:%a %Y-%m-%d}: {why_none(calendar, date) or ''}".rstrip(" :") + (":" if slots[date] else ""))
         for line in _lines(slots[date], now, known):
             click.echo(f"  {line}")
 
 
-def _known(db: Path | None, dates: list[dt.date]) -> "dict[str, SlotRow]":
-    """Return what the record says of slots of these dates; of a record that is not there yet, nothing."""
+def _known(db: Path | None, dates: list[dt.date]) -> "tuple[Path | None, dict[str, SlotRow]]":
+    """Return the record, and what it says of slots of these dates; of one that is not there yet, nothing."""
     from mahler_agents.clock import NEW_YORK, utc_text
     from mahler_agents.errors import ConfigError
     from mahler_agents.record import open_database
@@ -73,11 +75,11 @@ def _known(db: Path | None, dates: list[dt.date]) -> "dict[str, SlotRow]":
     try:
         path = newest_database(db)
     except ConfigError:
-        return {}
+        return None, {}
     open_database(path)
     first = dt.datetime.combine(dates[0], dt.time(), NEW_YORK)
     rows = read_slots(path, since=utc_text(first), until=utc_text(first + dt.timedelta(days=len(dates) + 1)))
-    return {row.slot: row for row in rows}
+    return path, {row.slot: row for row in rows}
 
 
 def _lines(slots: "tuple[Slot, ...]", now: dt.datetime, known: "dict[str, SlotRow]") -> Iterator[str]:
