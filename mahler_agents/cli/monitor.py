@@ -73,7 +73,8 @@ def monitor(
     if as_of is None and not desk.market.live:
         raise InputError(f"the market {settings.market} has more than one instant: say when with --as-of")
 
-    if as_of is None and not ad_hoc:
+    scheduled = as_of is None and not ad_hoc
+    if scheduled:
         _, result, nothing = run_due(settings, Job.MONITOR, MonitorResult)
     else:
         result, nothing = asyncio.run(_passed(desk, as_of and instant_of(as_of, desk.market))), ""
@@ -88,7 +89,8 @@ def monitor(
         recorded = f"recorded in {plain(str(desk.database))}"
         lines = [*_lines(result), *_later(result, desk.database), recorded]
         click.echo("\n".join([f"desk: {plain(result.identity.text)}", *lines]))
-    tell(settings, desk.database, result)
+    if not scheduled:  # the schedule's jobs have told already
+        tell(settings, desk.database, result)
     return JobError.exit_code if result.failed else 0
 
 

@@ -147,7 +147,8 @@ def scan(
         click.echo(result.model_dump_json())
     else:
         _report(result, desk)
-    tell(settings, desk.database, result)
+    if slot is None:  # the schedule's jobs have told already
+        tell(settings, desk.database, result)
     return code
 
 
