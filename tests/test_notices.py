@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from desks import scan
+from scheduling import with_account
 from test_deposits import Funded
 from trading_builders import LATER
 
@@ -19,8 +20,10 @@ from mahler_agents.notify.outcomes import notices_of_outcome
 from mahler_agents.record.changes import BreakerChange, Changes
 from mahler_agents.scan import ScanResult
 from mahler_agents.schedule import Job, Slot
+from mahler_agents.summary import chosen_account, day_summary
 from mahler_agents.testing.scripted import ScriptedModel, ScriptedReply, ScriptedRequest, favourable, http_error
 from mahler_agents.types import Environment
+from mahler_agents.wording import SYNTHETIC_MARKET
 
 NOW = dt.datetime(2026, 3, 17, 14, tzinfo=dt.UTC)
 
@@ -247,6 +250,16 @@ def test_a_slot_s_outcome_is_told_as_what_it_was(paper: ScanResult) -> None:
     [failed] = notices_of_outcome(Ended(error=BrokerError("no answer")))
     assert (failed.kind, failed.fields["slot"]) == (Kind.JOB_FAILED, "scan-2026-03-17T10:00")
     assert notices_of_outcome(Ended()) == ()
+
+
+def test_the_summary_of_the_schedule_is_told_as_the_day_s_notice(tmp_path: Path) -> None:
+    path = with_account(tmp_path / "desk.db")
+    account = chosen_account(path, None)
+    assert account is not None
+    [told] = notices_of_outcome(Ended(day_summary(path, account, NOW.date())))
+    assert (told.kind, told.title) == (Kind.DAY_SUMMARY, "Day of 2026-03-17")
+    assert "equity" in told.body
+    assert told.notes == (SYNTHETIC_MARKET,)
 
 
 def test_that_a_job_is_tried_again_is_told_and_so_is_that_it_failed_in_the_end() -> None:
