@@ -18,17 +18,17 @@ from mahler_agents.logs import within
 from mahler_agents.market import calendar
 from mahler_agents.market.sample import SampleMarket
 from mahler_agents.monitor import MonitorResult
-from mahler_agents.notify import Notifier, notices_of_outcome
+from mahler_agents.notify import Notice, Notifier, notice_of_failure, notices_of_outcome
 from mahler_agents.progress import Watcher, unwatched
 from mahler_agents.record import open_database
-from mahler_agents.record.slots import SlotBook, SlotRow, SlotStatus, run_of, this_process
+from mahler_agents.record.slots import SlotBook, SlotRow, SlotStatus, ended_run, run_of, this_process
 from mahler_agents.redaction import Redactor
 from mahler_agents.remote_clock import clock_from
 from mahler_agents.scan import ScanResult
 from mahler_agents.schedule import MINUTE, Job, Plan, ScheduleSettings, Slot, due_slots, plan, too_late
 from mahler_agents.settings import Settings
 from mahler_agents.summary import DaySummary, chosen_account, day_summary
-from mahler_agents.threads import entered_in_thread
+from mahler_agents.threads import entered_in_thread, to_the_end
 
 LEASE = 30 * MINUTE
 """A claim is not taken over sooner, unless its process is known to be dead: no job takes as long."""
@@ -90,11 +90,20 @@ class Taken:
         return f"{self.slot.name} {_WORDS[row.status]}{by} at {_instant(row.ended_at)}{why}"
 
 
-Told = Callable[[Outcome], Awaitable[None]]
+Told = Callable[[Outcome | None], Awaitable[None]]
+"""Is told how a job ended, or None where nothing was run: there may be news all the same, such as a slot missed."""
 
 
-async def _untold(outcome: Outcome) -> None:
+async def _untold(outcome: Outcome | None) -> None:
     del outcome
+
+
+class _EndedBeforeError(JobError):
+    """The scan of a slot had ended in a process that died before it could say so: another would trade once more."""
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(f"its process died once run {run_id} had ended ({status}): `mahler trace show {run_id}`")
+        self.done = status == "done"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +128,7 @@ class Jobs:
         with self.book.holding_claims():  # gives back what a dead process had claimed
             left = [row for row in self.book.unended() if row.job == job and row.free_at(utc_text(now))]
         fallen_due = due_slots(calendar, self._since(job, now), now, self.times, [job])
-        decided = plan(calendar, (*map(_slot, left), *fallen_due), now, self.times)
+        decided = plan(calendar, (*map(slot_of, left), *fallen_due), now, self.times)
         if decided.missed:
             self.book.miss([(one.slot.key, one.why) for one in decided.missed], at=utc_text(now))
             last = decided.missed[-1]
@@ -150,9 +159,9 @@ class Jobs:
 
     async def _run(self, slot: Slot, watch: Watcher) -> Outcome | Taken:
         async with entered_in_thread(self.book.holding_claims):
-            if (taken := await asyncio.to_thread(self._claim, slot)) is not None:
-                return Taken(slot=slot, row=taken)
             try:
+                if (taken := await to_the_end(self._claim, slot)) is not None:
+                    return Taken(slot=slot, row=taken)
                 outcome = await self._tried(slot, watch)
             except asyncio.CancelledError:
                 await asyncio.to_thread(self._end, slot, {"lease_until": None})
@@ -166,6 +175,9 @@ class Jobs:
             result = await self._result(slot, watch)
         except HaltedError as error:  # what the kill switch is for: the slot has run
             return Outcome(slot=slot, status=SlotStatus.DONE, error=error, detail=str(error))
+        except _EndedBeforeError as error:
+            status = SlotStatus.DONE if error.done else SlotStatus.FAILED
+            return Outcome(slot=slot, status=status, error=error, detail=str(error))
         except Exception as error:  # noqa: BLE001 - the edge of one job: recorded and told; the next slot runs
             return await self._failed(slot, error)
         failed = () if isinstance(result, DaySummary) else result.failed
@@ -177,6 +189,8 @@ class Jobs:
     async def _result(self, slot: Slot, watch: Watcher) -> Result:
         if slot.job is Job.SUMMARY:
             return await asyncio.to_thread(self._summary, slot.date)
+        if slot.job is Job.SCAN and (ended := await asyncio.to_thread(ended_run, self.book.path, slot.name)):
+            raise _EndedBeforeError(*ended)
         async with self.desk_of(slot.job) as desk:
             at = await desk.present()
             if slot.job is Job.SCAN:
@@ -235,10 +249,20 @@ class Jobs:
 def through_channels(notifier: Notifier) -> Told:
     """Return what tells the user how a job ended, and tries what could not be told before."""
 
-    async def told(outcome: Outcome) -> None:
-        await notifier.tell(notices_of_outcome(outcome))
+    async def told(outcome: Outcome | None) -> None:
+        await notifier.tell(() if outcome is None else _notices(outcome))
 
     return told
+
+
+def _notices(outcome: Outcome) -> tuple[Notice, ...]:
+    slot = outcome.slot
+    try:
+        return notices_of_outcome(outcome)
+    except Exception as error:  # noqa: BLE001 - the job was done: a defect in its wording must not end the daemon
+        _log.exception("%s cannot be told of", slot.name)
+        untold = JobError(f"{outcome.text}, and what it did cannot be told: {type(error).__name__}: {error}")
+        return (notice_of_failure(slot.job.value, slot.name, untold, at=slot.due_at),)
 
 
 @contextmanager
@@ -263,7 +287,8 @@ def opened_jobs(settings: Settings, *, told: Told | None = None, clock: Clock | 
         yield Jobs(desk_of=desk_of, book=book, clock=clock, owner=this_process(), times=settings.schedule, told=told)
 
 
-def _slot(row: SlotRow) -> Slot:
+def slot_of(row: SlotRow) -> Slot:
+    """Return the slot of a row."""
     return Slot(job=Job(row.job), due_at=dt.datetime.fromisoformat(row.due_at))
 
 

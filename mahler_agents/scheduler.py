@@ -85,7 +85,8 @@ class Daemon:
             if task.done():
                 del self._at_work[job]
                 ended = task.result()
-                _log.info("%s", ended.text)
+                failed = isinstance(ended, Outcome) and ended.error is not None
+                _log.log(logging.WARNING if failed else logging.INFO, "%s", ended.text)
 
     async def _wait(self, now: dt.datetime) -> None:
         """Return when something is due or has ended, it is time for a sign of life, or the daemon is told to stop."""

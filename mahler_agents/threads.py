@@ -17,15 +17,16 @@ async def entered_in_thread(make: Callable[[], AbstractContextManager[T, bool | 
     """
     stack = ExitStack()
     try:
-        yield await _to_the_end(lambda: stack.enter_context(make()))
+        yield await to_the_end(lambda: stack.enter_context(make()))
     except BaseException as error:
-        await _to_the_end(stack.__exit__, type(error), error, error.__traceback__)
+        await to_the_end(stack.__exit__, type(error), error, error.__traceback__)
         raise
     else:
-        await _to_the_end(stack.__exit__, None, None, None)
+        await to_the_end(stack.__exit__, None, None, None)
 
 
-async def _to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function in a thread; cancelled meanwhile, this waits for its end first."""
     work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:
         return await asyncio.shield(work)

@@ -14,14 +14,18 @@ from pydantic import SecretStr
 from scheduling import jobs_on, slot_at
 
 from mahler_agents.cli import main
-from mahler_agents.errors import BrokerError
-from mahler_agents.jobs import through_channels
+from mahler_agents.clock import SimulatedClock, utc_text
+from mahler_agents.errors import BrokerError, MarketError
+from mahler_agents.jobs import Outcome, through_channels
 from mahler_agents.notify import Kind, Notifier, NotifySettings, Told
 from mahler_agents.notify.channels import open_channels
 from mahler_agents.notify.outbox import Outbox
 from mahler_agents.notify.settings import secret_parts
 from mahler_agents.record import open_database
-from mahler_agents.schedule import Job
+from mahler_agents.record.slots import SlotStatus
+from mahler_agents.scan import ScanResult
+from mahler_agents.schedule import MINUTE, Job
+from mahler_agents.scheduler import Daemon
 from mahler_agents.testing.discord import TOKEN, WEBHOOK_ID, Fault, LoopbackDiscord
 
 
@@ -277,6 +281,23 @@ def test_slots_that_nobody_ran_are_told_once_and_together(desk: Desk, discord: L
     assert re.search(r"Monitor missed: \d+, from monitor-2026-03-16T10:05 to monitor-2026-03-17T", told.text)
 
 
+def test_a_slot_whose_process_died_is_told_though_nobody_was_left_to_end_it(
+    desk: Desk, discord: LoopbackDiscord
+) -> None:
+    slot = slot_at(Job.SCAN, "2026-03-17", "10:00")
+    jobs = jobs_on(desk.path, SimulatedClock(NOW), lambda _: None, told=through_channels(desk.again))
+    at = utc_text(slot.due_at)
+    with jobs.book:
+        jobs.book.claim(slot.key, owner="dead:1", at=at, lease_until=at, attempts=3)
+        jobs.clock.advance_to(slot.due_at + 150 * MINUTE)
+        assert jobs.due(Job.SCAN).run == ()
+        for _ in range(2):
+            asyncio.run(jobs.told(None))
+    [told] = discord.received
+    assert "Scan failed: scan-2026-03-17T10:00" in told.text
+    assert "its process died; 150 minutes late" in told.text
+
+
 # --- Jobs -------------------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +316,33 @@ def test_a_slot_s_job_that_raises_is_told_and_the_next_slot_runs(desk: Desk, dis
     [told] = discord.received
     assert "no answer from the broker" in told.text
     assert "monitor-2026-03-17T10:00" in told.text
+
+
+def test_what_cannot_be_put_into_words_is_told_as_that_and_ends_no_daemon(desk: Desk, discord: LoopbackDiscord) -> None:
+    slot = slot_at(Job.SCAN, "2026-03-17", "10:00")
+    broken = ScanResult.model_construct(run_id="20260317-aaaaaa")
+    asyncio.run(through_channels(desk.again)(Outcome(slot=slot, status=SlotStatus.DONE, result=broken)))
+    [told] = discord.received
+    assert "is done, and what it did cannot be told: AttributeError" in told.text
+
+
+def test_the_death_of_the_daemon_is_told_once_a_day(
+    tmp_path: Path, discord: LoopbackDiscord, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def dies(daemon: Daemon) -> None:
+        del daemon
+        raise MarketError("no more sessions are known")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Daemon, "run", dies)
+    for name, value in discord.environ.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):
+        assert main(["run", "--model", "none"]) == 1
+    assert "no more sessions are known" in capsys.readouterr().err
+    [told] = discord.received
+    assert "Daemon failed: " in told.text
+    assert "no more sessions are known" in told.text
 
 
 # --- Secrets ----------------------------------------------------------------------------------------------------------

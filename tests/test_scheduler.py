@@ -5,9 +5,11 @@ import datetime as dt
 import os
 import shutil
 import signal
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -274,6 +276,21 @@ def test_a_second_daemon_of_the_same_slot_says_that_it_is_done(record: Path) -> 
     assert taken.text == f"{SCAN} is done by test:1 at 2025-03-10 10:00 New York"
 
 
+@pytest.mark.parametrize(("status", "ended_as"), [("done", SlotStatus.DONE), ("failed", SlotStatus.FAILED)])
+def test_a_scan_that_had_ended_when_its_process_died_is_not_made_again(
+    record: Path, status: str, ended_as: SlotStatus
+) -> None:
+    with closing(sqlite3.connect(record)) as connection, connection:
+        connection.execute("UPDATE runs SET slot = ?, status = ?", (SCAN, status))
+        [[run_id]] = connection.execute("SELECT id FROM runs").fetchall()
+    runs = Runs(record, new_york(DATE, "10:00")).until(new_york(DATE, "10:30"))
+    assert SCAN not in runs.noted
+    row = rows(record)[SCAN]
+    assert (row.status, row.run_id) == (ended_as, run_id)
+    [told] = [outcome for outcome in runs.outcomes if outcome.slot.name == SCAN]
+    assert f"`mahler trace show {run_id}`" in str(told.error), "whether its end was told is not known: this is"
+
+
 # --- Stopping and signs of life ---------------------------------------------------------------------------------------
 
 
@@ -315,6 +332,40 @@ def test_cancelled_it_gives_its_claim_back(record: Path) -> None:
     assert (row.status, row.lease_until) == (SlotStatus.RUNNING, None)
     again = Runs(record, new_york(DATE, "10:01"), owner="test:2").until(new_york(DATE, "10:02"))
     assert SCAN in again.noted
+
+
+def test_cancelled_while_it_claims_it_gives_the_claim_back(record: Path) -> None:
+    slot = slot_at(Job.SCAN, DATE, "10:00")
+    jobs = jobs_on(record, SimulatedClock(slot.due_at), lambda _: None)
+    claim, go = jobs.book.claim, threading.Event()
+
+    async def cancelled() -> None:
+        loop, begun = asyncio.get_running_loop(), asyncio.Event()
+
+        def slowly(*args: object, **kwargs: object) -> object:
+            loop.call_soon_threadsafe(begun.set)
+            go.wait()
+            return claim(*args, **kwargs)
+
+        jobs.book.claim = slowly
+        task = asyncio.create_task(jobs.run(slot))
+        await begun.wait()
+        task.cancel()
+        await asyncio.wait([task], timeout=0)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    row = rows(record)[SCAN]
+    assert (row.status, row.lease_until) == (SlotStatus.RUNNING, None)
+
+
+def test_a_daemon_that_has_the_name_of_an_earlier_one_has_its_own_start(record: Path) -> None:
+    for time in ("09:31", "14:00"):  # in a container it has the same number every time
+        Runs(record, new_york(DATE, time)).until(new_york(DATE, time) + MINUTE).close()
+    [heartbeat] = read_heartbeats(record)
+    assert heartbeat.started_at == "2025-03-10T18:00:00.000Z"
 
 
 class Watcher(BaseHTTPRequestHandler):

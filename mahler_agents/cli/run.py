@@ -14,7 +14,9 @@ from mahler_agents.cli.options import SETTINGS_MARKET, broker_option, exits_opti
 from mahler_agents.text import plain
 
 if TYPE_CHECKING:
+    from mahler_agents.jobs import Jobs
     from mahler_agents.scheduler import Daemon
+    from mahler_agents.settings import Settings
 
 _log = logging.getLogger(__name__)
 _JOBS = ("monitor", "scan", "summary")
@@ -66,7 +68,21 @@ def run(
         url = settings.schedule.ping_url
         ping = no_ping if url is None else Pinger(url.get_secret_value())
         daemon = Daemon(jobs=opened, only=tuple(Job(name) for name in jobs) or tuple(Job), ping=ping)
-        return asyncio.run(_until_told(daemon))
+        try:
+            return asyncio.run(_until_told(daemon))
+        except Exception as error:
+            _tell_of_its_death(error, settings, opened)
+            raise
+
+
+def _tell_of_its_death(error: Exception, settings: "Settings", jobs: "Jobs") -> None:
+    """Tell, once a day, of an error that ended the daemon; never raises. A broken record only the ping URL tells of."""
+    from mahler_agents.clock import NEW_YORK
+    from mahler_agents.notify import Notifier, notice_of_failure
+
+    now = jobs.clock.now()
+    notice = notice_of_failure("daemon", f"{now.astimezone(NEW_YORK):%Y-%m-%d}", error, at=now)
+    Notifier(settings.notify, jobs.book.path, clock=jobs.clock, environ=settings.environ).deliver([notice])
 
 
 async def _until_told(daemon: "Daemon") -> int:

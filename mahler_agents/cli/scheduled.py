@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mahler_agents.clock import new_york_text
-from mahler_agents.jobs import Jobs, Outcome, Result, Taken, opened_jobs
+from mahler_agents.jobs import Jobs, Outcome, Result, Taken, opened_jobs, slot_of
 from mahler_agents.market import calendar
 from mahler_agents.progress import Watcher, unwatched
 from mahler_agents.schedule import Job, next_slots
@@ -32,14 +32,18 @@ def run_due(settings: Settings, job: Job, kind: type[R], watch: Watcher = unwatc
 
 
 async def _run(jobs: Jobs, job: Job, watch: Watcher) -> Outcome | Taken | None:
+    ended = None
     for slot in (await asyncio.to_thread(jobs.due, job)).run:
-        return await jobs.run(slot, watch)
-    return None
+        ended = await jobs.run(slot, watch)
+    if isinstance(ended, Outcome):
+        return ended
+    await jobs.told(None)  # that a slot was missed, for one
+    return ended
 
 
 def _nothing_due(jobs: Jobs, job: Job) -> str:
     now = jobs.clock.now()
     last = jobs.book.last(job.value)
-    before = f"; the last, {last.slot}, {last.status}" if last is not None else ""
+    before = "" if last is None else f"; {Taken(slot=slot_of(last), row=last).text}"
     [following] = next_slots(calendar, now, jobs.times, [job])
     return f"no {job} is due at {new_york_text(now)}{before}; the next is at {new_york_text(following.due_at)}"

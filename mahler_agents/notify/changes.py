@@ -59,10 +59,10 @@ def _missed(missed: MissedSlots, *, synthetic: bool) -> Notice:
     span = missed.first if missed.count == 1 else f"{missed.count:,}, from {missed.first} to {missed.last}"
     return Notice(
         kind=Kind.JOB_FAILED,
-        key=f"missed-{missed.job}-{missed.found_at}",
+        key=f"{missed.status}-{missed.job}-{missed.found_at}",
         at=dt.datetime.fromisoformat(missed.found_at),
-        title=f"{missed.job.capitalize()} missed: {span}",
+        title=f"{missed.job.capitalize()} {missed.status}: {span}",
         body=missed.why or "nobody ran it in time",
-        severity=Severity.WARNING,
+        severity=Severity.WARNING if missed.status == "missed" else Severity.FAILURE,
         notes=made_up(synthetic=synthetic),
     )

@@ -35,9 +35,11 @@ class TradingStateChange:
 
 @dataclass(frozen=True, kw_only=True)
 class MissedSlots:
-    """Slots of a job that were found missed at one time."""
+    """Slots of a job that were found missed at one time, or failed with nobody left to end them."""
 
     job: str
+    status: str
+    """`missed`, or `failed`: then they had been begun."""
     found_at: str
     count: int
     first: str
@@ -57,8 +59,10 @@ class Changes:
 
 
 _MISSED = f"""
-    SELECT job, ended_at AS found_at, COUNT(*) AS count, MIN(slot) AS first, MAX(slot) AS last, MAX(detail) AS why
-    FROM slots WHERE status = 'missed' AND ended_at >= ? GROUP BY job, ended_at ORDER BY ended_at LIMIT {LATEST}
+    SELECT job, status, ended_at AS found_at, COUNT(*) AS count, MIN(slot) AS first, MAX(slot) AS last,
+        MAX(detail) AS why
+    FROM slots WHERE (status = 'missed' OR (status = 'failed' AND owner IS NULL)) AND ended_at >= ?
+    GROUP BY job, status, ended_at ORDER BY ended_at LIMIT {LATEST}
 """
 
 

@@ -109,7 +109,7 @@ class SlotBook(Durable):
                 return row
             if row.attempts >= attempts:
                 detail = row.detail or f"its process died, {row.attempts} times"
-                _update(connection, slot, {"status": SlotStatus.FAILED.value, "ended_at": at, "detail": detail})
+                _update(connection, slot, _abandoned(at, detail))
                 return _row(connection, slot)
             _update(
                 connection,
@@ -146,7 +146,7 @@ class SlotBook(Durable):
                     insert(connection, "slots", {**slot, **missed})
                 elif row.status is SlotStatus.RETRYING or (not row.ended and row.free_at(at)):
                     detail = f"{row.detail or 'its process died'}; {why}"
-                    _update(connection, slot, {"status": SlotStatus.FAILED.value, "ended_at": at, "detail": detail})
+                    _update(connection, slot, _abandoned(at, detail))
 
     def attempts(self, slot: Mapping[str, str]) -> int:
         """Return how many times a slot was begun."""
@@ -178,7 +178,7 @@ class SlotBook(Durable):
     def beat(self, heartbeat: Heartbeat) -> None:
         """Write a sign of life."""
         row = vars(heartbeat)
-        kept = ", ".join(f"{name} = excluded.{name}" for name in row if name not in {"owner", "started_at"})
+        kept = ", ".join(f"{name} = excluded.{name}" for name in row if name != "owner")
         places = ", ".join("?" * len(row))
         with self._books.transaction() as connection:
             connection.execute(
@@ -213,6 +213,22 @@ def run_of(path: Path, slot: str) -> str | None:
     with closing(connect(path, read_only=True)) as connection, database_errors(path):
         row = connection.execute("SELECT id FROM runs WHERE slot = ? ORDER BY rowid DESC LIMIT 1", (slot,)).fetchone()
     return None if row is None else row["id"]
+
+
+def ended_run(path: Path, slot: str) -> tuple[str, str] | None:
+    """Return the id and the status of the last run that a slot began, if it has ended. Raises `RecordError`."""
+    with closing(connect(path, read_only=True)) as connection, database_errors(path):
+        row = connection.execute(
+            "SELECT id, status, abandoned_at FROM runs WHERE slot = ? ORDER BY rowid DESC LIMIT 1", (slot,)
+        ).fetchone()
+    if row is None or row["status"] == "running" or row["abandoned_at"] is not None:
+        return None
+    return row["id"], row["status"]
+
+
+def _abandoned(at: str, detail: str) -> dict[str, str | None]:
+    """Return how a slot ends whose process cannot end it: it is nobody's, by which it is known as not told of yet."""
+    return {"status": SlotStatus.FAILED.value, "owner": None, "ended_at": at, "detail": detail}
 
 
 def _lock(path: Path) -> Path:

@@ -11,7 +11,8 @@ ENTRIES = {
             "slot": "its name: job and New York time, e.g. `scan-2026-03-17T10:00`; a scheduled run's `slot`",
             "due_at": "when it was due",
             "status": "`running`, `retrying` (it failed before it had begun), `done`, `failed` or `missed`",
-            "owner": "the process that claimed it, `host:pid`; null of a missed one",
+            "owner": "the process that claimed it, `host:pid`; null of a missed one, and of one that failed with nobody"
+            " left to end it",
             "attempts": "times that it was begun",
             "claimed_at": "when it was last begun",
             "lease_until": "until then no other process takes a running slot over, unless its owner is known to be"
