@@ -13,6 +13,7 @@ import pytest
 from recorded import made_once
 
 from mahler_agents.cli import VERBS, mahler, main
+from mahler_agents.schedule import Job
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -50,6 +51,26 @@ def test_every_command_that_a_page_shows_exists_with_its_options(page: str, comm
     found, arguments = leaf(shlex.split(command)[1:])
     given, _, _ = found.make_parser(click.Context(found)).parse_args(arguments)  # raises for an unknown option
     assert given is not None
+
+
+DEPLOYED = sorted(
+    (file.name, command)
+    for file in (ROOT / "docs" / "deploy").iterdir()
+    for command in re.findall(r"\.venv/bin/(mahler .*?)(?: >|$)", file.read_text(encoding="utf-8"), re.MULTILINE)
+)
+
+
+@pytest.mark.parametrize(("file", "command"), DEPLOYED, ids=lambda one: one)
+def test_what_cron_and_systemd_run_is_a_job_of_the_schedule(file: str, command: str) -> None:
+    assert command in {"mahler run", "mahler monitor", "mahler scan --slot auto", "mahler summary --slot auto"}, file
+    test_every_command_that_a_page_shows_exists_with_its_options(file, command)
+
+
+def test_every_timer_has_its_service_and_every_job_a_timer_and_a_line_for_cron() -> None:
+    deployed = ROOT / "docs" / "deploy"
+    assert {file.stem for file in deployed.glob("*.timer")} == {f"mahler-{job}" for job in Job}
+    assert all(file.with_suffix(".service").is_file() for file in deployed.glob("*.timer"))
+    assert len([file for file, _ in DEPLOYED if file == "crontab"]) == len(Job)
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,7 @@ def test_the_summary_of_the_schedule_is_told_as_the_day_s_notice(tmp_path: Path)
     assert (told.kind, told.title) == (Kind.DAY_SUMMARY, "Day of 2026-03-17")
     assert "equity" in told.body
     assert told.notes == (SYNTHETIC_MARKET,)
+    assert SYNTHETIC_MARKET not in told.body, "it is said once"
 
 
 def test_that_a_job_is_tried_again_is_told_and_so_is_that_it_failed_in_the_end() -> None:

@@ -197,6 +197,7 @@ def test_rules_of_the_breaker_are_in_force_until_they_are_normal_again(database:
 
 def test_the_watch_names_its_gaps_and_when_it_ended(database: Path, tmp_path: Path, first: DaySummary) -> None:
     assert (first.watch.looks, first.watch.longest_gap_minutes) == (14, 30.0)
+    assert ", longest gap 30 minutes, from 09:30" in noted(first)["watched"]
     late = "at BETWEEN '2026-01-06T19:45' AND '2026-01-07'"
     dead = spoilt(database, tmp_path, f"DELETE FROM equity WHERE {late}", f"DELETE FROM marks WHERE {late}")
     shown = noted(day_summary(dead, ACCOUNT, FIRST))["watched"]

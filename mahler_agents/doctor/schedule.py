@@ -16,7 +16,9 @@ STALE = dt.timedelta(minutes=5)
 _YEAR = dt.timedelta(days=365)
 _BY_CRON = dt.timedelta(days=4)
 """A slot that ran so lately shows that somebody runs them, over a long weekend too."""
-_START = "start `mahler run` with the options of your scan, or let cron run `mahler scan --slot auto`"
+_START = (
+    "start `mahler run` with the options of your scan, or let cron run `mahler scan --slot auto` and `mahler monitor`"
+)
 
 _BY_HAND = f"{_START}; nothing, if you scan by hand"
 _NEVER = "no scheduler has ever run on this record"

@@ -7,6 +7,7 @@ from mahler_agents.notify.notice import Kind, Notice, Severity, made_up
 from mahler_agents.summary.day import DaySummary
 from mahler_agents.summary.lines import summary_lines
 from mahler_agents.text import instant
+from mahler_agents.wording import SYNTHETIC_MARKET
 
 
 def notice_of_failure(
@@ -45,6 +46,6 @@ def notice_of_day(summary: DaySummary, *, at: dt.datetime) -> Notice:
         key=f"day-{summary.account_id}-{summary.date.isoformat()}",
         at=at,
         title=f"Day of {summary.date.isoformat()}",
-        body="\n".join(summary_lines(summary)),
+        body="\n".join(line for line in summary_lines(summary) if line != SYNTHETIC_MARKET),  # a note says that
         notes=made_up(synthetic=summary.synthetic),
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from mahler_agents.clock import utc_text
 from mahler_agents.market.calendar import Session
 from mahler_agents.record.accounts import AccountHistory, LastMark
 from mahler_agents.record.conduct_rows import CandidateConduct, Conduct
@@ -176,16 +177,21 @@ def _llm(conduct: Conduct) -> Llm:
 
 def _watch(facts: DayFacts) -> Watch:
     looks = [at for at in facts.conduct.looks if at >= facts.conduct.begins]
-    gap = None
+    gap, gap_from = None, None
     if facts.hours is not None and looks:
         within = [at for at in map(dt.datetime.fromisoformat, looks) if facts.hours.open <= at <= facts.hours.close]
         steps = pairwise([facts.hours.open, *within])
-        gap = max(((later - earlier).total_seconds() / 60 for earlier, later in steps), default=None)
+        gap, gap_from = max(
+            (((later - earlier).total_seconds() / 60, utc_text(earlier)) for earlier, later in steps),
+            key=lambda step: step[0],
+            default=(None, None),
+        )
     return Watch(
         looks=len(looks),
         first_at=looks[0] if looks else None,
         last_at=looks[-1] if looks else None,
         longest_gap_minutes=gap,
+        longest_gap_from=gap_from,
     )
 
 

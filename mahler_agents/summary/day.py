@@ -194,6 +194,8 @@ class Watch:
     last_at: str | None
     longest_gap_minutes: float | None
     """Between two looks in the session, or from its open to the first."""
+    longest_gap_from: str | None = None
+    """When that began, in UTC."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -212,7 +212,9 @@ def _watch(watch: Watch, summary: DaySummary) -> str:
     if watch.first_at is None or watch.last_at is None:
         return "NEVER: no monitor pass"
     span = f"{count(watch.looks, 'time')}, {_time(watch.first_at)} to {_time(watch.last_at)}"
-    gap = "" if watch.longest_gap_minutes is None else f", longest gap {watch.longest_gap_minutes:.0f} minutes"
+    gap = ""
+    if watch.longest_gap_minutes is not None and watch.longest_gap_from is not None:
+        gap = f", longest gap {watch.longest_gap_minutes:.0f} minutes, from {_time(watch.longest_gap_from)}"
     if summary.session is not None and dt.datetime.fromisoformat(watch.last_at) < dt.datetime.fromisoformat(
         summary.session.closes
     ):
