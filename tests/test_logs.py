@@ -373,3 +373,13 @@ def test_a_thread_that_copies_no_context_is_told_apart() -> None:
 
     [one] = objects(logged(JSON, say))
     assert "run_id" not in one
+
+
+def test_a_daemon_that_cannot_begin_says_why_in_a_line_and_not_where_in_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "--model", "none", "--market", "csv:nowhere.csv"]) == 2
+    logged, told = capsys.readouterr().err.splitlines()
+    assert logged.endswith("ended by InputError: nowhere.csv cannot be read: No such file or directory")
+    assert told == "mahler: nowhere.csv cannot be read: No such file or directory"

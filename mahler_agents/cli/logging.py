@@ -55,6 +55,7 @@ def daemon_log(settings: "LogSettings") -> Generator[None]:
     """Log for the block as options ask for, and else the settings; a daemon always does, its death too."""
     import logging
 
+    from mahler_agents.errors import MahlerError
     from mahler_agents.logs import LogSettings, to_stream
 
     given: dict[str, object] = click.get_current_context().meta.get(_GIVEN, {})
@@ -62,7 +63,8 @@ def daemon_log(settings: "LogSettings") -> Generator[None]:
         try:
             yield
         except Exception as error:
-            logging.getLogger(__name__).critical("ended by %s: %s", type(error).__name__, error, exc_info=True)
+            defect = None if isinstance(error, MahlerError) else error
+            logging.getLogger(__name__).critical("ended by %s: %s", type(error).__name__, error, exc_info=defect)
             raise
 
 
