@@ -18,6 +18,8 @@ from mahler_agents.market.calendar import Session
 from mahler_agents.types import Frozen
 
 MINUTE = dt.timedelta(minutes=1)
+OPEN, CLOSE = dt.time(9, 30), dt.time(16)
+"""Of a full session in New York; the calendar knows those that close earlier."""
 
 
 class Job(StrEnum):
@@ -53,6 +55,10 @@ def _distinct_times(times: tuple[dt.time, ...]) -> tuple[dt.time, ...]:
         raise ValueError("name at least one time, and each once")
     if any(one.tzinfo is not None or one.second or one.microsecond for one in times):
         raise ValueError("use whole minutes of New York time such as 10:00, without a zone")
+    if any(not OPEN <= one < CLOSE for one in times):
+        raise ValueError(
+            "use times of the session in New York, from 09:30 and before 16:00: no other is ever scanned at"
+        )
     return tuple(sorted(times))
 
 

@@ -173,6 +173,8 @@ def test_it_says_why_nothing_runs() -> None:
         {"scan_at": (dt.time(10), dt.time(10))},
         {"scan_at": (dt.time(10, 0, 30),)},
         {"scan_at": (dt.time(10, tzinfo=dt.UTC),)},
+        {"scan_at": (dt.time(9, 29),)},  # no session has it
+        {"scan_at": (dt.time(10), dt.time(16))},
         {"monitor_every_minutes": 0},
         {"scan_grace_minutes": -1},
     ],
