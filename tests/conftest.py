@@ -32,6 +32,11 @@ def at_scale(count: int) -> int:
     return count if SOAK else max(1, count // 20)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: "model" not in item.keywords and item.path.parent.name not in {"e2e", "faults"})
+
+
 @pytest.fixture(scope="session")
 def embedded_model() -> Path:
     """Return the embedded model's file; without it, or its server, a test of it fails instead of passing unseen."""
