@@ -104,7 +104,7 @@ def test_every_verb_finds_the_record_that_the_file_names(capsys: pytest.CaptureF
     assert main(["scan"]) == 0
     assert sorted(path.name for path in Path().glob("*.db")) == ["kept.db"]
     capsys.readouterr()
-    for verb in (["trace", "list"], ["positions"], ["exits"], ["report"], ["db", "check"], ["prompts"]):
+    for verb in (["trace", "list"], ["positions"], ["exits"], ["report"], ["db", "check"], ["prompt", "list"]):
         assert main(verb) == 0, verb
         assert "kept.db" in capsys.readouterr().out, verb
     assert main(["monitor", "--as-of", "2026-03-17T10:05"]) == 0

@@ -205,7 +205,8 @@ def test_after_kill_9_the_same_command_goes_on_and_repeats_no_call_that_had_ende
             assert ended <= {row["id"] for row in after}
             whole = [row["span_id"] for row in after if row["outcome"] is not None]
             assert len(whole) == len(set(whole)) == expected
-            assert result.spent.calls == server.received  # what died in flight counts, since it may have cost
+            # What died in flight counts, since it may have cost, as far as its row was on disk by then.
+            assert expected <= result.spent.calls <= server.received
 
     asyncio.run(run())
     assert count(path, "SELECT COUNT(*) FROM evaluations") == 1
