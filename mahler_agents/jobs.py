@@ -126,7 +126,8 @@ class Jobs:
         """
         now = self.clock.now()
         with self.book.holding_claims():  # gives back what a dead process had claimed
-            left = [row for row in self.book.unended() if row.job == job and row.free_at(utc_text(now))]
+            unended = [row for row in self.book.unended() if row.job == job and row.due_at <= utc_text(now)]
+        left = [row for row in unended if row.free_at(utc_text(now))]
         fallen_due = due_slots(calendar, self._since(job, now), now, self.times, [job])
         decided = plan(calendar, (*map(slot_of, left), *fallen_due), now, self.times)
         if decided.missed:
@@ -140,7 +141,7 @@ class Jobs:
 
         What is still in its grace then is run late, and a summary is made of any day that the record tells of.
         """
-        last = self.book.last(job.value)
+        last = self.book.last(job.value, at=utc_text(now))
         if last is not None:
             return max(dt.datetime.fromisoformat(last.due_at), now - LOOK_BACK)
         if job is Job.SUMMARY:

@@ -116,6 +116,12 @@ def test_a_clock_that_jumps_an_hour_neither_doubles_nor_loses_a_scan(record: Pat
     )
 
 
+def test_a_clock_that_was_a_year_ahead_keeps_nothing_from_its_time(record: Path) -> None:
+    Runs(record, new_york("2026-03-10", "09:59")).until(new_york("2026-03-10", "10:01")).close()
+    runs = Runs(record, new_york(DATE, "09:59")).until(new_york(DATE, "10:06"))
+    assert runs.noted == [f"monitor-{DATE}T09:55", f"monitor-{DATE}T10:00", SCAN, f"monitor-{DATE}T10:05"]
+
+
 def test_a_daemon_that_was_down_runs_late_what_still_may_be_and_tells_the_rest(record: Path) -> None:
     Runs(record, new_york(DATE, "09:00")).until(new_york(DATE, "09:41")).close()
     later = Runs(record, new_york(DATE, "11:12")).until(new_york(DATE, "11:13"))

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import TypeVar
 
-from mahler_agents.clock import new_york_text
+from mahler_agents.clock import new_york_text, utc_text
 from mahler_agents.jobs import Jobs, Outcome, Result, Taken, opened_jobs, slot_of
 from mahler_agents.market import calendar
 from mahler_agents.progress import Watcher, unwatched
@@ -43,7 +43,7 @@ async def _run(jobs: Jobs, job: Job, watch: Watcher) -> Outcome | Taken | None:
 
 def _nothing_due(jobs: Jobs, job: Job) -> str:
     now = jobs.clock.now()
-    last = jobs.book.last(job.value)
+    last = jobs.book.last(job.value, at=utc_text(now))
     before = "" if last is None else f"; {Taken(slot=slot_of(last), row=last).text}"
     [following] = next_slots(calendar, now, jobs.times, [job])
     return f"no {job} is due at {new_york_text(now)}{before}; the next is at {new_york_text(following.due_at)}"

@@ -154,11 +154,14 @@ class SlotBook(Durable):
             row = _row(connection, slot)
         return row.attempts if row is not None else 0
 
-    def last(self, job: str) -> SlotRow | None:
-        """Return the job's latest slot on record, None if there is none."""
+    def last(self, job: str, *, at: str) -> SlotRow | None:
+        """Return the job's latest slot on record that is due at an instant, None if there is none.
+
+        What a clock that was ahead has left behind is none: it would keep every slot until then from being due.
+        """
         with self._books.reading() as connection:
             row = connection.execute(
-                f"SELECT {_COLUMNS} FROM slots WHERE job = ? ORDER BY due_at DESC LIMIT 1", (job,)
+                f"SELECT {_COLUMNS} FROM slots WHERE job = ? AND due_at <= ? ORDER BY due_at DESC LIMIT 1", (job, at)
             ).fetchone()
         return None if row is None else _slot_row(row)
 
