@@ -133,7 +133,8 @@ class Jobs:
         if decided.missed:
             self.book.miss([(one.slot.key, one.why) for one in decided.missed], at=utc_text(now))
             last = decided.missed[-1]
-            _log.warning("%s missed: %s", f"{last.slot.name} and {len(decided.missed) - 1} before it", last.why)
+            before = f" and {len(decided.missed) - 1} before it" if len(decided.missed) > 1 else ""
+            _log.warning("%s%s missed: %s", last.slot.name, before, last.why)
         return decided
 
     def _since(self, job: Job, now: dt.datetime) -> dt.datetime:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mahler_agents.record.conduct_rows import CandidateConduct, Conduct, OrderConduct
 from mahler_agents.record.rows import RunRow
-from mahler_agents.text import percent, words
+from mahler_agents.text import count, percent, words
 from mahler_agents.verification.finding import Evidence, Judged, Shown
 
 PAPER = "paper"
@@ -30,7 +30,8 @@ def regime_bypassed(evidence: Evidence) -> Judged:
     return Judged(
         checked=len(scans),
         of="paper scans",
-        text=f"{len(scans):,} paper scans show the regime as {BYPASSED}; in {len(below):,} it would have cut sizes",
+        text=f"{count(len(scans), 'paper scan')} with the regime as {BYPASSED};"
+        f" in {len(below):,} it would have cut sizes",
         wrong=tuple(wrong),
         shown=tuple(Shown(where=run.id, what=f"regime {(run.size_multiplier or {})['regime']:.2f}") for run in below),
     )

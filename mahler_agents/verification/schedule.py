@@ -11,7 +11,7 @@ from mahler_agents.record.conduct_rows import Conduct, OrderConduct
 from mahler_agents.record.rows import RunRow
 from mahler_agents.record.slots import SlotRow, SlotStatus
 from mahler_agents.schedule import MINUTE, Job, Slot, due_slots
-from mahler_agents.text import instant, listed
+from mahler_agents.text import count, instant, listed
 from mahler_agents.verification.finding import Evidence, Judged, Shown
 
 SETTLING = 10 * MINUTE
@@ -32,7 +32,7 @@ def slots_run(evidence: Evidence) -> Judged:
     return Judged(
         checked=len(expected),
         of="slots",
-        text=f"{len(expected):,} slots were due: {told}" if expected else "no schedule has run on this record",
+        text=f"{count(len(expected), 'slot')} fell due: {told}" if expected else "no schedule has run on this record",
         wrong=tuple(wrong),
         figures={"due": len(expected), "not_run": len(wrong)},
     )
@@ -129,7 +129,7 @@ def entries_in_session(evidence: Evidence) -> Judged:
     return Judged(
         checked=len(judged),
         of="entries",
-        text=f"{len(judged):,} entries of {days:,} days, all in the session{note}",
+        text=f"{count(len(judged), 'entry', 'entries')} of {count(days, 'day')}, all in the session{note}",
         wrong=tuple(wrong),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mahler_agents.record.conduct_rows import CandidateConduct, Conduct, OrderConduct
 from mahler_agents.record.rows import RunRow, SizingRow
-from mahler_agents.text import dollars
+from mahler_agents.text import count, dollars
 from mahler_agents.types import ASSET_CLASSES, AssetClass, Reason
 from mahler_agents.units import CONTRACT_MULTIPLIER
 from mahler_agents.verification.exits import lives_of
@@ -48,7 +48,7 @@ def zero_sizes_named(evidence: Evidence) -> Judged:
     return Judged(
         checked=len(zeros),
         of="sizes of 0",
-        text=f"{len(zeros):,} sizes of 0, each with its limit: {told}" if zeros else "no size was 0",
+        text=f"{count(len(zeros), 'size')} of 0, each with its limit: {told}" if zeros else "no size was 0",
         wrong=tuple(wrong),
         shown=tuple(
             Shown(where=one.id, what=f"{one.sizing.binding}, {one.label}") for one in zeros if one.sizing is not None
@@ -143,8 +143,8 @@ def risk_within_limits(evidence: Evidence) -> Judged:
     return Judged(
         checked=len(entries),
         of="entries",
-        text=f"{len(entries):,} entries; the most risk at an entry, recomputed from fills and orders, was"
-        f" {100 * worst:.1f} % of equity",
+        text=f"{count(len(entries), 'entry', 'entries')}; the most risk at an entry, recomputed from fills and orders,"
+        f" was {100 * worst:.1f} % of equity",
         wrong=tuple(wrong),
         figures={"largest_heat": round(worst, 6)},
     )
@@ -229,6 +229,6 @@ def no_duplicates(evidence: Evidence) -> Judged:
     return Judged(
         checked=len(lives),
         of="positions",
-        text=f"{len(lives):,} positions, no two of one underlying, type and expiration at once",
+        text=f"{count(len(lives), 'position')}, no two of one underlying, type and expiration at once",
         wrong=tuple(wrong),
     )
