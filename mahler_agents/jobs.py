@@ -208,7 +208,8 @@ class Jobs:
     async def _failed(self, slot: Slot, error: Exception) -> Outcome:
         known = isinstance(error, MahlerError)
         detail = str(error) if known else f"{type(error).__name__}: {error}"
-        _log.error("%s failed: %s", slot.name, detail, exc_info=None if known else error)
+        if not known:  # whoever runs the job says what it raised; of a defect the log keeps where
+            _log.error("%s failed: %s", slot.name, detail, exc_info=error)
         retry_at = await self._retry_at(slot)
         status = SlotStatus.FAILED if retry_at is None else SlotStatus.RETRYING
         return Outcome(slot=slot, status=status, error=error, detail=detail, retry_at=retry_at)
