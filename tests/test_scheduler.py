@@ -192,7 +192,11 @@ def test_a_halted_scan_has_run_and_says_that_it_was_refused(record: Path) -> Non
 # --- Rivals -----------------------------------------------------------------------------------------------------------
 
 
-def test_two_daemons_and_a_cron_job_on_one_record_run_each_slot_once(record: Path, tmp_path: Path) -> None:
+def test_two_daemons_and_a_cron_job_on_one_record_run_each_slot_once(
+    record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each process has a clock of its own here, which may be hours ahead of another's: no lease may end by that.
+    monkeypatch.setattr("mahler_agents.jobs.LEASE", dt.timedelta(days=30))
     log = tmp_path / "noted"
     begin, end = new_york(DATE, "09:00"), new_york("2025-03-11" if not SOAK else "2025-03-20")
 
