@@ -16,6 +16,8 @@ from mahler_agents.errors import ConfigError
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SOAK = bool(os.environ.get("MAHLER_SOAK"))
+_LONG = frozenset({"e2e", "faults", "properties"})
+"""Folders of tests that take long."""
 
 settings.register_profile(
     "house",
@@ -34,7 +36,7 @@ def at_scale(count: int) -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left alone with one of them at the end."""
-    items.sort(key=lambda item: "model" not in item.keywords and item.path.parent.name not in {"e2e", "faults"})
+    items.sort(key=lambda item: "model" not in item.keywords and item.path.parent.name not in _LONG)
 
 
 @pytest.fixture(scope="session")

@@ -105,4 +105,4 @@ def test_a_scan_that_is_interrupted_at_any_moment_is_resumed_to_what_it_would_ha
         if interrupted(database, moment) and status(database) != "done":
             left += status(database) == "failed"
             put_right(database, undisturbed)
-    assert left >= 0.3 * KILLS
+    assert left >= 0.2 * KILLS, "some moments leave something"

@@ -17,10 +17,11 @@ from mahler_agents.testing.fault_server import FaultServer
 from mahler_agents.testing.faults import FAULTS, in_turn
 from mahler_agents.testing.scripted import CallList
 
-ATTEMPT = 0.3
+ATTEMPT = 1.0
+"""Seconds: a machine that is busy must not fail by its own slowness."""
 LIMITS = CallLimits(attempt_seconds=ATTEMPT, max_attempts=3, backoff_seconds=0.02, max_retry_after_seconds=0.1)
-MOST_SECONDS = 10 * 3 * ATTEMPT
-"""Ten times what three attempts may take: a bound on a slow machine, far below any default time-out."""
+MOST_SECONDS = 3 * 3 * ATTEMPT
+"""Three times what three attempts may take: a bound on a slow machine, far below any default time-out."""
 
 VALID = {"summary": "A scripted reply.", "confidence": 0.8, "p_profit": 0.8, "stance": "favourable"}
 TEXT = json.dumps(VALID)
