@@ -18,6 +18,7 @@ from mahler_agents.telling.risk_lines import RiskLine, breaker_lines, delta_line
 from mahler_agents.telling.safety_lines import check_lines, start_lines
 from mahler_agents.text import count, counts, instant, listed, per_share, percent, plain, words
 from mahler_agents.types import Reason
+from mahler_agents.wording import SYNTHETIC_MARKET
 
 _MARGIN = 14
 _INDENT = "   "
@@ -40,7 +41,7 @@ def print_report(
     They show more, ask again what failed and finish the last scan that a process left, if one was.
     """
     if result.synthetic:
-        console.print(Text("SYNTHETIC MARKET: every price, quote and headline is made up", style="bold yellow"))
+        console.print(Text(SYNTHETIC_MARKET, style="bold yellow"))
     _print(console, _setting(result, hint))
     _print(console, _risk(result))
     _print(console, _screening(result.report, reviewed=len(result.reviews), ranked_out=result.ranked_out))

@@ -23,7 +23,7 @@ from mahler_agents.record.conduct_rows import (
 )
 from mahler_agents.record.reading import read_row
 from mahler_agents.record.rows import AdviceRow, ConstraintRow, FillRow, RunRow, SizingRow
-from mahler_agents.record.slots import SlotRow, SlotStatus
+from mahler_agents.record.slots import slot_row
 
 _JSON_OF_RUN = ("config", "screen", "regime", "breaker", "size_multiplier", "portfolio_delta")
 
@@ -53,7 +53,7 @@ class ConductReader(AccountReader):
             answers={row["candidate_id"]: row["answers"] for row in self._rows(_ANSWERS, *of_runs)},
             calls=read_row(CallSums, self._rows(_CALLS, *of_runs)[0]),
             events=self._all(EventConduct, _EVENTS, *of_runs),
-            slots=tuple(_slot(row) for row in self._rows(_SLOTS, begins, ends)),
+            slots=tuple(map(slot_row, self._rows(_SLOTS, begins, ends))),
             first_due={row["job"]: row["at"] for row in self._rows(_FIRST_DUE)},
         )
 
@@ -113,10 +113,6 @@ def _run(row: sqlite3.Row) -> RunRow:
 
 def _sizing(row: sqlite3.Row) -> SizingRow:
     return read_row(SizingRow, row, constraints=tuple(ConstraintRow(**one) for one in json.loads(row["constraints"])))
-
-
-def _slot(row: sqlite3.Row) -> SlotRow:
-    return read_row(SlotRow, row, status=SlotStatus(row["status"]))
 
 
 def _parsed(text: str | None) -> Any:

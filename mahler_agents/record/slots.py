@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from mahler_agents.record.database import connect, database_errors
 from mahler_agents.record.durable import Durable, insert
 from mahler_agents.record.presence import present
+from mahler_agents.record.reading import read_row
 
 
 class SlotStatus(StrEnum):
@@ -163,7 +163,7 @@ class SlotBook(Durable):
             row = connection.execute(
                 f"SELECT {_COLUMNS} FROM slots WHERE job = ? AND due_at <= ? ORDER BY due_at DESC LIMIT 1", (job, at)
             ).fetchone()
-        return None if row is None else _slot_row(row)
+        return None if row is None else slot_row(row)
 
     def first_due(self) -> str | None:
         """Return when the first slot on record was due, in UTC; None if there is none."""
@@ -176,7 +176,7 @@ class SlotBook(Durable):
             rows = connection.execute(
                 f"SELECT {_COLUMNS} FROM slots WHERE status IN ('running', 'retrying') ORDER BY due_at, id"
             ).fetchall()
-        return tuple(map(_slot_row, rows))
+        return tuple(map(slot_row, rows))
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Write a sign of life."""
@@ -200,7 +200,7 @@ def read_slots(path: Path, *, since: str, until: str) -> tuple[SlotRow, ...]:
         rows = connection.execute(
             f"SELECT {_COLUMNS} FROM slots WHERE due_at BETWEEN ? AND ? ORDER BY due_at, id", (since, until)
         ).fetchall()
-    return tuple(map(_slot_row, rows))
+    return tuple(map(slot_row, rows))
 
 
 def read_heartbeats(path: Path) -> tuple[Heartbeat, ...]:
@@ -243,12 +243,12 @@ def _row(connection: sqlite3.Connection, slot: Mapping[str, str]) -> SlotRow | N
     found = connection.execute(
         f"SELECT {_COLUMNS} FROM slots WHERE job = ? AND slot = ?", (slot["job"], slot["slot"])
     ).fetchone()
-    return None if found is None else _slot_row(found)
+    return None if found is None else slot_row(found)
 
 
-def _slot_row(row: sqlite3.Row) -> SlotRow:
-    values: dict[str, Any] = dict(row)
-    return SlotRow(status=SlotStatus(values.pop("status")), **values)
+def slot_row(row: sqlite3.Row) -> SlotRow:
+    """Return a row of the table, which may have more columns than these."""
+    return read_row(SlotRow, row, status=SlotStatus(row["status"]))
 
 
 def _update(connection: sqlite3.Connection, slot: Mapping[str, str], values: Mapping[str, object]) -> None:

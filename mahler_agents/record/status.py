@@ -12,7 +12,7 @@ from mahler_agents.record.exposures import ENDED_ORDERS, exposure_rows
 from mahler_agents.record.reading import only, read_row
 from mahler_agents.record.rows import EventRow, PositionRow
 from mahler_agents.record.safety import SafetyReader
-from mahler_agents.record.slots import Heartbeat, SlotRow, SlotStatus
+from mahler_agents.record.slots import Heartbeat, SlotRow, slot_row
 from mahler_agents.record.status_rows import (
     AccountStatus,
     BreakerStatus,
@@ -236,7 +236,7 @@ class StatusReader(AccountReader, SafetyReader):
         )
 
     def _slots(self, sql: str) -> tuple[SlotRow, ...]:
-        return tuple(read_row(SlotRow, row, status=SlotStatus(row["status"])) for row in self._rows(sql))
+        return tuple(map(slot_row, self._rows(sql)))
 
     def _warnings(self, day: dt.date) -> tuple[EventRow, ...]:
         sql = (
