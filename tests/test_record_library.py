@@ -10,7 +10,8 @@ from recorded import made_once
 from mahler_agents import record
 from mahler_agents.errors import ConfigError, InputError, UnknownIdError
 from mahler_agents.record.queries import RunFilter
-from mahler_agents.record.rows import RunSummary, RunTrace
+from mahler_agents.record.rows import RunSummary
+from mahler_agents.record.trace_rows import RunTrace
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from mahler_agents.cli.trace.page import render
 from mahler_agents.cli.trace.page.payoff import payoff_of
 from mahler_agents.cli.trace.page.timeline import timeline_of
 from mahler_agents.record.queries import Reader
-from mahler_agents.record.rows import RunTrace
+from mahler_agents.record.trace_rows import RunTrace
 from mahler_agents.testing.scripted import ScriptedModel, ScriptedReply, ScriptedRequest, favourable, http_error, reply
 from mahler_agents.text import cents, per_share
 

@@ -8,7 +8,7 @@ from cli_scans import hostile_script, json_of, run_scan
 
 from mahler_agents.cli import main
 from mahler_agents.record.queries import Reader
-from mahler_agents.record.rows import RunTrace
+from mahler_agents.record.trace_rows import RunTrace
 from mahler_agents.testing.scripted import ScriptedModel
 from mahler_agents.text import visible
 

@@ -19,7 +19,7 @@ from mahler_agents.market import calendar
 from mahler_agents.record import open_database
 from mahler_agents.record.conduct import ConductReader
 from mahler_agents.record.conduct_rows import Conduct, PositionConduct, RoleFailure
-from mahler_agents.record.rows import RunRow
+from mahler_agents.record.trace_rows import RunRow
 from mahler_agents.report import Span, read_report
 from mahler_agents.verification import CHECKS, Evidence, Finding, Verdict, verify
 from mahler_agents.verification.advice import advice_first, low_confidence

@@ -4,11 +4,11 @@ Verbs are imported when they are called, so that `mahler --help` starts at once.
 """
 
 from collections.abc import Sequence
-from importlib import import_module
 
 import click
 
 from mahler_agents import __version__
+from mahler_agents.cli.groups import LazyGroup
 from mahler_agents.cli.logging import log_options
 from mahler_agents.cli.outlet import outlets
 from mahler_agents.cli.program import typable
@@ -73,20 +73,8 @@ VERBS = {
 """Verb to the line that `mahler --help` shows; its first word is a module here and the command in it."""
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when one is called, not when they are listed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands, in the order in which a newcomer meets them."""
-        del ctx
-        return list(dict.fromkeys(verb.split()[0] for verb in VERBS))
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command's module and return it, None if there is no such command."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        name = cmd_name.replace("-", "_")
-        return getattr(import_module(f"mahler_agents.cli.{name}"), name)
+class _Verbs(LazyGroup):
+    """The program's own group."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write every verb with its line, without importing one."""
@@ -95,8 +83,14 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
+def _place(command: str) -> str:
+    name = command.replace("-", "_")
+    return f"mahler_agents.cli.{name}:{name}"
+
+
 @click.group(
-    cls=LazyGroup,
+    cls=_Verbs,
+    members={verb.split()[0]: _place(verb.split()[0]) for verb in VERBS},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nExit codes: 0 done; 1 the job failed; 2 bad input or unknown id; 3 halted; 130 interrupted.\n"
     "Settings: mahler.toml in this folder, or the file that MAHLER_CONFIG names, and MAHLER_... variables;\n"

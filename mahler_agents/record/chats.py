@@ -3,7 +3,7 @@
 import json
 from typing import TypedDict
 
-from mahler_agents.record.rows import CallRow
+from mahler_agents.record.trace_rows import CallRow
 
 
 class ChatMessage(TypedDict):

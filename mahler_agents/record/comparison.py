@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mahler_agents.record.chats import reply_of
-from mahler_agents.record.rows import CallRow, CandidateTrace, RunTrace
+from mahler_agents.record.trace_rows import CallRow, CandidateTrace, RunTrace
 
 _RUN_FIELDS = (
     "as_of",

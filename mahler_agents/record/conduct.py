@@ -22,8 +22,8 @@ from mahler_agents.record.conduct_rows import (
     TradingChange,
 )
 from mahler_agents.record.reading import read_row
-from mahler_agents.record.rows import AdviceRow, ConstraintRow, FillRow, RunRow, SizingRow
 from mahler_agents.record.slots import slot_row
+from mahler_agents.record.trace_rows import AdviceRow, ConstraintRow, FillRow, RunRow, SizingRow
 
 _JSON_OF_RUN = ("config", "screen", "regime", "breaker", "size_multiplier", "portfolio_delta")
 

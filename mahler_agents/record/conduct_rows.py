@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mahler_agents.record.accounts import RecordedEquity
-from mahler_agents.record.rows import AdviceRow, EventRow, FillRow, RunRow, SizingRow, SpreadRow
+from mahler_agents.record.rows import SpreadRow
 from mahler_agents.record.slots import SlotRow
+from mahler_agents.record.trace_rows import AdviceRow, EventRow, FillRow, RunRow, SizingRow
 
 PENDING = frozenset({"intent", "sent", "unknown", "accepted", "partial"})
 """States of an order whose end is not known."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mahler_agents.errors import InputError
 from mahler_agents.record.database import connect, database_errors, open_database
 from mahler_agents.record.queries import LATEST, Reader, RunFilter
-from mahler_agents.record.rows import PositionRow, RunSummary, RunTrace
+from mahler_agents.record.rows import PositionRow, RunSummary
+from mahler_agents.record.trace_rows import RunTrace
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -10,7 +10,7 @@ from mahler_agents.record.accounts import AccountReader
 from mahler_agents.record.equity_points import highest, last_week_close, previous_close
 from mahler_agents.record.exposures import ENDED_ORDERS, exposure_rows
 from mahler_agents.record.reading import only, read_row
-from mahler_agents.record.rows import EventRow, PositionRow
+from mahler_agents.record.rows import PositionRow
 from mahler_agents.record.safety import SafetyReader
 from mahler_agents.record.slots import Heartbeat, SlotRow, slot_row
 from mahler_agents.record.status_rows import (
@@ -27,6 +27,7 @@ from mahler_agents.record.status_rows import (
     Status,
     UnfinishedRun,
 )
+from mahler_agents.record.trace_rows import EventRow
 from mahler_agents.units import CONTRACT_MULTIPLIER
 
 STALE_AFTER = dt.timedelta(minutes=3)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mahler_agents.record.rows import EventRow, PositionRow, SpreadRow
+from mahler_agents.record.rows import PositionRow, SpreadRow
 from mahler_agents.record.safety import DifferenceRow
 from mahler_agents.record.slots import Heartbeat, SlotRow
+from mahler_agents.record.trace_rows import EventRow
 from mahler_agents.record.trading_state import Standing
 
 

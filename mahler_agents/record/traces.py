@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from mahler_agents.errors import UnknownIdError
 from mahler_agents.record.reading import ReadTransaction, only, read_row
-from mahler_agents.record.rows import (
+from mahler_agents.record.trace_rows import (
     AdviceRow,
     ArgumentRow,
     CallRow,

@@ -10,7 +10,7 @@ from mahler_agents.clock import utc_text
 from mahler_agents.market.calendar import Session
 from mahler_agents.record.accounts import AccountHistory, LastMark
 from mahler_agents.record.conduct_rows import CandidateConduct, Conduct
-from mahler_agents.record.rows import EventRow, RunRow
+from mahler_agents.record.trace_rows import EventRow, RunRow
 from mahler_agents.report import AccountReport
 from mahler_agents.schedule import Job
 from mahler_agents.summary.day import (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from mahler_agents.exits import ExitParams
 from mahler_agents.record.accounts import LastMark
 from mahler_agents.record.conduct_rows import Conduct, PositionConduct
-from mahler_agents.record.rows import RunRow
+from mahler_agents.record.trace_rows import RunRow
 from mahler_agents.summary.day import ExitMade, Heat, HeldPosition, OpenedTrade
 from mahler_agents.units import CONTRACT_MULTIPLIER
 

@@ -1,7 +1,7 @@
 """Summary: what an account did in, the regime, the breaker and the trading state at the day's end out; pure."""
 
 from mahler_agents.record.conduct_rows import BreakerChange, Conduct, TradingChange
-from mahler_agents.record.rows import RunRow
+from mahler_agents.record.trace_rows import RunRow
 from mahler_agents.summary.day import Risk
 from mahler_agents.text import instant, percent, words
 from mahler_agents.wording import multiplier_text, regime_text, regime_unknown_text

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mahler_agents.record.chats import messages_of, reply_of
-from mahler_agents.record.rows import CallRow, CandidateTrace, RunRow, SpanRow
+from mahler_agents.record.trace_rows import CallRow, CandidateTrace, RunRow, SpanRow
 
 Attributes = dict[str, str | bool | int | float | list[str]]
 

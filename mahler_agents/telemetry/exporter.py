@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mahler_agents.errors import UnknownIdError
 from mahler_agents.record.queries import Reader
-from mahler_agents.record.rows import CallRow, CandidateTrace, RunTrace, SpanRow
+from mahler_agents.record.trace_rows import CallRow, CandidateTrace, RunTrace, SpanRow
 from mahler_agents.telemetry import attributes
 from mahler_agents.version import __version__
 

@@ -5,7 +5,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mahler_agents.llm.failure_kinds import ACTIONS
-from mahler_agents.record.rows import ArgumentRow, FailureRow, FillRow, GroundingRow, OpinionRow, SizingRow, VerdictRow
+from mahler_agents.record.trace_rows import (
+    ArgumentRow,
+    FailureRow,
+    FillRow,
+    GroundingRow,
+    OpinionRow,
+    SizingRow,
+    VerdictRow,
+)
 from mahler_agents.text import cents, count, dollars, listed, per_share, percent, plain, small_dollars
 from mahler_agents.units import CONTRACT_MULTIPLIER
 from mahler_agents.wording import TOY_MODEL

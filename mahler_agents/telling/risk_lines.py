@@ -6,7 +6,7 @@ From plain mappings, as the stages' types dump them and the record keeps them: a
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from mahler_agents.record.rows import RunRow
+from mahler_agents.record.trace_rows import RunRow
 from mahler_agents.text import dollars, listed, percent, plain, words
 from mahler_agents.wording import multiplier_text, regime_text, regime_unknown_text
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from mahler_agents.record.conduct_rows import CandidateConduct, Conduct, OrderConduct
-from mahler_agents.record.rows import RunRow
+from mahler_agents.record.trace_rows import RunRow
 from mahler_agents.text import count, percent, words
 from mahler_agents.verification.finding import Evidence, Judged, Shown
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from mahler_agents.record.conduct_rows import OrderConduct, OutcomeConduct, PositionConduct
-from mahler_agents.record.rows import FillRow
+from mahler_agents.record.trace_rows import FillRow
 from mahler_agents.text import cents, per_share
 from mahler_agents.units import CONTRACT_MULTIPLIER
 from mahler_agents.verification.finding import Evidence, Judged, Shown

@@ -8,8 +8,8 @@ from mahler_agents.clock import NEW_YORK, utc_text
 from mahler_agents.errors import InputError
 from mahler_agents.market import calendar
 from mahler_agents.record.conduct_rows import Conduct, OrderConduct
-from mahler_agents.record.rows import RunRow
 from mahler_agents.record.slots import SlotRow, SlotStatus
+from mahler_agents.record.trace_rows import RunRow
 from mahler_agents.schedule import MINUTE, Job, Slot, due_slots
 from mahler_agents.text import count, instant, listed
 from mahler_agents.verification.finding import Evidence, Judged, Shown

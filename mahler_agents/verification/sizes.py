@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mahler_agents.record.conduct_rows import CandidateConduct, Conduct, OrderConduct
-from mahler_agents.record.rows import RunRow, SizingRow
+from mahler_agents.record.trace_rows import RunRow, SizingRow
 from mahler_agents.text import count, dollars
 from mahler_agents.types import ASSET_CLASSES, AssetClass, Reason
 from mahler_agents.units import CONTRACT_MULTIPLIER

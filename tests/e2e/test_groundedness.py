@@ -15,7 +15,8 @@ from mahler_agents.config import DeskConfig
 from mahler_agents.llm.prompts import load_prompt
 from mahler_agents.progress import Progress, Stage
 from mahler_agents.record.queries import Reader
-from mahler_agents.record.rows import GroundednessRow, GroundingRow
+from mahler_agents.record.rows import GroundednessRow
+from mahler_agents.record.trace_rows import GroundingRow
 from mahler_agents.scan import ScanResult
 from mahler_agents.testing.scripted import ScriptedModel, ScriptedReply, ScriptedRequest, favourable
 

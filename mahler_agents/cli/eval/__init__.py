@@ -2,18 +2,22 @@
 
 import click
 
-from mahler_agents.cli.eval.asking import retry, run
-from mahler_agents.cli.eval.comparing import compare
-from mahler_agents.cli.eval.listing import list_evaluations, show
+from mahler_agents.cli.groups import LazyGroup
 
 
-@click.group("eval")
+@click.group(
+    "eval",
+    cls=LazyGroup,
+    members={
+        "run": "mahler_agents.cli.eval.asking:run",
+        "retry": "mahler_agents.cli.eval.asking:retry",
+        "list": "mahler_agents.cli.eval.listing:list_evaluations",
+        "show": "mahler_agents.cli.eval.listing:show",
+        "compare": "mahler_agents.cli.eval.comparing:compare",
+    },
+)
 def eval() -> None:  # noqa: A001 - the verb's name, by which it is found
     """Ask variants of a prompt on the same stored briefs; tell whether they differ.
 
     What is asked here is retrospective: it never counts as advice, and nothing is traded.
     """
-
-
-for verb in (run, retry, list_evaluations, show, compare):
-    eval.add_command(verb)

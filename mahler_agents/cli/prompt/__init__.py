@@ -2,18 +2,22 @@
 
 import click
 
-from mahler_agents.cli.prompt.check import check
-from mahler_agents.cli.prompt.texts import diff, render, show
-from mahler_agents.cli.prompt.versions import history, list_versions
+from mahler_agents.cli.groups import LazyGroup
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    members={
+        "list": "mahler_agents.cli.prompt.versions:list_versions",
+        "show": "mahler_agents.cli.prompt.texts:show",
+        "render": "mahler_agents.cli.prompt.texts:render",
+        "diff": "mahler_agents.cli.prompt.texts:diff",
+        "check": "mahler_agents.cli.prompt.check:check",
+        "history": "mahler_agents.cli.prompt.versions:history",
+    },
+)
 def prompt() -> None:
     """List the versions of the prompts; show, fill, compare and check them.
 
     A PROMPT is ROLE@HASH (a version on record, by the beginning of its hash), a file, or ROLE alone, the package's own.
     """
-
-
-for verb in (list_versions, show, render, diff, check, history):
-    prompt.add_command(verb)

@@ -2,17 +2,18 @@
 
 import click
 
-from mahler_agents.cli.trace.diff import diff
-from mahler_agents.cli.trace.export import export
-from mahler_agents.cli.trace.runs import list_runs
-from mahler_agents.cli.trace.show import show
-from mahler_agents.cli.trace.tail import tail
+from mahler_agents.cli.groups import LazyGroup
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    members={
+        "list": "mahler_agents.cli.trace.runs:list_runs",
+        "show": "mahler_agents.cli.trace.show:show",
+        "diff": "mahler_agents.cli.trace.diff:diff",
+        "tail": "mahler_agents.cli.trace.tail:tail",
+        "export": "mahler_agents.cli.trace.export:export",
+    },
+)
 def trace() -> None:
     """List the recorded runs; show, compare, follow and export what happened in them."""
-
-
-for verb in (list_runs, show, diff, tail, export):
-    trace.add_command(verb)

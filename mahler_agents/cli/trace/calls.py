@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mahler_agents.record.chats import messages_of
-from mahler_agents.record.rows import CallRow, RunTrace
+from mahler_agents.record.trace_rows import CallRow, RunTrace
 from mahler_agents.text import plain, visible
 
 

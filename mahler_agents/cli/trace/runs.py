@@ -15,8 +15,8 @@ from mahler_agents.cli.options import as_json_option, database_option
 from mahler_agents.cli.table import Column, table_lines
 from mahler_agents.errors import InputError
 from mahler_agents.record.location import newest_database
-from mahler_agents.record.queries import Reader, RunFilter
 from mahler_agents.record.rows import RunSummary
+from mahler_agents.record.runs import RunFilter, RunsReader
 from mahler_agents.text import instant, plain, shortened, small_dollars
 
 _MODEL_WIDTH = 26
@@ -67,7 +67,7 @@ def list_runs(
         prompt=prompt,
         min_cost=min_cost,
     )
-    with Reader(newest_database(db)) as reader:
+    with RunsReader(newest_database(db)) as reader:
         runs = reader.runs(limit, chosen)
     if as_json:
         click.echo(json.dumps([asdict(run) for run in runs], ensure_ascii=False))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mahler_agents.errors import UnknownIdError
-from mahler_agents.record.rows import CandidateTrace, RunTrace
+from mahler_agents.record.trace_rows import CandidateTrace, RunTrace
 
 
 def selected(trace: RunTrace, *, candidate: int | None, node: str | None) -> RunTrace:

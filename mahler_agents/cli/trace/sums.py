@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 
-from mahler_agents.record.rows import CallRow, RunTrace
+from mahler_agents.record.trace_rows import CallRow, RunTrace
 from mahler_agents.telling import phrases
 from mahler_agents.text import count
 

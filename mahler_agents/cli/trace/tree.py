@@ -7,7 +7,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from mahler_agents.cli.trace.sums import attempts, calls_of, known_cost, seconds, tokens
-from mahler_agents.record.rows import (
+from mahler_agents.record.trace_rows import (
     CallRow,
     CandidateTrace,
     EventRow,

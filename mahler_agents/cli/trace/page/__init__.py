@@ -18,7 +18,7 @@ from mahler_agents.cli.trace.page.payoff import payoff_of
 from mahler_agents.cli.trace.page.timeline import timeline_of
 from mahler_agents.cli.trace.sums import calls_of
 from mahler_agents.record.chats import messages_of, reply_of
-from mahler_agents.record.rows import RunTrace
+from mahler_agents.record.trace_rows import RunTrace
 from mahler_agents.telling import phrases
 from mahler_agents.telling.risk_lines import run_risk_lines
 from mahler_agents.text import cents, count, counts, dollars, instant, per_share, percent, plain, visible, words

@@ -6,7 +6,7 @@ the short leg is worth, plus what the long leg is.
 
 from dataclasses import dataclass
 
-from mahler_agents.record.rows import CandidateTrace
+from mahler_agents.record.trace_rows import CandidateTrace
 from mahler_agents.units import CONTRACT_MULTIPLIER
 
 WIDTH, HEIGHT = 480.0, 220.0

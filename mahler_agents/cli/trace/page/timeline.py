@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import floor, log10
 
-from mahler_agents.record.rows import CandidateTrace, RunTrace, SpanRow
+from mahler_agents.record.trace_rows import CandidateTrace, RunTrace, SpanRow
 
 WIDTH = 1000.0
 _LABELS, _ROW, _HEADING, _AXIS = 150.0, 15.0, 24.0, 26.0
