@@ -30,6 +30,7 @@ from mahler_agents.execution.alpaca.answers import Answer
 from mahler_agents.execution.identity import live_phrase
 from mahler_agents.llm.budget import ScanBudget
 from mahler_agents.llm.install import SMOLLM2
+from mahler_agents.notify.settings import NotifySettings
 from mahler_agents.record.trading_state import HaltNote, write_halt_file
 from mahler_agents.testing.fake_alpaca import FakeAlpaca
 from mahler_agents.testing.fault_server import FaultServer
@@ -575,6 +576,31 @@ SCHEDULE = [
     ),
 ]
 
+TOLD = NotifySettings(urls=("discord://123456789012345678/AbCdEf-token-0123456789",))
+"""Where nothing is sent to: the doctor sends nothing."""
+DOWN = "INSERT INTO notification_channels VALUES ('discord-1', '2026-01-05T15:00:00.000Z', '404 Unknown Webhook')"
+
+NOTIFICATIONS = [
+    Case("notifications", ok, "none", lambda w: w.recorded(), "no channel is set"),
+    Case("notifications", ok, "no record yet", lambda w: w.sample(notify=TOLD), "1 channel can be used: discord-1"),
+    Case("notifications", ok, "one that answers", lambda w: w.recorded(notify=TOLD), "discord-1"),
+    Case(
+        "notifications",
+        warn,
+        "one that does not",
+        lambda w: w.recorded(DOWN, notify=TOLD),
+        "since 2026-01-05 10:00 New York: 404 Unknown Webhook",
+    ),
+    Case("notifications", ok, "one that is set no more", lambda w: w.recorded(DOWN), "no channel is set"),
+    Case(
+        "notifications",
+        fail,
+        "no such service",
+        lambda w: w.recorded(notify=NotifySettings(urls=("pigeon://coop",))),
+        "pigeon",
+    ),
+]
+
 MACHINE = [
     Case("disk", ok, "50 GB", lambda w: w.sample(free_bytes=lambda _: 50_000_000_000), "50.0 GB free"),
     Case("disk", warn, "half a GB", lambda w: w.sample(free_bytes=lambda _: 500_000_000), "0.5 GB free"),
@@ -594,7 +620,7 @@ MACHINE = [
     ),
 ]
 
-CASES = [*CONFIGURATION, *KEYS, *BROKER, *MARKET, *MODEL, *PROMPT, *RECORD, *SCHEDULE, *MACHINE]
+CASES = [*CONFIGURATION, *KEYS, *BROKER, *MARKET, *MODEL, *PROMPT, *RECORD, *SCHEDULE, *NOTIFICATIONS, *MACHINE]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.check}: {case.level}: {case.why}" for case in CASES])

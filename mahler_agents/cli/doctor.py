@@ -91,7 +91,10 @@ def _situation(options: Mapping[str, Any], *, offline: bool) -> "Situation":
 
     settings = Settings.load(options)
     return Situation.of_desk(
-        settings.desk_arguments(), environment_told_by=settings.origin("environment").text, offline=offline
+        settings.desk_arguments(),
+        environment_told_by=settings.origin("environment").text,
+        notify=settings.notify,
+        offline=offline,
     )
 
 

@@ -8,6 +8,7 @@ from mahler_agents.doctor import (
     machine,
     market,
     model,
+    notifications,
     prompts,
     record,
     schedule,
@@ -183,6 +184,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         name="scheduler", group=Group.SCHEDULE, look=schedule.heartbeat, needs=("record-schema", "clock", "calendar")
     ),
+    Check(name="notifications", group=Group.SCHEDULE, look=notifications.channels, needs=("record-schema",)),
     Check(name="disk", group=Group.MACHINE, look=machine.disk, needs=("folder",)),
     Check(name="time-zones", group=Group.MACHINE, look=machine.time_zones),
     Check(name="python", group=Group.MACHINE, look=machine.python),

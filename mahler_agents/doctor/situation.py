@@ -27,6 +27,7 @@ from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.roles import RoleModels, choose_models
 from mahler_agents.market.snapshot import Market
+from mahler_agents.notify.settings import NotifySettings
 from mahler_agents.record.location import database_path
 from mahler_agents.record.presence import somebody_at_work
 from mahler_agents.remote_clock import clock_from
@@ -79,6 +80,8 @@ class Situation:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     folder: Path | None = None
     """Where a `.env` file may be; None: the working folder."""
+    notify: NotifySettings = field(default_factory=NotifySettings)
+    """Where the user is told what happens."""
     offline: bool = False
     """Ask nobody: neither Alpaca nor Cboe nor a model."""
     patience_seconds: float = PATIENCE_SECONDS
