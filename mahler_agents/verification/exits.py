@@ -183,7 +183,9 @@ def positions_marked(evidence: Evidence) -> Judged:
     return Judged(
         checked=checked,
         of="positions",
-        text=f"{len(passes):,} passes looked {looks:,} times at an open position; {unquoted:,} times without a quote",
+        text=f"{len(passes):,} passes looked {looks:,} times at an open position; {unquoted:,} times without a quote"
+        if looks
+        else "no pass came while a position was open",
         wrong=tuple(wrong),
         figures={"looks": looks, "without_a_quote": unquoted},
     )
