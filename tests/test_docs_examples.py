@@ -1,9 +1,10 @@
-"""The examples of pages that have no test of their own run, in a folder with a record, some of them at a fake Alpaca."""
+"""The examples of pages that have no test of their own run, in a folder with a record, some at a fake Alpaca."""
 
+import contextlib
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,7 @@ RECORD = "mahler-sample-paper.db"
 ELSEWHERE = {
     "mahler run": "tests/e2e/test_daemon.py",
     "mahler scan --resume": "tests/e2e/test_resume.py: there must be a scan that was killed",
-    "mahler reconcile --market alpaca --broker alpaca --closed": "tests/test_broken_positions.py: and a spread closed by"
-    " hand",
+    "mahler reconcile --market alpaca --broker alpaca --closed": "tests/test_broken_positions.py: closed by hand",
 }
 """Beginnings of commands that are run by other tests."""
 AT_ALPACA = {"schedule": {"MAHLER_MARKET": "alpaca", "MAHLER_BROKER": "alpaca"}}
@@ -36,6 +36,19 @@ EXAMPLES = [
 def fake() -> Iterator[FakeAlpaca]:
     with FakeAlpaca() as started:
         yield started
+
+
+@pytest.fixture
+def variables(fake: FakeAlpaca, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Set the variables under which a page's command is meant."""
+
+    def set_for(page: str, command: str) -> None:
+        at_alpaca = "alpaca" in command or page in AT_ALPACA
+        found = {"MAHLER_MODEL": "none", **(fake.environ if at_alpaca else {}), **AT_ALPACA.get(page, {})}
+        for name, value in found.items():
+            monkeypatch.setenv(name, value)
+
+    return set_for
 
 
 @pytest.fixture(scope="module")
@@ -61,19 +74,12 @@ def test_what_a_page_shows_runs(
     page: str,
     command: str,
     folder: Path,
-    fake: FakeAlpaca,
-    monkeypatch: pytest.MonkeyPatch,
+    variables: Callable[[str, str], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    at_alpaca = "alpaca" in command or page in AT_ALPACA
-    monkeypatch.chdir(folder)
-    for name, value in {
-        "MAHLER_MODEL": "none",
-        **(fake.environ if at_alpaca else {}),
-        **AT_ALPACA.get(page, {}),
-    }.items():
-        monkeypatch.setenv(name, value)
-    assert main(as_typed(command, folder)) == 0, capsys.readouterr().err
+    variables(page, command)
+    with contextlib.chdir(folder):
+        assert main(as_typed(command, folder)) == 0, capsys.readouterr().err
     assert capsys.readouterr().out.strip()
 
 
