@@ -1,5 +1,7 @@
 """The monitor graph: one pass over the open positions; nodes and edges, nothing else."""
 
+from functools import cache
+
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
@@ -10,8 +12,12 @@ from mahler_agents.nodes import monitor as nodes
 MonitorGraph = CompiledStateGraph[MonitorState, MonitorContext, MonitorInput, MonitorState]
 
 
+@cache
 def build() -> MonitorGraph:
-    """Return the compiled graph: input `MonitorInput`, context `MonitorContext`, output `MonitorState`."""
+    """Return the compiled graph: input `MonitorInput`, context `MonitorContext`, output `MonitorState`.
+
+    It holds nothing of a desk's, and is compiled once in a process.
+    """
     graph = StateGraph(MonitorState, context_schema=MonitorContext, input_schema=MonitorInput)
     graph.add_node("mark", nodes.mark)
     graph.add_node("settle", nodes.settle)

@@ -1,6 +1,7 @@
 """The review graph: how one candidate passes from its briefs to the record; nodes and edges, nothing else."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -15,7 +16,19 @@ ReviewGraph = CompiledStateGraph[ReviewState, ReviewContext, ReviewInput, Review
 
 
 def build(analysts: Sequence[Analyst] = ANALYSTS, debate_rounds: int = 0) -> ReviewGraph:
-    """Return the compiled graph: input `ReviewInput`, context `ReviewContext`, output `ReviewState`."""
+    """Return the compiled graph: input `ReviewInput`, context `ReviewContext`, output `ReviewState`.
+
+    It holds nothing of a desk's: that of the desk's own panel is compiled once in a process.
+    """
+    return _of_the_panel(debate_rounds) if analysts is ANALYSTS else _compiled(analysts, debate_rounds)
+
+
+@cache
+def _of_the_panel(debate_rounds: int) -> ReviewGraph:
+    return _compiled(ANALYSTS, debate_rounds)
+
+
+def _compiled(analysts: Sequence[Analyst], debate_rounds: int) -> ReviewGraph:
     graph = StateGraph(ReviewState, context_schema=ReviewContext, input_schema=ReviewInput)
     graph.add_node("brief", advisors.brief(analysts))
     graph.add_node("fund_manager", traced("fund_manager", advisors.fund_manager_stage))

@@ -5,6 +5,7 @@ validated on trades.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
@@ -113,7 +114,7 @@ def market_regime(snapshot: Snapshot, params: RegimeParams) -> Regime | RegimeUn
     if not np.isfinite(rows[-1]).all():
         absent = [name for name, value in zip(FEATURES, rows[-1], strict=True) if not np.isfinite(value)]
         return RegimeUnknown(reason=f"the last bar, of {market.bars.date[-1]}, has no {', '.join(absent)}")
-    return _classified(past, rows[-1], params)
+    return _classified(past.tobytes(), rows[-1].tobytes(), params.seed)
 
 
 def feature_rows(bars: Bars, history: VolatilityHistory | None) -> Matrix:
@@ -150,8 +151,11 @@ def _missing(market: MarketData) -> str | None:
     return next((f"{name} in its bars" for name, column in columns.items() if not np.isfinite(column).any()), None)
 
 
-def _classified(past: Matrix, today: Floats, params: RegimeParams) -> Regime:
-    """Fit the mixture on `past` (standardised by it), and return the regime of `today`.
+@lru_cache(maxsize=16)
+def _classified(past_rows: bytes, today_row: bytes, seed: int) -> Regime:
+    """Fit the mixture on the past days (standardised by them), and return the regime of the last.
+
+    Both are rows of `FEATURES` as bytes, so that the scans of one date, whose complete days are the same, fit once.
 
     A component is bull if its mean momentum and trend add up to 0 or more, and high in volatility if its mean realised
     and implied volatility add up to more than the median of all past days. Components of the same name are one regime:
@@ -161,6 +165,7 @@ def _classified(past: Matrix, today: Floats, params: RegimeParams) -> Regime:
     from sklearn.mixture import GaussianMixture
     from threadpoolctl import threadpool_limits
 
+    past, today = np.frombuffer(past_rows).reshape(-1, len(FEATURES)), np.frombuffer(today_row)
     centre, scale = past.mean(axis=0), past.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     weights, means = _starting_points(past)
@@ -175,7 +180,7 @@ def _classified(past: Matrix, today: Floats, params: RegimeParams) -> Regime:
         weights_init=weights,
         means_init=(means - centre) / scale,
         precisions_init=np.stack([precision] * len(weights)),
-        random_state=params.seed,
+        random_state=seed,
     )
     with threadpool_limits(limits=1):  # matrices of 7 x 7: threads would cost more than they save, and the sums' order
         shares = mixture.fit(scaled).predict_proba(((today - centre) / scale)[None, :])[0]
