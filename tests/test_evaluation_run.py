@@ -4,7 +4,10 @@ import asyncio
 import json
 import sqlite3
 import sys
+from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,12 +17,13 @@ from evaluations import brief, count, evaluated, greeks, knowing, record_of
 from mahler_agents.clock import Ids
 from mahler_agents.errors import ConfigError, InputError, UnknownIdError
 from mahler_agents.evaluation.requests import request_hashes
-from mahler_agents.evaluation.run import evaluate, retry
+from mahler_agents.evaluation.run import EvaluationResult, evaluate, retry
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.budget import ScanBudget
 from mahler_agents.llm.prompts import parse_prompt
 from mahler_agents.testing.fault_server import FaultServer
 from mahler_agents.testing.scripted import (
+    Script,
     ScriptedModel,
     ScriptedReply,
     ScriptedRequest,
@@ -31,6 +35,7 @@ from mahler_agents.testing.scripted import (
 
 CASES = at_scale(200)
 REPEATS = 3
+IN_FLIGHT = 4
 
 
 def calls(path: Path) -> list[sqlite3.Row]:
@@ -159,18 +164,40 @@ def test_a_budget_ends_the_asking_and_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_after_kill_9_the_same_command_goes_on_and_repeats_no_call_that_had_ended(tmp_path: Path) -> None:
-    path = record_of(tmp_path / "r.db", CASES)
-    expected = CASES * 2 * REPEATS
-    files = [tmp_path / "a.md", tmp_path / "b.md"]
+@dataclass(frozen=True, kw_only=True)
+class Killed:
+    """An evaluation by `mahler eval run` that was killed, and how the same, given again, went on."""
+
+    path: Path
+    asked_before: Counter[str]
+    """Requests by what they ask, to the letter, that came before the kill."""
+    rows: tuple[sqlite3.Row, ...]
+    """Calls that the kill left on record."""
+    asked_after: Counter[str]
+    result: EvaluationResult
+
+    @property
+    def ended(self) -> Counter[str]:
+        """Calls on record with their answer at the kill, by what they ask."""
+        return Counter(asked(row["request"]) for row in self.rows if row["outcome"] is not None)
+
+
+def asked(body: str) -> str:
+    """Return what a request asks, so that the server's and the record's can be held together."""
+    return json.dumps(json.loads(body)["messages"])
+
+
+def killed(path: Path, deadly: Callable[[FaultServer, Callable[[], None]], Script]) -> Killed:
+    """Run an evaluation whose script kills it, and run it again against a server that answers everything."""
+    files = [path.with_name("a.md"), path.with_name("b.md")]
     for file, prompt in zip(files, (greeks(), greeks("SKILLED")), strict=True):
         file.write_text(prompt.text, encoding="utf-8")
     command = [
         *(str(Path(sys.executable).with_name("mahler")), "eval", "run", *map(str, files)),
-        *("--model", "openai:m", "--repeat", str(REPEATS), "--in-flight", "4", "--db", str(path)),
+        *("--model", "openai:m", "--repeat", str(REPEATS), "--in-flight", str(IN_FLIGHT), "--db", str(path)),
     ]
 
-    async def run() -> None:
+    async def run() -> Killed:
         async with FaultServer() as server:
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -178,38 +205,92 @@ def test_after_kill_9_the_same_command_goes_on_and_repeats_no_call_that_had_ende
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-
-            def deadly(request: ScriptedRequest) -> ScriptedReply:
-                if server.received == expected // 2 and process.returncode is None:
-                    process.kill()
-                return favourable(request)
-
-            server.script = deadly
+            server.script = deadly(server, process.kill)
             _, said = await process.communicate()
             assert process.returncode == -9, said.decode()
-            ended = {row["id"] for row in calls(path) if row["outcome"] is not None}
-            assert 0 < len(ended) < expected
-            before = server.received
+            before, rows = len(server.requests), calls(path)
+            server.script = favourable
             result = await evaluate(
                 tuple(map(str, files)),
                 database=path,
                 models=["openai:m"],
                 repeat=REPEATS,
                 environ=server.environ,
-                call_limits=CallLimits(max_in_flight=4),
+                call_limits=CallLimits(max_in_flight=IN_FLIGHT),
             )
-            assert result.resumed
-            assert (result.answered, result.failures) == (expected, {})
-            assert server.received - before == expected - len(ended)
-            after = calls(path)
-            assert ended <= {row["id"] for row in after}
-            whole = [row["span_id"] for row in after if row["outcome"] is not None]
-            assert len(whole) == len(set(whole)) == expected
-            # What died in flight counts, since it may have cost, as far as its row was on disk by then.
-            assert expected <= result.spent.calls <= server.received
+            came = [json.dumps(list(request.messages)) for request in server.requests]
+            return Killed(
+                path=path,
+                asked_before=Counter(came[:before]),
+                rows=tuple(rows),
+                asked_after=Counter(came[before:]),
+                result=result,
+            )
 
-    asyncio.run(run())
-    assert count(path, "SELECT COUNT(*) FROM evaluations") == 1
+    return asyncio.run(run())
+
+
+def check_went_on(found: Killed, questions: int) -> None:
+    """Each question was asked until it was answered on record, and then never again; what was sent is on the bill."""
+    assert found.result.resumed
+    assert (found.result.answered, found.result.failures) == (questions, {})
+    wanted = {asked(row["request"]): REPEATS for row in calls(found.path)}
+    assert len(wanted) * REPEATS == questions
+    assert found.asked_after == Counter(wanted) - found.ended
+    assert found.result.spent.calls == len(found.rows) + found.asked_after.total()
+    left = {row["id"] for row in found.rows if row["outcome"] is None}
+    after = calls(found.path)
+    assert {row["id"] for row in after if row["outcome"] is None} == left
+    assert len({row["span_id"] for row in after if row["outcome"] is not None}) == len(after) - len(left) == questions
+    assert count(found.path, "SELECT COUNT(*) FROM evaluations") == 1
+
+
+def test_after_kill_9_the_same_command_asks_what_is_not_answered_and_nothing_else(tmp_path: Path) -> None:
+    """It dies when half of all is answered and on record, and as many as may be in flight wait for their answers."""
+    path = record_of(tmp_path / "r.db", CASES)
+    questions = CASES * 2 * REPEATS
+    half = questions // 2
+
+    def deadly(server: FaultServer, kill: Callable[[], None]) -> Script:
+        async def kill_once_recorded() -> None:
+            # Rows may wait a moment to be committed with others: those of all answers and of all that wait for one.
+            rows = "SELECT COUNT(outcome) + COUNT(*) FROM llm_calls"
+            while count(path, rows) < 2 * half + IN_FLIGHT:  # noqa: ASYNC110 - another process writes them
+                await asyncio.sleep(0)
+            kill()
+
+        def script(request: ScriptedRequest) -> ScriptedReply:
+            if server.received == half + IN_FLIGHT:
+                waiting.append(asyncio.ensure_future(kill_once_recorded()))
+            return favourable(request) if server.received <= half else never()
+
+        return script
+
+    waiting: list[asyncio.Future[None]] = []
+    found = killed(path, deadly)
+    assert found.asked_before.total() == len(found.rows) == half + IN_FLIGHT
+    assert found.ended.total() == half
+    assert found.asked_after.total() == questions - half
+    assert found.result.spent.calls == questions + IN_FLIGHT  # those that waited may have cost, though nobody heard
+    check_went_on(found, questions)
+
+
+def test_a_kill_9_in_the_midst_of_answers_loses_no_more_than_had_not_reached_the_record(tmp_path: Path) -> None:
+    path = record_of(tmp_path / "r.db", 10)
+
+    def deadly(server: FaultServer, kill: Callable[[], None]) -> Script:
+        def script(request: ScriptedRequest) -> ScriptedReply:
+            if server.received == 31:
+                kill()
+            return favourable(request)
+
+        return script
+
+    found = killed(path, deadly)
+    # What is on record was sent, and what was answered by then and is not on record is asked again.
+    assert found.ended <= found.asked_before
+    assert found.ended.total() <= len(found.rows) <= found.asked_before.total()
+    check_went_on(found, 10 * 2 * REPEATS)
 
 
 def test_a_question_that_died_before_its_repair_goes_on_with_the_repair(tmp_path: Path) -> None:
