@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from desks import scan
-from evaluations import brief, greeks, record_of
+from evaluations import brief, evaluated, greeks, knowing, record_of
 
 from mahler_agents.cli import main
 from mahler_agents.evaluation.bias import biased_instructions
@@ -48,6 +48,18 @@ def test_numbers_that_no_brief_holds_are_counted_by_prompt_version(
     [line] = [line for line in lines if line.startswith("greeks")]
     assert rows["greeks"]["hash"][:8] in line
     assert line.endswith("100.0 %")
+
+
+def test_what_evaluations_heard_counts_by_version_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = record_of(tmp_path / "r.db", 3)
+    evaluated(path, knowing(), repeat=2)  # the version that bears no mark says a number that no brief has
+    evaluated(path, knowing(), repeat=2, seed=2)  # served from the first, where it was heard
+    rows = json.loads(said(capsys, "prompt", "list", "--json", "--db", str(path)))
+    found = {row["hash"]: row["heard"] for row in rows}
+    plain, marked = found[greeks().content_hash], found[greeks("SKILLED").content_hash]
+    assert plain["heard_in"] == marked["heard_in"] == "evaluations"
+    assert (plain["replies"], plain["numbers"], plain["ungrounded"]) == (6, 6, 6)
+    assert (marked["replies"], marked["numbers"], marked["ungrounded"]) == (6, 12, 0)
 
 
 def test_a_record_of_rules_alone_has_no_version(

@@ -2,15 +2,17 @@
 
 import datetime as dt
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import at_scale
-from evaluations import count, evaluated, greeks, knowing, record_of, wins
+from evaluations import count, evaluated, greeks, is_marked, knowing, number_of, record_of, wins
 from scipy.stats import binom, binomtest
 
 from mahler_agents.cli import main
+from mahler_agents.cli.eval.text import comparison_lines
 from mahler_agents.errors import ConfigError, InputError
 from mahler_agents.evaluation.aggregates import AGGREGATES, Aggregate, Forecasts
 from mahler_agents.evaluation.comparison import Comparison, ScorerComparison, _compared, compare, corrected
@@ -18,6 +20,7 @@ from mahler_agents.evaluation.heard import Heard
 from mahler_agents.evaluation.loading import load, pair
 from mahler_agents.evaluation.registry import scorers
 from mahler_agents.evaluation.scorers import BUILT_IN, Score, Scorer
+from mahler_agents.statistics.power import cases_needed
 from mahler_agents.testing.scripted import ScriptedReply, ScriptedRequest, favourable, http_error, reply
 
 CASES = 24
@@ -89,6 +92,32 @@ def test_the_other_way_round_every_sign_is_the_other(record: Path, found: Compar
         if one.difference is not None:
             assert other.difference == pytest.approx(-one.difference)
         assert {one.verdict, other.verdict} in ({"first", "second"}, {one.verdict})
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_its_terminal(record: Path, width: int) -> None:
+    lines = list(comparison_lines(compare(*load(record, _oldest(record)), BUILT_IN), width))
+    assert max(map(len, lines)) <= width
+    assert any(line.startswith("brier ") and line.endswith(f"second is better (n = {CASES})") for line in lines)
+
+
+def test_the_cases_that_would_tell_are_counted_with_the_correction(tmp_path: Path) -> None:
+    path = record_of(tmp_path / "r.db", 12)
+
+    def unsure(request: ScriptedRequest) -> ScriptedReply:
+        """Say something better of two trades in three, and something worse of the third."""
+        better = wins(number_of(request)) is (number_of(request) % 2 == 0)
+        return favourable(request, p_profit=0.7 if is_marked(request, "SKILLED") and better else 0.6)
+
+    evaluated(path, unsure)
+    found = compare(*load(path, "latest"), BUILT_IN)
+    brier, tests = of(found, "brier"), sum(one.p_value is not None for one in found.scorers)
+    assert brier.verdict == "too_few"
+    assert brier.difference is not None
+    assert brier.error_of_one is not None
+    assert brier.cases_needed == cases_needed(brier.difference, error_of_one=brier.error_of_one, alpha=0.05 / tests)
+    assert brier.cases_needed > (cases_needed(brier.difference, error_of_one=brier.error_of_one) or 0)
+    assert brier.text.endswith(f"needs about {brier.cases_needed:,})")
 
 
 def test_cases_of_few_dates_tell_nothing_however_many_they_are(tmp_path: Path) -> None:
@@ -284,9 +313,12 @@ def test_the_terminal_says_what_the_document_says(record: Path, capsys: pytest.C
     assert main(["eval", "compare", f"{oldest}.A", f"{oldest}.B", "--db", str(record)]) == 0
     lines = capsys.readouterr().out.splitlines()
     for one in document["scorers"]:
-        [line] = [text for text in lines if text.startswith(one["scorer"].replace("_", " "))]
-        assert one["text"] in line
-        assert f"{one['wins']}/{one['ties']}/{one['losses']}" in line
+        name = one["scorer"].replace("_", " ")
+        [row] = [line for line in lines if re.match(rf"{name} +{one['n']} ", line)]
+        cases = one["wins"] + one["ties"] + one["losses"]
+        assert (f"{one['wins']}/{one['ties']}/{one['losses']}" in row) is (cases > 0)
+        [verdict] = [line for line in lines if line.endswith(one["text"]) and name in line]
+        assert verdict != row
     assert main(["eval", "show", oldest, "--json", "--db", str(record)]) == 0
     shown = json.loads(capsys.readouterr().out)
     means = {one["scorer"]: one["mean_second"] for one in document["scorers"]}

@@ -1,8 +1,6 @@
 """Command line, `mahler case`: stored briefs on which a role can be asked again: list, add, tag, export, import."""
 
 import json
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.table import Column, table_lines
+from mahler_agents.cli.table import Column, table_lines, terminal_width
 from mahler_agents.errors import InputError
 from mahler_agents.text import cents, count, instant, plain, words
 
@@ -42,8 +40,7 @@ def list_cases(query: tuple[str, ...], db: Path | None, *, as_json: bool) -> Non
         click.echo(json.dumps([_row(row) for row in rows], ensure_ascii=False))
         return
     click.echo(f"record: {plain(str(path))}")
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in table_lines(_columns(rows), width) if rows else ["no case fits"]:
+    for line in table_lines(_columns(rows), terminal_width()) if rows else ["no case fits"]:
         click.echo(line)
     if rows:
         known = sum(row.pnl_dollars is not None for row in rows)

@@ -1,5 +1,7 @@
 """Command line: plain aligned tables, for verbs that must start at once."""
 
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +23,11 @@ class Column:
     def width(self) -> int:
         """Characters of the widest cell."""
         return max(map(len, [self.heading, *self.cells]))
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that is written to; None if it is none, so that nothing need be left out."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def table_lines(columns: Sequence[Column], width: int | None) -> list[str]:

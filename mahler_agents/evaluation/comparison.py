@@ -16,7 +16,7 @@ from mahler_agents.evaluation.aggregates import AGGREGATES, Aggregate, Forecasts
 from mahler_agents.evaluation.loading import Told
 from mahler_agents.evaluation.scorers import Better, Scorer
 from mahler_agents.statistics.paired import bootstrap_interval, group_sums, holm, mcnemar, sign_flip_test
-from mahler_agents.statistics.power import ALPHA, cases_needed
+from mahler_agents.statistics.power import ALPHA, cases_needed, critical
 from mahler_agents.types import Frozen
 
 Floats = NDArray[np.float64]
@@ -73,8 +73,13 @@ class ScorerComparison(Frozen):
     p_value: float | None
     p_holm: float | None
     """Corrected for all scorers that could be tested."""
+    error_of_one: float | None
+    """Standard error of the difference times the square root of `n`; None if it is 0 or cannot be told."""
     cases_needed: int | None
-    """How many cases would show a difference of this size four times in five; None if it is 0 or there is none."""
+    """How many cases would show a difference of this size, corrected as this one is, four times in five.
+
+    None if it is 0 or there is none.
+    """
     verdict: Verdict
     text: str
     """The verdict in words."""
@@ -196,7 +201,8 @@ class _Pairs:
             test="forecasts swapped by date",
             p_value=found.p_value,
             p_holm=None,
-            cases_needed=_needed_of_interval(found.second - found.first, ends and (ends.high - ends.low), len(known)),
+            error_of_one=(ends and (ends.high - ends.low) / (2 * critical()) * sqrt(len(known))) or None,
+            cases_needed=None,
             verdict="too_few",
             text="",
         )
@@ -231,7 +237,8 @@ def _compared(scorer: Scorer, first: Floats, second: Floats, groups: Sequence[st
         test=test,
         p_value=p_value,
         p_holm=None,
-        cases_needed=_needed(effect, differences, groups),
+        error_of_one=_error_of_one(effect, differences, groups),
+        cases_needed=None,
         verdict="too_few",
         text="",
     )
@@ -259,12 +266,12 @@ def corrected(found: Sequence[ScorerComparison]) -> tuple[ScorerComparison, ...]
     """Return comparisons with p-values corrected for all of them that were tested, and their verdicts."""
     tested = [one for one in found if one.p_value is not None]
     by_name = dict(zip((one.scorer for one in tested), holm([one.p_value or 0.0 for one in tested]), strict=True))
-    return tuple(_judged(one, by_name.get(one.scorer)) for one in found)
+    return tuple(_judged(one, by_name.get(one.scorer), tests=len(tested)) for one in found)
 
 
-def _judged(one: ScorerComparison, p_holm: float | None) -> ScorerComparison:
-    verdict = _verdict(one, p_holm)
-    judged = one.model_copy(update={"p_holm": p_holm, "verdict": verdict})
+def _judged(one: ScorerComparison, p_holm: float | None, *, tests: int) -> ScorerComparison:
+    fields = {"p_holm": p_holm, "verdict": _verdict(one, p_holm), "cases_needed": _needed(one, tests)}
+    judged = one.model_copy(update=fields)
     return judged.model_copy(update={"text": _text(judged)})
 
 
@@ -291,22 +298,24 @@ def _text(one: ScorerComparison) -> str:
     if one.cases_needed is None:
         return f"{few})"
     if one.cases_needed <= one.n:
-        return f"{few}; the same again on as many would tell)"
-    return f"{few}; a difference of this size takes about {one.cases_needed:,})"
+        return f"{few}; needs as many again)"
+    return f"{few}; needs about {one.cases_needed:,})"
 
 
-def _needed(effect: float, differences: Floats, groups: Sequence[str]) -> int | None:
+def _needed(one: ScorerComparison, tests: int) -> int | None:
+    """Return how many cases would tell: at the share of alpha that the smallest p-value of so many tests has."""
+    if one.difference is None or one.error_of_one is None:
+        return None
+    return cases_needed(one.difference, error_of_one=one.error_of_one, alpha=ALPHA / tests)
+
+
+def _error_of_one(effect: float, differences: Floats, groups: Sequence[str]) -> float | None:
     sums, sizes = group_sums(differences, groups)
     if sums.size < 2:
         return None
     residuals = sums - effect * sizes
     error = sqrt(sums.size / (sums.size - 1) * float((residuals**2).sum())) / len(differences)
-    return cases_needed(effect, error_of_one=error * sqrt(len(differences))) if error else None
-
-
-def _needed_of_interval(effect: float, width: float | None, cases: int) -> int | None:
-    error = None if width is None else width / (2 * 1.96)
-    return cases_needed(effect, error_of_one=error * sqrt(cases)) if error else None
+    return error * sqrt(len(differences)) or None
 
 
 def _untested(name: str, better: Better | None, unit: str, *, n: int, dates: int, unmatched: int) -> ScorerComparison:
@@ -328,6 +337,7 @@ def _untested(name: str, better: Better | None, unit: str, *, n: int, dates: int
         test="none",
         p_value=None,
         p_holm=None,
+        error_of_one=None,
         cases_needed=None,
         verdict="too_few",
         text="",

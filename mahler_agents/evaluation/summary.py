@@ -35,6 +35,8 @@ class Summary(Frozen):
 
     id: str
     status: str
+    state: str
+    """`running`, `done`, `with failures` or `unfinished`."""
     role: str
     query: str
     cases: int
@@ -53,6 +55,7 @@ def summary(path: Path, text: str, scorers: Sequence[Scorer]) -> Summary:
     return Summary(
         id=row.id,
         status=row.status,
+        state=row.state,
         role=row.role,
         query=row.cases_query,
         cases=row.cases,

@@ -38,6 +38,15 @@ class EvaluationRow:
     cost_dollars: float | None
     """At list price; None if that of any call is unknown."""
 
+    @property
+    def state(self) -> str:
+        """How far it is, in a word: `running`, `done`, `with failures`, or `unfinished`: the same command goes on."""
+        if self.status == "running":
+            return "running"
+        if self.answered + self.failed < self.expected:
+            return "unfinished"
+        return "with failures" if self.failed else "done"
+
 
 _LISTED = """
     SELECT evaluations.run_id AS id, status, started_at, error, role, evaluations.cases AS cases_query, repeats,

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from mahler_agents.errors import UnknownIdError
-from mahler_agents.record.reading import ReadTransaction
+from mahler_agents.record.reading import ReadTransaction, read_row
+from mahler_agents.record.rows import GroundednessRow
 from mahler_agents.record.runs import begins, prefix_range
 
 _COUNTED_CALLS = 20
@@ -22,6 +23,18 @@ _USED = """
     GROUP BY prompts.hash
     ORDER BY role, first_used IS NULL, first_used, prompts.rowid
 """
+
+_EVALUATED = """
+    SELECT role, prompt_hash, COALESCE(results.model, variants.model) AS model, 1 AS retrospective,
+        COUNT(*) AS replies, SUM(json_array_length(ungrounded) > 0) AS ungrounded_replies,
+        SUM(numbers) AS numbers, SUM(json_array_length(ungrounded)) AS ungrounded
+    FROM evaluation_results AS results
+        JOIN evaluation_variants AS variants USING (run_id, variant) JOIN evaluations USING (run_id)
+    WHERE numbers NOT NULL AND served_from IS NULL
+    GROUP BY 1, 2, 3
+    ORDER BY 1, 2, 3
+"""
+"""What was served from another evaluation was heard there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +69,10 @@ class PromptReader(ReadTransaction):
             known = ", ".join(dict.fromkeys(one.role for one in found)) or "no prompt yet: run `mahler scan` first"
             raise UnknownIdError(f"no prompt of `{role}` in {self.path}; it has: {known}")
         return of_role
+
+    def evaluated(self) -> tuple[GroundednessRow, ...]:
+        """Return, for each version and model that evaluations heard, how many numbers were not in the brief."""
+        return tuple(read_row(GroundednessRow, row) for row in self._rows(_EVALUATED))
 
     def content(self, role: str, version: str) -> tuple[str, str]:
         """Return the hash and text of the version that `version` is, or begins.

@@ -121,7 +121,7 @@ class GroundednessRow:
     prompt_hash: str
     model: str
     retrospective: bool
-    """Of replays."""
+    """Of replays, or of evaluations."""
     replies: int
     ungrounded_replies: int
     """Replies with at least one number that is not in the brief."""

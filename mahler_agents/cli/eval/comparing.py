@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
+from mahler_agents.cli.table import terminal_width
 from mahler_agents.errors import InputError
 from mahler_agents.record.location import newest_database
 from mahler_agents.text import plain
@@ -44,7 +45,7 @@ def compare(
     from mahler_agents.cli.eval.text import comparison_lines
 
     click.echo(f"record: {plain(str(path))}")
-    for line in comparison_lines(found):
+    for line in comparison_lines(found, terminal_width()):
         click.echo(line)
     if html is not None:
         click.echo(f"page: {plain(str(html))}")

@@ -1,8 +1,6 @@
 """Command line, `mahler eval list` and `show`: what was evaluated."""
 
 import json
-import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.table import Column, table_lines
+from mahler_agents.cli.table import Column, table_lines, terminal_width
 from mahler_agents.record.evaluations import EvaluationReader, EvaluationRow
 from mahler_agents.record.location import newest_database
 from mahler_agents.text import instant, plain, small_dollars, words
@@ -24,11 +22,12 @@ def list_evaluations(db: Path | None, *, as_json: bool) -> None:
     with EvaluationReader(newest_database(db)) as reader:
         rows = reader.evaluations()
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False))
+        click.echo(json.dumps([{**asdict(row), "state": row.state} for row in rows], ensure_ascii=False))
         return
     click.echo(f"record: {plain(str(reader.path))}")
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in table_lines(_columns(rows), width) if rows else ["no evaluation yet: `mahler eval run` makes one"]:
+    for line in (
+        table_lines(_columns(rows), terminal_width()) if rows else ["no evaluation yet: `mahler eval run` makes one"]
+    ):
         click.echo(line)
 
 
@@ -36,7 +35,7 @@ def _columns(rows: Sequence[EvaluationRow]) -> list[Column]:
     return [
         Column(heading="evaluation", cells=[row.id for row in rows]),
         Column(heading="started", cells=[instant(row.started_at) for row in rows], droppable=2),
-        Column(heading="status", cells=[row.status for row in rows]),
+        Column(heading="state", cells=[row.state for row in rows]),
         Column(heading="role", cells=[plain(words(row.role)) for row in rows]),
         Column(heading="variants", cells=[f"{row.variants}" for row in rows], right=True),
         Column(heading="cases", cells=[f"{row.cases:,}" for row in rows], right=True),
@@ -76,5 +75,5 @@ def show(evaluation: str, case_id: str | None, named: tuple[str, ...], db: Path 
     click.echo(f"record: {plain(str(path))}")
     from mahler_agents.cli.eval.text import summary_lines
 
-    for line in summary_lines(found):
+    for line in summary_lines(found, terminal_width()):
         click.echo(line)

@@ -1,6 +1,7 @@
 """Command line, `mahler eval show` and `compare`: what was scored and how it differs, as lines for a terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 from mahler_agents.cli.table import Column, table_lines
 from mahler_agents.evaluation.comparison import Comparison, ScorerComparison, Side
@@ -8,7 +9,7 @@ from mahler_agents.evaluation.summary import Summary, VariantSummary
 from mahler_agents.text import count, percent, plain, small_dollars, words
 
 _SHOWN = 8
-TOY = "the embedded model is a toy: its answers show how this works, and are worth nothing"
+TOY = "the embedded model is a toy: its answers are worth nothing"
 SYNTHETIC = "synthetic market: facts and outcomes are made up"
 
 
@@ -16,7 +17,7 @@ def number(value: float | None) -> str:
     """Return a score for people; `-` if there is none."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def signed(value: float | None) -> str:
@@ -46,71 +47,99 @@ def cost_text(dollars: float | None) -> str:
     return "unknown" if dollars is None else small_dollars(dollars)
 
 
-def comparison_lines(found: Comparison) -> Iterator[str]:
-    """Yield the lines of a comparison."""
+def comparison_lines(found: Comparison, width: int | None) -> Iterator[str]:
+    """Yield the lines of a comparison; columns that a terminal of this width has no place for are left out."""
     if found.synthetic:
         yield SYNTHETIC
     if found.first.toy_model or found.second.toy_model:
         yield TOY
     for name, side in (("first", found.first), ("second", found.second)):
-        yield _side(name, side)
-    only = f"; {found.only_first:,} of the first only, {found.only_second:,} of the second only"
-    yield f"{count(found.shared_cases, 'case')} in common, {found.outcomes_known:,} with a known outcome{only}"
+        yield f"{name:<8}{_variant(side.label, side.prompt_hash, side.model, toy=side.toy_model)}"
+        yield f"{'':<8}{_came(side)}"
+    yield f"{count(found.shared_cases, 'case')} in common, {found.outcomes_known:,} with a known outcome"
+    if found.only_first or found.only_second:
+        yield f"left out: {found.only_first:,} of the first only, {found.only_second:,} of the second only"
     yield ""
-    yield from table_lines(_columns(found), None)
+    yield from table_lines(_columns(found.scorers), width)
     yield ""
-    yield "difference: second less first, 95 %, whole dates resampled; p corrected for all scorers (Holm)"
+    yield from _verdicts(found.scorers)
+    yield ""
+    yield "difference: second less first, 95 %, whole dates resampled; w/t/l: the second's"
+    yield "p: corrected for all scorers (Holm); needs: to be seen so four times in five"
     for note in found.notes:
         yield f"note: {plain(note)}"
 
 
-def _side(name: str, side: Side) -> str:
-    what = f"{side.label}, prompt {side.prompt_hash[:_SHOWN]}, {plain(side.model)}"
-    came = f"{count(side.answers, 'answer')}, errors: {errors_text(side.errors)}, cost {cost_text(side.cost_dollars)}"
-    return f"{name}: {what}: {came}"
+def _variant(label: str, prompt_hash: str, model: str, *, toy: bool) -> str:
+    return f"{label}  prompt {prompt_hash[:_SHOWN]}  {plain(model)}{' (toy)' if toy else ''}"
 
 
-def _columns(found: Comparison) -> list[Column]:
-    rows = found.scorers
+def _came(side: Side) -> str:
+    return f"{count(side.answers, 'answer')}, errors: {errors_text(side.errors)}, cost {cost_text(side.cost_dollars)}"
+
+
+def _columns(rows: Sequence[ScorerComparison]) -> list[Column]:
+    unmatched = Column(heading="unmatched", cells=[f"{one.unmatched:,}" for one in rows], right=True, droppable=1)
     return [
-        Column(heading="scorer", cells=[plain(words(one.scorer)) for one in rows]),
-        Column(heading="n", cells=[f"{one.n:,}" for one in rows], right=True),
-        Column(heading="unmatched", cells=[f"{one.unmatched:,}" for one in rows], right=True),
+        Column(heading="scorer", cells=[_name(one) for one in rows]),
+        Column(heading="n", cells=[f"{one.n:,}" for one in rows], right=True, droppable=2),
+        *([unmatched] if any(one.unmatched for one in rows) else []),
         Column(heading="first", cells=[number(one.mean_first) for one in rows], right=True),
         Column(heading="second", cells=[number(one.mean_second) for one in rows], right=True),
         Column(heading="difference", cells=[signed(one.difference) for one in rows], right=True),
         Column(heading="95 %", cells=[interval(one) for one in rows], right=True),
-        Column(heading="w/t/l", cells=[f"{one.wins}/{one.ties}/{one.losses}" for one in rows], right=True),
+        Column(heading="w/t/l", cells=[_counts(one) for one in rows], right=True, droppable=3),
         Column(heading="p", cells=[p_text(one.p_holm) for one in rows], right=True),
-        Column(heading="verdict", cells=[one.text for one in rows]),
     ]
 
 
-def summary_lines(found: Summary) -> Iterator[str]:
+def _counts(one: ScorerComparison) -> str:
+    """Return wins, ties and losses; a score of all cases at once has none."""
+    return f"{one.wins}/{one.ties}/{one.losses}" if one.wins + one.ties + one.losses else "-"
+
+
+def _verdicts(rows: Sequence[ScorerComparison]) -> Iterator[str]:
+    """Yield each verdict; those that say of several scorers that there is nothing to see, on one line."""
+    quiet: dict[str, list[str]] = defaultdict(list)
+    for one in rows:
+        if one.verdict == "same" or one.n == 0 or one.difference is None:
+            quiet[one.text].append(_name(one))
+    longest = max((len(_name(one)) for one in rows), default=0)
+    for one in rows:
+        if one.text not in quiet:
+            yield f"{_name(one):<{longest}}  {one.text}"
+    for text, names in quiet.items():
+        yield f"{', '.join(names)}: {text}"
+
+
+def _name(one: ScorerComparison) -> str:
+    return plain(words(one.scorer))
+
+
+def summary_lines(found: Summary, width: int | None) -> Iterator[str]:
     """Yield the lines of an evaluation."""
-    yield f"evaluation {found.id}: {found.status}, {words(found.role)}, cases `{plain(found.query)}`"
+    yield f"evaluation {found.id}: {found.state}, {words(found.role)}, cases `{plain(found.query)}`"
     yield (
         f"{count(found.cases, 'case')}, {count(found.repeats, 'repeat')}: {found.answered:,} of {found.expected:,}"
         f" answers, {found.failed:,} failed ({percent(found.failed / max(found.expected, 1), 1)})"
     )
     for one in found.variants:
-        toy = " (toy)" if one.toy_model else ""
-        yield (
-            f"  {one.label}  prompt {one.prompt_hash[:_SHOWN]}  {plain(one.model)}{toy}  errors:"
-            f" {errors_text(one.failures)}  cost {cost_text(one.cost_dollars)}"
-        )
+        yield f"{_variant(one.label, one.prompt_hash, one.model, toy=one.toy_model)}"
+        yield f"  errors: {errors_text(one.failures)}, cost {cost_text(one.cost_dollars)}"
     yield ""
-    yield from table_lines(_scores(found.variants), None)
+    yield from table_lines(_scores(found.variants), width)
+    yield ""
+    yield "mean over the cases that have the score; so many they are (n)"
 
 
 def _scores(variants: tuple[VariantSummary, ...]) -> list[Column]:
     names = list(variants[0].scores)
     return [
-        Column(heading="mean of", cells=[plain(words(name)) for name in names]),
+        Column(heading="mean", cells=[plain(words(name)) for name in names]),
         *(
             Column(
-                heading=one.label.rpartition(".")[2],
-                cells=[f"{number(one.scores[name])} ({one.scored[name]})" for name in names],
+                heading=f"{one.label.rpartition('.')[2]} (n)",
+                cells=[f"{number(one.scores[name])} ({one.scored[name]:,})" for name in names],
                 right=True,
             )
             for one in variants

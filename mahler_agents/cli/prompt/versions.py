@@ -2,8 +2,6 @@
 
 import difflib
 import json
-import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.table import Column, table_lines
+from mahler_agents.cli.table import Column, table_lines, terminal_width
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.prompt_versions import PromptReader, PromptVersion
 from mahler_agents.record.queries import Reader
@@ -20,6 +18,8 @@ from mahler_agents.text import instant, percent, plain, words
 
 _SHOWN = 8
 """Characters of a version, as in `mahler trace show`."""
+Heard = tuple[str, GroundednessRow]
+"""Where replies were heard, and how they keep to their briefs."""
 
 
 @click.command("list")
@@ -29,25 +29,26 @@ _SHOWN = 8
 def list_versions(role: str | None, db: Path | None, *, as_json: bool) -> None:
     """List the prompt versions on record and how many numbers in their replies are not in the brief.
 
-    A line for each version and model, scans and replays apart. A version is the hash of the prompt's text;
+    A line for each version and model, scans, replays and evaluations apart. A version is the hash of the prompt's text;
     docs/prompts.md says what counts as a number.
     """
     path = newest_database(db)
     with PromptReader(path) as reader:
-        versions = reader.versions(role)
+        versions, evaluated = reader.versions(role), reader.evaluated()
     with Reader(path) as reader:
-        counted = reader.groundedness()
+        counted = [*map(_heard, reader.groundedness()), *(("evaluations", one) for one in evaluated)]
     rows = [
         (version, found)
         for version in versions
-        for found in ([one for one in counted if one.prompt_hash == version.hash] or [None])
+        for found in ([one for one in counted if one[1].prompt_hash == version.hash] or [None])
     ]
     if as_json:
         click.echo(json.dumps([_json(*row) for row in rows], ensure_ascii=False))
         return
     click.echo(f"record: {plain(str(path))}")
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in table_lines(_columns(rows), width) if rows else ["no prompt on record yet: run `mahler scan` first"]:
+    for line in (
+        table_lines(_columns(rows), terminal_width()) if rows else ["no prompt on record yet: run `mahler scan` first"]
+    ):
         click.echo(line)
 
 
@@ -69,7 +70,7 @@ def history(role: str, db: Path | None, *, as_json: bool) -> None:
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
     click.echo(f"record: {plain(str(path))}")
-    for line in table_lines(_history(versions, changes), None):
+    for line in table_lines(_history(versions, changes), terminal_width()):
         click.echo(line)
 
 
@@ -85,7 +86,7 @@ def _history(versions: Sequence[PromptVersion], changes: Sequence[tuple[int, int
     return [
         Column(heading="version", cells=[plain(one.hash[:_SHOWN]) for one in versions]),
         Column(heading="first used", cells=[_when(one.first_used) for one in versions]),
-        Column(heading="last used", cells=[_when(one.last_used) for one in versions]),
+        Column(heading="last used", cells=[_when(one.last_used) for one in versions], droppable=1),
         Column(heading="scans", cells=[f"{one.scans:,}" for one in versions], right=True),
         Column(heading="replays", cells=[f"{one.replays:,}" for one in versions], right=True),
         Column(heading="evaluations", cells=[f"{one.evaluations:,}" for one in versions], right=True),
@@ -93,14 +94,14 @@ def _history(versions: Sequence[PromptVersion], changes: Sequence[tuple[int, int
     ]
 
 
-def _columns(rows: Sequence[tuple[PromptVersion, GroundednessRow | None]]) -> list[Column]:
-    found = [row for _, row in rows]
+def _columns(rows: Sequence[tuple[PromptVersion, Heard | None]]) -> list[Column]:
+    found = [None if heard is None else heard[1] for _, heard in rows]
     return [
         Column(heading="role", cells=[plain(words(one.role)) for one, _ in rows]),
         Column(heading="version", cells=[plain(one.hash[:_SHOWN]) for one, _ in rows]),
         Column(heading="first used", cells=[_when(one.first_used) for one, _ in rows], droppable=3),
         Column(heading="model", cells=["-" if one is None else plain(one.model) for one in found], droppable=1),
-        Column(heading="heard in", cells=["-" if one is None else _heard_in(one) for one in found]),
+        Column(heading="heard in", cells=["-" if heard is None else heard[0] for _, heard in rows]),
         Column(heading="replies", cells=["0" if one is None else f"{one.replies:,}" for one in found], right=True),
         Column(
             heading="numbers",
@@ -115,8 +116,8 @@ def _columns(rows: Sequence[tuple[PromptVersion, GroundednessRow | None]]) -> li
     ]
 
 
-def _heard_in(row: GroundednessRow) -> str:
-    return "replays" if row.retrospective else "scans"
+def _heard(row: GroundednessRow) -> Heard:
+    return "replays" if row.retrospective else "scans", row
 
 
 def _share(row: GroundednessRow | None) -> str:
@@ -133,5 +134,5 @@ def _version(one: PromptVersion) -> dict[str, object]:
     return fields
 
 
-def _json(version: PromptVersion, found: GroundednessRow | None) -> dict[str, object]:
-    return {**_version(version), "heard": None if found is None else asdict(found)}
+def _json(version: PromptVersion, found: Heard | None) -> dict[str, object]:
+    return {**_version(version), "heard": None if found is None else {"heard_in": found[0], **asdict(found[1])}}
