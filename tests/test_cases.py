@@ -122,7 +122,7 @@ def spoiled(**fields: Any) -> dict[str, Any]:
 
 FACTS = spoiled()["brief"]
 BAD_LINES = {
-    "no JSON": ("{", "Invalid JSON"),
+    "no JSON": ("{", "no JSON object: write one JSON object a line, as"),
     "an unknown field": (json.dumps(spoiled(colour="red")), "colour: Extra inputs are not permitted"),
     "an unknown role": (json.dumps(spoiled(analyst="astrology")), "no role `astrology`; use one of: greeks"),
     "no zone": (json.dumps(spoiled(as_of="2026-03-17T10:00:00")), "write it with its zone"),

@@ -100,7 +100,9 @@ def parse_line(text: str, roles: Roles, *, where: str) -> AddedCase:
     try:
         line = CaseLine.model_validate_json(text)
     except ValidationError as error:
-        raise InputError(f"{where}: {explain(error)}") from error
+        form = "write one JSON object a line, as `mahler case export` does"
+        is_json = error.errors()[0]["type"] != "json_invalid"
+        raise InputError(f"{where}: {explain(error) if is_json else f'no JSON object: {form}'}") from error
     if line.analyst not in roles:
         raise InputError(f"{where}: analyst: no role `{line.analyst}`; use one of: {', '.join(roles)}")
     try:

@@ -188,7 +188,14 @@ def check_prompt(prompt: Prompt, brief_fields: Collection[str], reply: type[Base
                 raise ConfigError(f"{where}.brief: unknown field `{name}`; {has}")
         _check_example_reply(example, reply, where)
     if prompt.front.examples:
-        prompt.messages(prompt.front.examples[0].brief)
+        _check_rendering(prompt, prompt.front.examples[0])
+
+
+def _check_rendering(prompt: Prompt, example: Example) -> None:
+    try:
+        prompt.messages(example.brief)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (examples[0]); mend `# User`, or the example") from error
 
 
 def _check_example_reply(example: Example, reply: type[BaseModel], where: str) -> None:
