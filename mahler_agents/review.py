@@ -20,6 +20,7 @@ from mahler_agents.llm.failures import Failure
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.router import Asker
 from mahler_agents.market.snapshot import Account, Market, Snapshot
+from mahler_agents.memory import Recall
 from mahler_agents.progress import Progress, Stage, Watcher
 from mahler_agents.recording import Recording
 from mahler_agents.risk import DeltaFacts, RiskLimits, SizeMultiplier, Sizing
@@ -139,6 +140,8 @@ class ReviewContext:
     """Role to prompt; empty if the LLM is off."""
     llm: Asker | None
     """None: rules only."""
+    recall: Recall
+    """Gives a brief what became of similar trades, if its prompt asks for that."""
     market: Market
     ledger: Ledger
     orders: OrderWorker

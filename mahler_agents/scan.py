@@ -21,6 +21,7 @@ from mahler_agents.logs import within
 from mahler_agents.market.archive import content_hash, pack
 from mahler_agents.market.possible import without_impossible
 from mahler_agents.market.snapshot import Account, Snapshot
+from mahler_agents.memory import Recall
 from mahler_agents.progress import Progress, Stage, Watcher, unwatched
 from mahler_agents.recording import Recording
 from mahler_agents.regime import Regime, RegimeUnknown, market_regime
@@ -245,6 +246,7 @@ class Scan:
             now = asyncio.get_running_loop().time()
             self.parts.llm.set_deadline(now + self._until(decision_at).total_seconds())
         turns, orders = Turns(len(reviewed)), OrderWorker(self.parts.trading)
+        recall = self.parts.recall(self.database, snapshot)
         contexts = [
             self._context(
                 snapshot=snapshot,
@@ -256,6 +258,7 @@ class Scan:
                 candidate=candidate,
                 multiplier=multiplier,
                 facts=facts,
+                recall=recall,
             )
             for index, candidate in enumerate(reviewed)
         ]
@@ -309,6 +312,7 @@ class Scan:
         candidate: Candidate,
         multiplier: SizeMultiplier,
         facts: DeltaFacts,
+        recall: Recall,
     ) -> ReviewContext:
         parts = self.parts
         return ReviewContext(
@@ -328,6 +332,7 @@ class Scan:
             delta_facts=facts,
             prompts=parts.prompts,
             llm=parts.llm,
+            recall=recall,
             market=parts.market,
             ledger=parts.ledger,
             orders=orders,

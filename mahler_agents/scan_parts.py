@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mahler_agents.alpaca.raw import RawTape
@@ -16,8 +17,9 @@ from mahler_agents.graphs.review import ReviewGraph
 from mahler_agents.llm.budget import Spent
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.router import ModelRouter
-from mahler_agents.market.snapshot import Account
+from mahler_agents.market.snapshot import Account, Snapshot
 from mahler_agents.market.watched import Quoted
+from mahler_agents.memory import Memory, Pool, Recall
 from mahler_agents.recording import Recording
 from mahler_agents.regime import Regime, RegimeUnknown
 from mahler_agents.resume import Resumption
@@ -73,6 +75,16 @@ class ScanParts(WithTrading):
     def config(self) -> DeskConfig:
         """The settings of the desk."""
         return self.choices.desk
+
+    def recall(self, database: Path, snapshot: Snapshot) -> Recall:
+        """Return what gives briefs of a snapshot the similar trades that had been closed before it."""
+        pool = Pool(
+            market=snapshot.market,
+            environment=self.config.environment.value,
+            synthetic=snapshot.synthetic,
+            toy_model=self.toy_model,
+        )
+        return partial(Memory(database).recalled, pool=pool, as_of=snapshot.as_of)
 
 
 class Stopwatch:

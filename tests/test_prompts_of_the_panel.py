@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from mahler_agents.analysts import ANALYSTS, debate, fund_manager
 from mahler_agents.analysts.base import Brief, Opinion, Stance
-from mahler_agents.analysts.trade import TradeBrief, break_even_probability
+from mahler_agents.analysts.trade import AnalystBrief, break_even_probability
 from mahler_agents.analysts.volatility import term_structure
 from mahler_agents.llm.failures import FailureKind, failure
 from mahler_agents.llm.prompts import Prompt, check_prompt, load_prompt
@@ -139,7 +139,7 @@ def test_every_fact_of_a_rendered_prompt_is_shown_as_the_brief_holds_it(role: st
 
 
 def test_every_own_fact_of_a_brief_is_shown(role: str, prompt: Prompt) -> None:
-    own = set(ROLES[role][0].model_fields) - set(TradeBrief.model_fields)
+    own = set(ROLES[role][0].model_fields) - set(AnalystBrief.model_fields)
     assert own <= prompt.used_variables
     identity = {"spread", "dte", "credit", "credit_pct_of_width", "max_loss_dollars", "break_even_price"}
     assert identity | {"profit_target_pct", "stop_loss_pct", "break_even_probability"} <= prompt.used_variables

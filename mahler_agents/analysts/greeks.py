@@ -6,12 +6,12 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from mahler_agents.analysts.base import Analyst, AnalystReply, Terms, rounded
-from mahler_agents.analysts.trade import TradeBrief, trade_facts
+from mahler_agents.analysts.trade import AnalystBrief, trade_facts
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.screen import Candidate
 
 
-class GreeksBrief(TradeBrief):
+class GreeksBrief(AnalystBrief):
     """Net greeks of one contract of the spread as held (short the short leg, long the long leg), in dollars."""
 
     NEEDED: ClassVar[tuple[str, ...]] = ("net_delta", "net_gamma", "net_theta_per_day", "net_vega_per_vol_point")

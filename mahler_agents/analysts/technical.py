@@ -8,14 +8,14 @@ from pydantic import Field
 
 from mahler_agents import indicators
 from mahler_agents.analysts.base import Analyst, AnalystReply, Terms, rounded, side_of
-from mahler_agents.analysts.trade import TradeBrief, share_of_spot, trade_facts
+from mahler_agents.analysts.trade import AnalystBrief, share_of_spot, trade_facts
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.pricing import DAYS_PER_YEAR
 from mahler_agents.screen import Candidate
 from mahler_agents.types import SpreadType
 
 
-class TechnicalBrief(TradeBrief):
+class TechnicalBrief(AnalystBrief):
     """Prices of the underlying in dollars per share, from complete daily bars; None where the bars are too few."""
 
     NEEDED: ClassVar[tuple[str, ...]] = ("spot", "sma_20")

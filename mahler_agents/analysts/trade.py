@@ -38,6 +38,13 @@ class TradeBrief(Brief):
     """Share of trades that must reach the target, the rest being stopped, for P&L after fees to average zero."""
 
 
+class AnalystBrief(TradeBrief):
+    """What an analyst reads of the trade, before its own facts."""
+
+    memory: str | None = None
+    """What became of similar trades that had been closed by then; only if the analyst's prompt asks for it."""
+
+
 def break_even_probability(credit: float, width: float, terms: Terms) -> float:
     """Return loss / (profit + loss), each of one contract after fees, at the exit policy's target and stop.
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from mahler_agents import indicators
 from mahler_agents.analysts.base import Analyst, AnalystReply, Terms, rounded, side_of
-from mahler_agents.analysts.trade import TradeBrief, trade_facts
+from mahler_agents.analysts.trade import AnalystBrief, trade_facts
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.market.snapshot import Snapshot
 from mahler_agents.screen import Candidate
@@ -19,7 +19,7 @@ CONTANGO_BELOW = 0.95
 BACKWARDATION_ABOVE = 1.05
 
 
-class VolatilityBrief(TradeBrief):
+class VolatilityBrief(AnalystBrief):
     """Volatilities in annualised percent; None where the market does not know."""
 
     NEEDED: ClassVar[tuple[str, ...]] = ("atm_iv_30_day_pct", "realised_volatility_20_day_pct")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from mahler_agents.analysts import ANALYSTS
+from mahler_agents.analysts.base import Brief
 from mahler_agents.analysts.debate import DebateBrief, Side, Turn
 from mahler_agents.analysts.fund_manager import FundManagerBrief
 from mahler_agents.analysts.hearing import hear_analyst, hear_debater, hear_fund_manager, walled_async
@@ -35,6 +36,8 @@ class Cell:
     run_id: str
     variant: Variant
     case: Case
+    brief: Brief
+    """The case's own, or what the prompt's memory makes of it."""
     repeat: int
     """From 1."""
 
@@ -144,7 +147,7 @@ async def ask(cell: Cell, llm: Asker, log: EvaluationLog) -> Heard:
 
 
 def _hear(cell: Cell, llm: Asker) -> Awaitable[Said | Failure]:
-    brief, role = cell.case.brief, cell.case.role
+    brief, role = cell.brief, cell.case.role
     if isinstance(brief, FundManagerBrief):
         return hear_fund_manager(llm, brief, cell)
     if isinstance(brief, DebateBrief):

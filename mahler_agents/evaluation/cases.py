@@ -34,6 +34,8 @@ class Case:
     pnl_dollars: float | None
     """Of one contract under the exit policy, after fees; None if it is not known."""
     tags: tuple[str, ...]
+    run_id: str | None = None
+    """The scan that wrote the brief; None of a case that was added."""
 
     @property
     def date(self) -> dt.date:
@@ -98,4 +100,5 @@ def _case(row: CaseRow, brief: Brief) -> Case:
         failure=row.failure,
         pnl_dollars=row.pnl_dollars,
         tags=row.tags,
+        run_id=row.run_id,
     )

@@ -16,6 +16,7 @@ from mahler_agents.errors import InputError
 from mahler_agents.evaluation.cases import Case, panel_roles, read_cases
 from mahler_agents.evaluation.query import of_role, parse_query
 from mahler_agents.evaluation.references import prompt_of
+from mahler_agents.evaluation.remembering import briefs_of
 from mahler_agents.evaluation.requests import request_hashes
 from mahler_agents.evaluation.variants import Variant, one_role, open_variants, reopen_variants, spec_hash
 from mahler_agents.evaluation.work import Progress, Work, Worked, unwatched
@@ -176,12 +177,14 @@ def _cases(path: Path, chosen: CaseFilter, query: str) -> tuple[list[Case], list
 def _work(path: Path, variants: Sequence[Variant], cases: Sequence[Case], repeats: int, settings: Settings) -> Work:
     prices = load_prices(settings.environ)
     check_priced((variant.endpoint for variant in variants), settings.budget, prices)
+    briefs = briefs_of(path, variants, cases)
     return Work(
         path=path,
         variants=variants,
         cases=cases,
         repeats=repeats,
-        hashes=request_hashes(variants, cases, panel_roles()[cases[0].role][1]),
+        briefs=briefs,
+        hashes=request_hashes(variants, cases, panel_roles()[cases[0].role][1], briefs),
         prices=prices,
         budget=settings.budget,
         call_limits=settings.call_limits,

@@ -11,6 +11,7 @@ from mahler_agents.clock import Clock, Ids
 from mahler_agents.evaluation.asking import Cell, EvaluationLog, ask
 from mahler_agents.evaluation.cases import Case
 from mahler_agents.evaluation.heard import OF_THE_MODEL, row_of
+from mahler_agents.evaluation.remembering import Briefs
 from mahler_agents.evaluation.variants import Variant
 from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.budget import ScanBudget, Spent
@@ -61,6 +62,7 @@ class Work:
     variants: Sequence[Variant]
     cases: Sequence[Case]
     repeats: int
+    briefs: Briefs
     hashes: Mapping[tuple[str, str], str]
     """Request by variant and case."""
     prices: Prices
@@ -103,7 +105,13 @@ class Work:
         Of the embedded model variant by variant: it has read the beginning of the prompt that it was asked last.
         """
         cells = [
-            Cell(run_id=run_id, variant=variant, case=case, repeat=repeat)
+            Cell(
+                run_id=run_id,
+                variant=variant,
+                case=case,
+                brief=self.briefs.get((variant.name, case.id), case.brief),
+                repeat=repeat,
+            )
             for case in self.cases
             for variant in self.variants
             for repeat in range(1, self.repeats + 1)

@@ -24,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mahler_agents.errors import ConfigError
 from mahler_agents.llm.replies import explain
 
+MEMORY = "memory"
+"""The variable that shows what became of similar trades."""
 ModelRole = Literal["analyst", "fund_manager"]
 
 
@@ -66,6 +68,8 @@ class FrontMatter(BaseModel):
     variables: list[str]
     """The fields of the brief that the user part shows."""
     examples: list[Example]
+    memory: int = Field(default=0, ge=0, le=20)
+    """How many similar trades that had been closed by then the brief is given; 0: none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +117,7 @@ class Prompt:
 
     def _render(self, facts: Mapping[str, Any]) -> str:
         try:
-            return _template(self.user).render(facts)
+            return _template(self.user).render({MEMORY: None, **facts})  # worked examples need none
         except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise ConfigError(f"{self.path}: cannot render the prompt: {_one_line(error)}") from error
 
@@ -181,6 +185,7 @@ def check_prompt(prompt: Prompt, brief_fields: Collection[str], reply: type[Base
             raise ConfigError(f"{prompt.path}: variable `{name}` is used; declare it under `variables`")
         if name not in prompt.used_variables:
             raise ConfigError(f"{prompt.path}: variable `{name}` is declared and not used; use it or take it away")
+    _check_memory(prompt, brief_fields)
     for position, example in enumerate(prompt.front.examples):
         where = f"{prompt.path}: examples[{position}]"
         for name in example.brief:
@@ -189,6 +194,16 @@ def check_prompt(prompt: Prompt, brief_fields: Collection[str], reply: type[Base
         _check_example_reply(example, reply, where)
     if prompt.front.examples:
         _check_rendering(prompt, prompt.front.examples[0])
+
+
+def _check_memory(prompt: Prompt, brief_fields: Collection[str]) -> None:
+    shown, asked = MEMORY in prompt.used_variables, prompt.front.memory
+    if asked and MEMORY not in brief_fields:
+        raise ConfigError(f"{prompt.path}: `memory: {asked}`: only an analyst is given closed trades; take it out")
+    if asked and not shown:
+        raise ConfigError(f"{prompt.path}: `memory: {asked}` and `memory` is not shown; show it, or take the key out")
+    if shown and not asked:
+        raise ConfigError(f"{prompt.path}: `memory` is shown; say of how many trades in the front matter: `memory: 5`")
 
 
 def _check_rendering(prompt: Prompt, example: Example) -> None:

@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 from mahler_agents.clock import Clock, utc_text
-from mahler_agents.llm.prices import Price
+from mahler_agents.llm.prices import FREE, Price
 from mahler_agents.llm.wire import Envelope, open_envelope, retry_after_seconds
 
 CallOutcome = Literal["replied", "http_error", "broken", "cancelled"]
@@ -146,6 +146,8 @@ class Exchange:
     @property
     def cost_dollars(self) -> float | None:
         """What the attempt cost at list price, None if unknown."""
+        if self.price == FREE:  # whatever it took
+            return 0.0
         return None if self.price is None or self.tokens is None else self.price.cost(*self.tokens)
 
 

@@ -1,5 +1,6 @@
 """Nodes of the review graph's advisors: one call each into the stages; they may say anything and stop nothing."""
 
+import asyncio
 from collections.abc import Sequence
 
 from mahler_agents.advisory import advise
@@ -23,6 +24,8 @@ def brief(analysts: Sequence[Analyst]) -> Node[ReviewState]:
             written = walled(
                 analyst.name, lambda a=analyst: a.brief(context.snapshot, state["candidate"], context.terms)
             )
+            if not isinstance(written, Failure):
+                written = await walled_async(analyst.name, _remembering(analyst.name, written, context))
             if isinstance(written, Failure):
                 failures.append(written)
                 note_failure(context, written)
@@ -32,6 +35,14 @@ def brief(analysts: Sequence[Analyst]) -> Node[ReviewState]:
         return {"briefs": briefs, "failures": failures}
 
     return traced("brief", stage)
+
+
+async def _remembering(role: str, written: Brief, context: ReviewContext) -> Brief:
+    """Return the brief with what became of similar trades, if the role's prompt shows that."""
+    prompt = context.prompts.get(role)
+    if prompt is None or prompt.front.memory == 0:
+        return written
+    return await asyncio.to_thread(context.recall, role, written, prompt.front.memory)
 
 
 def analyst(analyst: Analyst) -> Node[ReviewState]:

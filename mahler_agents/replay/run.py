@@ -4,9 +4,11 @@ It reads the record and never a market, and holds neither broker nor ledger: a r
 """
 
 import asyncio
+import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from mahler_agents.analysts import ANALYSTS, Analyst
@@ -21,6 +23,7 @@ from mahler_agents.llm.prompts import Prompt, check_prompt, read_prompt
 from mahler_agents.llm.recorded import RecordedModels
 from mahler_agents.llm.router import Asker, ModelRouter, check_priced
 from mahler_agents.logs import within
+from mahler_agents.memory import Memory, Pool, Recall
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.replays import read_original
 from mahler_agents.record.writer import Writer
@@ -83,7 +86,10 @@ async def replay(
             endpoints, clock=clock, log=by_run(keepings), limits=call_limits, budget=budget, prices=prices
         )
         llm = await stack.enter_async_context(router)
-        heard = await asyncio.gather(*(_once(original, plan, prompts, llm, keeping) for keeping in keepings))
+        recall = _recall(path, original)
+        heard = await asyncio.gather(
+            *(_once(original, plan, prompts, llm, recall=recall, keeping=one) for one in keepings)
+        )
         answers = tuple(one for repetition in heard for one in repetition)
         spent = router.spent
     return ReplayResult(
@@ -122,7 +128,9 @@ async def replay_exactly(
     prompts, chosen = _prompts(original, prompt, chosen)
     plan = planned(original, chosen)
     async with RecordedModels(original.questions(), clock=clock or SystemClock()) as llm:
-        answers = await _once(original, plan, prompts, llm, Unkept(original.run["id"]))
+        answers = await _once(
+            original, plan, prompts, llm, recall=_recall(path, original), keeping=Unkept(original.run["id"])
+        )
     return ReplayResult(
         replay_of=original.run["id"],
         run_ids=(),
@@ -135,7 +143,13 @@ async def replay_exactly(
 
 
 async def _once(
-    original: Original, plan: Plan, prompts: Mapping[str, Prompt], llm: Asker, keeping: Keeping | Unkept
+    original: Original,
+    plan: Plan,
+    prompts: Mapping[str, Prompt],
+    llm: Asker,
+    *,
+    recall: Recall,
+    keeping: Keeping | Unkept,
 ) -> tuple[Answer, ...]:
     """Return the answers of one repetition."""
 
@@ -148,6 +162,7 @@ async def _once(
             original=original,
             candidate=candidate,
             llm=llm,
+            recall=recall,
             heard=keeping.hearer(candidate_id),
         )
         nodes = plan.nodes[candidate.id]
@@ -161,6 +176,18 @@ async def _once(
             asked = [candidate for candidate in original.candidates if candidate.id in plan.nodes]
             heard = await asyncio.gather(*map(of_candidate, asked))
     return tuple(one for answers in heard for one in answers)
+
+
+def _recall(path: Path, original: Original) -> Recall:
+    """Return what gives briefs the similar trades that had been closed before the run."""
+    run = original.run
+    pool = Pool(
+        market=run["market"],
+        environment=run["environment"],
+        synthetic=bool(run["synthetic"]),
+        toy_model=bool(run["toy_model"]),
+    )
+    return partial(Memory(path).recalled, pool=pool, as_of=dt.datetime.fromisoformat(run["as_of"]))
 
 
 def _answer(run_id: str, version: str, candidate: OriginalCandidate, node: str, now: Outcome | MissError) -> Answer:

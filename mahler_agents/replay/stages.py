@@ -15,6 +15,7 @@ from mahler_agents.llm.failures import Failure
 from mahler_agents.llm.past import MissError
 from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.router import Asker
+from mahler_agents.memory import Recall
 from mahler_agents.replay.original import Original, OriginalCandidate, Outcome
 
 Heard: TypeAlias = Callable[[str, Brief, Awaitable[Outcome]], Awaitable[Outcome]]
@@ -35,6 +36,7 @@ class Rehearing:
     original: Original
     candidate: OriginalCandidate
     llm: Asker
+    recall: Recall
     heard: Heard
 
     async def as_it_was(self, nodes: frozenset[str]) -> dict[str, Outcome | MissError]:
@@ -68,6 +70,7 @@ class Rehearing:
     async def _ask(self, node: str, brief: Brief) -> Outcome:
         """Return one node's answer to a brief."""
         answer: Awaitable[Outcome]
+        brief = await self._remembering(node, brief)
         if isinstance(brief, manager.FundManagerBrief):
             answer = hear_fund_manager(self.llm, brief, self)
         elif isinstance(brief, DebateBrief):
@@ -76,6 +79,13 @@ class Rehearing:
         else:
             answer = hear_analyst(self.llm, self.original.panel[node], brief, self)
         return await self.heard(node, brief, walled_async(node, answer))
+
+    async def _remembering(self, node: str, brief: Brief) -> Brief:
+        """Return the brief that a node had; if another prompt asks for similar trades now, with those of its day."""
+        prompt, then = self.prompts.get(node), self.original.prompts.get(node)
+        if prompt is None or then is None or prompt.content_hash == then.content_hash:
+            return brief
+        return await asyncio.to_thread(self.recall, node, brief, prompt.front.memory)
 
     def _debate_brief(self, turn: Turn, so_far: Mapping[str, Outcome]) -> DebateBrief:
         return DebateBrief(**self._trade(), **_panel(so_far), opposing=opposing_words(turn, _arguments(so_far)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.prompt.texts import case_of, read_prompt
+from mahler_agents.cli.prompt.texts import brief_of, case_of, read_prompt
 from mahler_agents.errors import ConfigError, InputError
 from mahler_agents.text import count, plain
 
@@ -30,7 +30,7 @@ def check(prompt: str, case_id: str | None, db: Path | None, *, as_json: bool) -
     from mahler_agents.evaluation.checking import check as checked
 
     found = read_prompt(prompt, db)
-    brief = None if case_id is None else case_of(found.name, case_id, db).brief
+    brief = None if case_id is None else brief_of(found, case_of(found.name, case_id, db), db)
     result = checked(found, brief, _rate(found.name, db))
     if as_json:
         click.echo(json.dumps(asdict(result), ensure_ascii=False))

@@ -12,6 +12,7 @@ from mahler_agents.errors import InputError
 from mahler_agents.text import visible
 
 if TYPE_CHECKING:
+    from mahler_agents.analysts.base import Brief
     from mahler_agents.evaluation.cases import Case
     from mahler_agents.llm.prompts import Prompt
 
@@ -41,7 +42,7 @@ def render(prompt: str, case_id: str | None, db: Path | None, *, as_json: bool) 
 
     found = read_prompt(prompt, db)
     case = case_of(found.name, case_id, db)
-    messages = messages_of(found, case)
+    messages = messages_of(found, case, brief_of(found, case, db))
     if as_json:
         document = {"role": found.name, "hash": found.content_hash, "case": case.id, "messages": messages}
         click.echo(json.dumps(document, ensure_ascii=False))
@@ -80,6 +81,14 @@ def read_prompt(text: str, db: Path | None) -> "Prompt":
             return reader.content(role, version)
 
     return prompt_of(text, versions)
+
+
+def brief_of(prompt: "Prompt", case: "Case", db: Path | None) -> "Brief":
+    """Return the brief that a prompt is filled with: the case's, and what it asks for of similar trades."""
+    from mahler_agents.evaluation.remembering import Remembering
+    from mahler_agents.record.location import newest_database
+
+    return Remembering(newest_database(db))(prompt, case) if prompt.front.memory else case.brief
 
 
 def case_of(role: str, case_id: str | None, db: Path | None) -> "Case":
