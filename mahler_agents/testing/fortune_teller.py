@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.execution.orders import LEGS, closing_debit
@@ -38,11 +38,14 @@ class FortuneTeller:
     """A script for `ScriptedModel`: give it to a desk on the same sample market and clock.
 
     `skill` is between 0, which is chance, and 1, which is certainty; the same `seed` makes the same mistakes.
+    `exaggerated` multiplies the log-odds of what it says: above 1 it picks as well and is too sure of it.
     """
 
-    def __init__(self, market: SampleMarket, clock: Clock, *, skill: float, seed: int = 0) -> None:
+    def __init__(
+        self, market: SampleMarket, clock: Clock, *, skill: float, exaggerated: float = 1.0, seed: int = 0
+    ) -> None:
         self._market, self._clock = market, clock
-        self.skill, self.seed = skill, seed
+        self.skill, self.exaggerated, self.seed = skill, exaggerated, seed
 
     def __call__(self, request: ScriptedRequest) -> ScriptedReply:
         """Reply validly, with the conviction and the probability that the skill allows."""
@@ -50,7 +53,8 @@ class FortuneTeller:
         if named is None:
             raise ValueError(f"the brief of {request.role} names no spread that the fortune teller can read")
         leaning = self._leaning(named.group(0), won=self._is_won(named))
-        said: dict[str, object] = {"confidence": round(leaning, 2), "p_profit": round(0.4 + 0.5 * leaning, 2)}
+        chance = float(expit(self.exaggerated * logit(0.4 + 0.5 * leaning)))
+        said: dict[str, object] = {"confidence": round(leaning, 2), "p_profit": round(chance, 2)}
         if "approved" in request.schema["properties"]:
             said |= {"approved": leaning >= 0.4, "contracts": round(4 * leaning)}
         return favourable(request, **said)

@@ -19,19 +19,21 @@ from mahler_agents.testing import virtual_time
 from mahler_agents.testing.fortune_teller import FortuneTeller
 from mahler_agents.testing.scripted import ScriptedModel
 
-SKILLS = {"none": 0.0, "weak": 0.4, "strong": 0.9}
+SKILLS = {"none": (0.0, 1.0), "weak": (0.4, 1.0), "strong": (0.9, 1.0), "overconfident": (0.4, 3.0)}
+"""Skill of the fortune teller, and by how much it exaggerates."""
 FIRST = dt.date(2026, 1, 2)
 LAST = dt.date(2026, 6, 30) if SOAK else dt.date(2026, 2, 27)
 LAST_ENTRY = LAST if SOAK else dt.date(2026, 1, 23)
 
 
-def run(database: Path, skill: float) -> None:
+def run(database: Path, skill: float, exaggerated: float) -> None:
     """Scan and monitor the span with an advisor: in soak as `mahler simulate` does, else once before each close."""
 
     async def simulated() -> None:
         clock = SimulatedClock(dt.datetime.combine(FIRST, dt.time(), dt.UTC))
         market = SampleMarket()
-        model = ScriptedModel(FortuneTeller(market, clock, skill=skill)).endpoint
+        teller = FortuneTeller(market, clock, skill=skill, exaggerated=exaggerated)
+        model = ScriptedModel(teller).endpoint
         async with Desk(market=market, model=model, database=database, clock=clock, ids=Ids(0), environ={}) as desk:
             if SOAK:
                 await simulate(desk, clock, FIRST, LAST)
@@ -52,8 +54,8 @@ def run(database: Path, skill: float) -> None:
 def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("evidence")
     chosen = SKILLS if SOAK else {name: SKILLS[name] for name in ("none", "strong")}
-    for name, skill in chosen.items():
-        run(folder / f"{name}.db", skill)
+    for name, (skill, exaggerated) in chosen.items():
+        run(folder / f"{name}.db", skill, exaggerated)
     return {name: folder / f"{name}.db" for name in chosen}
 
 
@@ -65,8 +67,11 @@ def asked(database: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, objec
 
 def test_advisors_are_ranked_by_their_skill(records: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     found = {name: asked(path, capsys)["pools"][0]["evidence"] for name, path in records.items()}
-    areas = [one["calibration"]["discrimination"]["estimate"] for one in found.values()]
-    briers = [one["calibration"]["brier"] for one in found.values()]
+    for name, one in found.items():
+        print(name, one["cases"], one["weeks_with_entries"], one["calibration"]["brier"], one["verdict"]["text"])
+    ranked = [found[name]["calibration"] for name in SKILLS if name in found and name != "overconfident"]
+    areas = [one["discrimination"]["estimate"] for one in ranked]
+    briers = [one["brier"] for one in ranked]
     assert areas == sorted(areas)
     assert briers == sorted(briers, reverse=True)
     # The trades themselves are the same: no advice touched them.
