@@ -1,10 +1,10 @@
-"""Evidence: an effect and how uncertain it is in, how many more trades and months it takes to see it out."""
+"""Evidence: a figure and how each week moves it in, how many more trades and months it takes to see it out."""
 
 import math
 from dataclasses import dataclass
 
-from mahler_agents.evidence.inference import Estimate, Inference
-from mahler_agents.statistics import sequential
+from mahler_agents.evidence.inference import Figure, Inference
+from mahler_agents.statistics import bootstrap, foresight
 
 WEEKS_A_MONTH = 365.25 / 12 / 7
 
@@ -19,17 +19,32 @@ class Outlook:
     """From the first entry on, at the present rate."""
 
 
-def outlook(gain: Estimate | None, cases: int, inference: Inference, *, family: int, error: float) -> Outlook | None:
+def outlook(figure: Figure | None, cases: int, inference: Inference, *, family: int) -> Outlook | None:
     """Return what it takes to see a gain as one of a family at weekly looks; None if there is none to see."""
-    if gain is None or gain.estimate <= 0 or error <= 0 or not inference.weeks_with_entries:
+    if figure is None or figure.estimate <= 0 or inference.weeks < 2:
+        return None
+    effect = effect_of(figure, inference)
+    if effect is None:
         return None
     settings = inference.settings
-    weeks = sequential.time_needed(
-        drift=gain.estimate / error / math.sqrt(inference.weeks_with_entries),
-        first=settings.first_look_weeks,
-        alpha=settings.alpha / family,
-    )
+    weeks = foresight.time_needed(effect, first=settings.first_look_weeks, alpha=settings.alpha / family)
     if weeks is None:
         return None
     times = weeks / inference.weeks_with_entries
     return Outlook(trades=math.ceil(cases * times), months=math.ceil(inference.weeks * times / WEEKS_A_MONTH))
+
+
+def effect_of(figure: Figure, inference: Inference) -> foresight.Effect | None:
+    """Return a figure as an effect that grows with each week with entries, if it is as large as it seems.
+
+    None if its error is 0.
+    """
+    weeks, block = inference.weeks_with_entries, inference.settings.mean_block_weeks
+    error = bootstrap.standard_error(figure.influence, block)
+    if error == 0:
+        return None
+    waver, together = bootstrap.wavering(figure.influence, block)
+    lost = bootstrap.periods_lost(block)
+    # The error is short by the weeks that are lost; before there are many more than those, that is but a rough guess.
+    drift = figure.estimate / (error * math.sqrt(weeks + lost))
+    return foresight.Effect(drift=drift, waver=waver * math.sqrt(weeks), together=together, lost=lost)

@@ -16,7 +16,7 @@ from mahler_agents.evidence.settings import Settings
 from mahler_agents.evidence.sizes import SizeLine, size_line
 from mahler_agents.evidence.verdict import Verdict, verdict
 from mahler_agents.evidence.vetoes import Book, VetoLine, book, pick, veto_line
-from mahler_agents.statistics import bootstrap, scores
+from mahler_agents.statistics import scores
 
 LOW_BELOW = 0.4
 """The threshold of the desk's own veto, by which groups are held against each other."""
@@ -112,7 +112,6 @@ def judged(
     inference = Inference(columns.week, settings)
     family = len(settings.thresholds)
     lines = tuple(veto_line(columns, inference, threshold, family=family) for threshold in settings.thresholds)
-    outlooks = {line.threshold: _outlook(line, columns, inference, family) for line in lines}
     return Evidence(
         cases=len(columns),
         first_entry=_date(columns.day.min()),
@@ -121,7 +120,7 @@ def judged(
         weeks_with_entries=inference.weeks_with_entries,
         independent_blocks=inference.blocks,
         enough_periods=inference.enough,
-        verdict=verdict(lines, len(columns), inference, outlooks),
+        verdict=verdict(lines, len(columns), inference, lambda line: _outlook(line, columns, inference)),
         everything=book(columns, np.ones(len(columns), dtype=bool)),
         desk=book(columns, columns.traded),
         mean_pnl=inference.judged(inference.mean(columns.pnl), family=1),
@@ -134,13 +133,9 @@ def judged(
     )
 
 
-def _outlook(line: VetoLine, columns: Columns, inference: Inference, family: int) -> Outlook | None:
-    """Return what it takes to see a threshold's gain; its error is known too where there is no interval yet."""
+def _outlook(line: VetoLine, columns: Columns, inference: Inference) -> Outlook | None:
     figure = pick(inference, columns.pnl, (columns.confidence >= line.threshold).astype(np.float64))
-    if figure is None or inference.weeks < 2:
-        return None
-    error = bootstrap.standard_error(figure.influence, inference.settings.mean_block_weeks)
-    return outlook(line.mean_gain, len(columns), inference, family=family, error=error)
+    return outlook(figure, len(columns), inference, family=len(inference.settings.thresholds))
 
 
 def _groups(columns: Columns, names: Sequence[str]) -> tuple[GroupLine, ...]:

@@ -1,6 +1,6 @@
 """Evidence: the lines of all thresholds in, the verdict in words out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,13 +24,16 @@ class Verdict:
 
 
 def verdict(
-    lines: Sequence[VetoLine], cases: int, inference: Inference, outlooks: dict[float, Outlook | None]
+    lines: Sequence[VetoLine], cases: int, inference: Inference, foreseen: Callable[[VetoLine], Outlook | None]
 ) -> Verdict:
-    """Return the verdict; it says "helps" or "hurts" only of what holds over all thresholds and weekly looks."""
+    """Return the verdict; it says "helps" or "hurts" only of what holds over all thresholds and weekly looks.
+
+    `foreseen` is asked what it takes to see a threshold's gain, if there is a need to say so.
+    """
     known = [line for line in lines if line.mean_gain is not None]
     best = max(known, key=_strength, default=None)
     if not inference.enough:
-        ahead = best and outlooks.get(best.threshold)
+        ahead = best and foreseen(best)
         text = f"too few periods to say whether the advice helps ({_held(cases, inference)}{_first_look(inference)})"
         return Verdict(finding="too_few_periods", text=text + _ahead(ahead), threshold=_of(best), outlook=ahead)
     helping = [line for line in known if line.mean_gain is not None and line.mean_gain.above_zero]
@@ -45,7 +48,7 @@ def verdict(
         return Verdict(
             finding="hurts", text=f"the advice hurts: {_gain(chosen, cases)}", threshold=chosen.threshold, outlook=None
         )
-    ahead = best and outlooks.get(best.threshold)
+    ahead = best and foreseen(best)
     text = f"no evidence that the advice helps (n = {cases:,}{_needed(best, ahead)})"
     return Verdict(finding="no_evidence", text=text, threshold=_of(best), outlook=ahead)
 

@@ -21,6 +21,9 @@ from mahler_agents.statistics.paired import Interval
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
+_MOST_ALIKE = 0.95
+"""A correlation is not believed beyond that."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Blocks:
@@ -64,6 +67,34 @@ def standard_error(influence: Floats, mean_block: float) -> float:
     products = np.fft.irfft(transform * transform.conj(), influence.size)
     whole, half = (max(float(_weights(influence.size, one) @ products), 0.0) for one in (mean_block, mean_block / 2))
     return float(np.sqrt(max(2 * whole - half, whole)))
+
+
+def wavering(influence: Floats, mean_block: float) -> tuple[float, float]:
+    """Return how the square of a standard error wavers: its own standard error over it, and its correlation.
+
+    The correlation is that of the estimate's error with it. Each period adds to the square the product of its influence
+    with the weighted ones around it; so the square is a sum over periods as the estimate is, and is judged like one.
+    """
+    periods = influence.size
+    weights = 2 * _weights(periods, mean_block) - _weights(periods, mean_block / 2)
+    around = np.fft.irfft(np.fft.rfft(influence) * np.fft.rfft(weights), periods)
+    added = influence * around
+    square = float(added.sum())
+    added = added - added.mean()
+    of_estimate, of_square = standard_error(influence, mean_block), standard_error(added, mean_block)
+    if square <= 0 or of_estimate == 0 or of_square == 0:
+        return 0.0, 0.0
+    one, other = influence / of_estimate, added / of_square
+    both = standard_error(one + other, mean_block) ** 2 - standard_error(one - other, mean_block) ** 2
+    return of_square / square, float(np.clip(both / 4, -_MOST_ALIKE, _MOST_ALIKE))
+
+
+def periods_lost(mean_block: float) -> float:
+    """Return by how many periods the square of a standard error is short: what its weights sum to, over all lags.
+
+    Deviations from their own mean are short of those from the true one; all weights together say by how much.
+    """
+    return 3 * mean_block - 1  # 2 x (2 b - 1) for the whole blocks less (b - 1) for the half ones
 
 
 def pivots(influence: Floats, blocks: Blocks) -> Floats:

@@ -112,9 +112,9 @@ def history(world: World, random: np.random.Generator) -> History:
     return History(world=world, session=session, held=held, underlying=underlying, z=z)
 
 
-def advised(trades: History, skill: Skill, random: np.random.Generator) -> Columns:
-    """Return the trades with what an advisor of that skill says of them."""
-    seen = _SEEN[skill]
+def advised(trades: History, skill: Skill | float, random: np.random.Generator) -> Columns:
+    """Return the trades with what an advisor of that skill says of them; a number is the correlation that it sees."""
+    seen = _SEEN[skill] if isinstance(skill, str) else skill
     size = trades.session.size
     mood = random.standard_normal(trades.world.weeks)[trades.session // SESSIONS_A_WEEK]
     noise = np.sqrt(_MOOD) * mood + np.sqrt(1 - _MOOD) * random.standard_normal(size)
@@ -144,13 +144,13 @@ def advised(trades: History, skill: Skill, random: np.random.Generator) -> Colum
     )
 
 
-def columns(skill: Skill, *, weeks: int = 312, seed: int = 0) -> Columns:
+def columns(skill: Skill | float, *, weeks: int = 312, seed: int = 0) -> Columns:
     """Return the advised trades of the default world; the same seed makes the same ones."""
     random = np.random.default_rng(seed)
     return advised(history(World(weeks=weeks), random), skill, random)
 
 
-def cases(skill: Skill, *, weeks: int = 312, seed: int = 0, model: str = "synthetic") -> tuple[Case, ...]:
+def cases(skill: Skill | float, *, weeks: int = 312, seed: int = 0, model: str = "synthetic") -> tuple[Case, ...]:
     """Return the same as `columns`, as cases."""
     random = np.random.default_rng(seed)
     trades = history(World(weeks=weeks), random)
