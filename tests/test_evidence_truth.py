@@ -23,8 +23,9 @@ HISTORIES = at_scale(1_000)
 SETTINGS = Settings(draws=1_000)
 WEEKS = 300  # 60 blocks of 5
 FAMILY = len(SETTINGS.thresholds)
-TRUTHS = 3
-"""Histories of 20,000 weeks, from which the true effects are known."""
+TRUTHS = 20 if SOAK else 4
+"""Histories of so many weeks, from which the true effects are known."""
+LONG = 20_000
 
 
 def plausible(hits: int, trials: int, low: float, high: float) -> bool:
@@ -105,14 +106,16 @@ def true_effect(skill: float, threshold: float) -> Effect:
     """Return the true gain of an advisor's picks at a threshold as an effect that grows week by week."""
     found: list[Effect] = []
     for seed in range(TRUTHS):
-        many = synthetic.columns(skill, weeks=20_000, seed=1_000_000 + seed)
+        many = synthetic.columns(skill, weeks=LONG, seed=1_000_000 + seed)
         inference = Inference(many.week, SETTINGS)
         figure = pick(inference, many.pnl, (many.confidence >= threshold).astype(np.float64))
         assert figure is not None
         effect = effect_of(figure, inference)
         assert effect is not None
         found.append(effect)
-    means = {name: sum(getattr(one, name) for one in found) / TRUTHS for name in ("drift", "waver", "together", "lost")}
+    means = {
+        name: sum(getattr(one, name) for one in found) / TRUTHS for name in ("drift", "short", "waver", "together")
+    }
     return Effect(**means)
 
 
@@ -147,7 +150,7 @@ def test_after_as_many_trades_as_it_says_are_needed_eighty_in_a_hundred_see_it(s
         family=FAMILY,
     )
     assert ahead is not None
-    weeks = round(ahead.trades / len(many) * 20_000)
+    weeks = round(ahead.trades / len(many) * inference.weeks)
     found = looks_that_saw(skill, threshold, weeks)
     print(f"skill {skill} at {threshold}: {ahead.trades} trades in {weeks} weeks, found {found / HISTORIES:.3f}")
     assert weeks > WEEKS
@@ -163,7 +166,7 @@ def test_the_bound_holds_at_all_looks_together_and_is_not_wasteful() -> None:
 
 
 def test_the_time_that_an_effect_takes_is_when_its_power_is_reached() -> None:
-    effect = Effect(drift=0.2, waver=6.0, together=0.4, lost=14.0)
+    effect = Effect(drift=0.2, short=0.05, waver=0.17, together=0.4)
     time = foresight.time_needed(effect, first=300, alpha=0.01)
     assert time is not None
     assert foresight.power_by(time, effect, first=300, alpha=0.01) == pytest.approx(0.8, abs=0.01)

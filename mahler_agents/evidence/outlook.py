@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from mahler_agents.evidence.inference import Figure, Inference
 from mahler_agents.statistics import bootstrap, foresight
 
@@ -37,14 +39,19 @@ def outlook(figure: Figure | None, cases: int, inference: Inference, *, family: 
 def effect_of(figure: Figure, inference: Inference) -> foresight.Effect | None:
     """Return a figure as an effect that grows with each week with entries, if it is as large as it seems.
 
-    None if its error is 0.
+    None if nothing varies.
     """
-    weeks, block = inference.weeks_with_entries, inference.settings.mean_block_weeks
-    error = bootstrap.standard_error(figure.influence, block)
-    if error == 0:
+    settings = inference.settings
+    found = bootstrap.wavering(
+        figure.influence,
+        settings.mean_block_weeks,
+        periods=round(settings.first_look_weeks),
+        random=np.random.default_rng(settings.seed),
+    )
+    if found is None:
         return None
-    waver, together = bootstrap.wavering(figure.influence, block)
-    lost = bootstrap.periods_lost(block)
-    # The error is short by the weeks that are lost; before there are many more than those, that is but a rough guess.
-    drift = figure.estimate / (error * math.sqrt(weeks + lost))
-    return foresight.Effect(drift=drift, waver=waver * math.sqrt(weeks), together=together, lost=lost)
+    # Weeks without entries move nothing: as many fewer weeks have as much to say.
+    error = found.error_of_one * math.sqrt(inference.weeks_with_entries / inference.weeks)
+    return foresight.Effect(
+        drift=figure.estimate / error, short=found.short, waver=found.spread, together=found.together
+    )

@@ -21,8 +21,9 @@ from mahler_agents.statistics.paired import Interval
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
-_MOST_ALIKE = 0.95
-"""A correlation is not believed beyond that."""
+_LONGER = 4
+_DRAWS = 1_000
+"""From which it is known how a standard error wavers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,38 +64,51 @@ def standard_error(influence: Floats, mean_block: float) -> float:
     The stationary bootstrap's variance in closed form at the block length, and by how much it is above that at half the
     length once more, since its bias is inverse to the length; never less than the former.
     """
-    transform = np.fft.rfft(influence)
-    products = np.fft.irfft(transform * transform.conj(), influence.size)
-    whole, half = (max(float(_weights(influence.size, one) @ products), 0.0) for one in (mean_block, mean_block / 2))
-    return float(np.sqrt(max(2 * whole - half, whole)))
+    return float(standard_errors(influence, mean_block))
 
 
-def wavering(influence: Floats, mean_block: float) -> tuple[float, float]:
-    """Return how the square of a standard error wavers: its own standard error over it, and its correlation.
+def standard_errors(influence: Floats, mean_block: float) -> Floats:
+    """Return the same of each row of influences."""
+    whole, half = (_variances(influence, one) for one in (mean_block, mean_block / 2))
+    return np.sqrt(np.maximum(2 * whole - half, whole))
 
-    The correlation is that of the estimate's error with it. Each period adds to the square the product of its influence
-    with the weighted ones around it; so the square is a sum over periods as the estimate is, and is judged like one.
+
+@dataclass(frozen=True, kw_only=True)
+class Wavering:
+    """How a standard error does at a number of periods, beside the true one."""
+
+    error_of_one: float
+    """The true one, as far as it is known, times the square root of the periods."""
+    short: float
+    """Logarithm of the true one over the standard error, on average."""
+    spread: float
+    """Standard deviation of the standard error's logarithm."""
+    together: float
+    """Correlation of that logarithm with the estimate."""
+
+
+def wavering(influence: Floats, mean_block: float, *, periods: int, random: np.random.Generator) -> Wavering | None:
+    """Return how the standard error does at a number of periods, from draws of so many; None without any variation.
+
+    The draws are of blocks four times as long, so that what they join hardly matters; what is true of the draws is known.
     """
-    periods = influence.size
-    weights = 2 * _weights(periods, mean_block) - _weights(periods, mean_block / 2)
-    around = np.fft.irfft(np.fft.rfft(influence) * np.fft.rfft(weights), periods)
-    added = influence * around
-    square = float(added.sum())
-    added = added - added.mean()
-    of_estimate, of_square = standard_error(influence, mean_block), standard_error(added, mean_block)
-    if square <= 0 or of_estimate == 0 or of_square == 0:
-        return 0.0, 0.0
-    one, other = influence / of_estimate, added / of_square
-    both = standard_error(one + other, mean_block) ** 2 - standard_error(one - other, mean_block) ** 2
-    return of_square / square, float(np.clip(both / 4, -_MOST_ALIKE, _MOST_ALIKE))
-
-
-def periods_lost(mean_block: float) -> float:
-    """Return by how many periods the square of a standard error is short: what its weights sum to, over all lags.
-
-    Deviations from their own mean are short of those from the true one; all weights together say by how much.
-    """
-    return 3 * mean_block - 1  # 2 x (2 b - 1) for the whole blocks less (b - 1) for the half ones
+    long, deviations = _LONGER * mean_block, influence * influence.size
+    variance = float(_variances(deviations, long)) / influence.size
+    drawn = deviations[_places(influence.size, periods, long, random)]
+    means = drawn.mean(axis=1)
+    errors = standard_errors(drawn - means[:, None], mean_block) / periods
+    varied = errors > 0
+    if variance <= 0 or varied.sum() < 2:
+        return None
+    logs, means = np.log(errors[varied]), means[varied]
+    spread = float(logs.std())
+    return Wavering(
+        # Deviations from their own mean are short of those from the true one: by what the weights of all lags sum to.
+        error_of_one=float(np.sqrt(variance * (1 + (2 * long - 1) / influence.size))),
+        short=float(np.log(variance / periods) / 2 - logs.mean()),
+        spread=spread,
+        together=float(np.corrcoef(means, logs)[0, 1]) if spread and means.std() else 0.0,
+    )
 
 
 def pivots(influence: Floats, blocks: Blocks) -> Floats:
@@ -118,6 +132,22 @@ def interval(estimate: float, influence: Floats, blocks: Blocks, *, level: float
         return Interval(estimate=estimate, low=estimate, high=estimate)
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate=estimate, low=estimate - float(high) * error, high=estimate - float(low) * error)
+
+
+def _variances(influence: Floats, mean_block: float) -> Floats:
+    """Return the stationary bootstrap's variance of each row in closed form."""
+    transform = np.fft.rfft(influence)
+    products = np.fft.irfft(transform * transform.conj(), influence.shape[-1])
+    return np.maximum(products @ _weights(influence.shape[-1], mean_block), 0.0)
+
+
+def _places(periods: int, length: int, mean_block: float, random: np.random.Generator) -> Numbers:
+    """Return the periods of each draw of a length, one draw a row."""
+    new = random.random((_DRAWS, length)) < 1 / mean_block
+    new[:, 0] = True
+    at = np.maximum.accumulate(np.where(new, np.arange(length), 0), axis=1)
+    begins = random.integers(0, periods, size=new.shape)
+    return (np.take_along_axis(begins, at, axis=1) + np.arange(length) - at) % periods
 
 
 @lru_cache(maxsize=64)

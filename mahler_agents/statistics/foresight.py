@@ -2,8 +2,8 @@
 
 The bound is that of `sequential`, and what must cross it is the estimate over its own standard error, which is itself
 an estimate: it wavers from look to look, and often rises and falls with the estimate. So random paths are drawn in
-pairs: the sum of what the periods say, a Brownian motion with the effect as its drift, and the estimate of its variance,
-lognormal, whose logarithm follows a Brownian motion too. They are the same every time; with 4,000 of them a chance of
+pairs: the sum of what the periods say, a Brownian motion with the effect as its drift, and the logarithm of the standard
+error, of which another one is part. They are the same every time; with 4,000 of them a chance of
 80 % is known to within 1.3 points (two standard errors).
 """
 
@@ -21,8 +21,6 @@ _PATHS = 4_000
 _SEED = 20_260_316
 LAST = 400.0
 """Times the first look: as far ahead as anyone is told how long it will take."""
-_MOST_WAVER = 1.0
-"""At the first look: more says that there are too few periods to know how the error wavers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +28,13 @@ class Effect:
     """What there is to be seen, in units in which the variance of a sum grows by 1 in each period."""
 
     drift: float
-    """A period's effect: after t periods it is this many times the square root of t standard errors."""
+    """A period's effect: after t periods it is this many times the square root of t true standard errors."""
+    short: float = 0.0
+    """Logarithm of the true standard error over the one that is found, on average."""
     waver: float = 0.0
-    """Standard error of the variance's estimate after one period, over the variance; falls with the square root."""
+    """Standard deviation of the logarithm of the one that is found, at the first look; it falls with the square root."""
     together: float = 0.0
-    """Correlation of the estimate's error and that of its variance."""
-    lost: float = 0.0
-    """Periods by which the variance is estimated short, since deviations are taken from their own mean."""
+    """Correlation of that logarithm with the estimate."""
 
 
 def power_by(time: float, effect: Effect, *, first: float, alpha: float) -> float:
@@ -55,16 +53,12 @@ def _crossings(effect: Effect, first: float, alpha: float) -> Floats:
     times = _looks()
     summed, turned = _paths(0), _paths(1)
     together = effect.together if effect.drift >= 0 else -effect.together
-    waver = np.minimum(effect.waver / np.sqrt(first), _MOST_WAVER) / np.sqrt(times)
-    spread = np.sqrt(np.log1p(waver**2))
-    mean = np.maximum(1 - effect.lost / first / times, 0.5)
     bounds = np.array([sequential.radius(float(time), first=1.0, alpha=alpha) for time in times])
-    # Half the logarithm of a variance is that of its standard error; the mean of the variance is what is held fixed.
-    scale = (np.sqrt(mean) * bounds * np.exp(-(spread**2) / 4)).astype(np.float32)
-    turn = spread / 2 / np.sqrt(times)
+    turn = effect.waver / times  # a path's spread at a time is the square root of that
     shared, own = (turn * together).astype(np.float32), (turn * np.sqrt(1 - together**2)).astype(np.float32)
-    ahead = (abs(effect.drift) * np.sqrt(first * times)).astype(np.float32)
-    above = summed / np.sqrt(times).astype(np.float32) + ahead >= scale * np.exp(summed * shared + turned * own)
+    reach = (bounds * np.sqrt(times) * np.exp(-effect.short)).astype(np.float32)
+    ahead = (abs(effect.drift) * np.sqrt(first) * times).astype(np.float32)
+    above = summed + ahead >= reach * np.exp(summed * shared + turned * own)
     found = np.where(above.any(axis=1), times[above.argmax(axis=1)], np.inf)
     return found.astype(np.float64)
 

@@ -46,13 +46,17 @@ class FortuneTeller:
     ) -> None:
         self._market, self._clock = market, clock
         self.skill, self.exaggerated, self.seed = skill, exaggerated, seed
+        self._fates: dict[tuple[str, dt.datetime], bool | None] = {}
 
     def __call__(self, request: ScriptedRequest) -> ScriptedReply:
         """Reply validly, with the conviction and the probability that the skill allows."""
         named = _SPREAD.search(str(request.messages[-1]["content"]))
         if named is None:
             raise ValueError(f"the brief of {request.role} names no spread that the fortune teller can read")
-        leaning = self._leaning(named.group(0), won=self._is_won(named))
+        fate = named.group(0), self._clock.now()
+        if fate not in self._fates:  # all analysts ask of the same spreads
+            self._fates[fate] = self._is_won(named)
+        leaning = self._leaning(named.group(0), won=self._fates[fate])
         chance = float(expit(self.exaggerated * logit(0.4 + 0.5 * leaning)))
         said: dict[str, object] = {"confidence": round(leaning, 2), "p_profit": round(chance, 2)}
         if "approved" in request.schema["properties"]:

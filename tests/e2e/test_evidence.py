@@ -3,7 +3,9 @@
 import datetime as dt
 import json
 import sqlite3
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -62,8 +64,9 @@ def run(database: Path, skill: float, exaggerated: float) -> None:
 def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("evidence")
     chosen = SKILLS if SOAK else {name: SKILLS[name] for name in ("none", "strong")}
-    for name, (skill, exaggerated) in chosen.items():
-        run(folder / f"{name}.db", skill, exaggerated)
+    with ProcessPoolExecutor(len(chosen), mp_context=get_context("fork")) as side_by_side:
+        for done in [side_by_side.submit(run, folder / f"{name}.db", *told) for name, told in chosen.items()]:
+            done.result()
     return {name: folder / f"{name}.db" for name in chosen}
 
 
