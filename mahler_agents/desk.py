@@ -7,7 +7,7 @@ async with Desk(market="sample") as desk:
 import asyncio
 import datetime as dt
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -19,13 +19,10 @@ from mahler_agents.books import Books
 from mahler_agents.choices import ScanChoices
 from mahler_agents.clock import NEW_YORK, Clock, Ids, utc_text
 from mahler_agents.config import DeskConfig, config_from
-from mahler_agents.errors import MahlerError
 from mahler_agents.execution import (
     HandClose,
     Identity,
-    PendingOrder,
     Reconciled,
-    is_entry_of,
 )
 from mahler_agents.exits import ExitPolicy
 from mahler_agents.graphs import monitor, review
@@ -33,28 +30,23 @@ from mahler_agents.llm.attempts import CallLimits
 from mahler_agents.llm.budget import ScanBudget
 from mahler_agents.llm.models import Endpoint
 from mahler_agents.llm.prices import load_prices
-from mahler_agents.llm.prompts import Prompt
 from mahler_agents.llm.roles import choose_models
-from mahler_agents.llm.router import ModelRouter, Past, check_priced
-from mahler_agents.llm.transport import CallLog
+from mahler_agents.llm.router import check_priced
 from mahler_agents.logs import within
 from mahler_agents.market import calendar
 from mahler_agents.market.snapshot import Market, PresentMarket
 from mahler_agents.monitor import MonitorContext, MonitorResult, MonitorState, log_pass, result_of
-from mahler_agents.progress import Watcher, guarded, unwatched
-from mahler_agents.record import Writer
-from mahler_agents.record.abandoned import abandoned_scans, claim, unended_scans
+from mahler_agents.progress import Watcher, unwatched
 from mahler_agents.record.presence import at_work
-from mahler_agents.recording import BookRecording, Recording
+from mahler_agents.recording import BookRecording
 from mahler_agents.redaction import Redactor
 from mahler_agents.regime import RegimeParams
 from mahler_agents.remote_clock import clock_from
-from mahler_agents.resume import AtWorkError, LeftRun, left_run, read_left, refuse_another, staleness
 from mahler_agents.review import Review
 from mahler_agents.risk import RiskLimits
 from mahler_agents.safety import ReconcileResult, refuse_to_go_back
-from mahler_agents.scan import Scan, ScanParts, ScanResult
-from mahler_agents.scan_parts import Tapes
+from mahler_agents.scan import ScanResult
+from mahler_agents.scans import Scans
 from mahler_agents.screen import Candidate, ScreenParams
 from mahler_agents.telemetry import Telemetry, telemetry_from
 from mahler_agents.threads import entered_in_thread
@@ -165,6 +157,22 @@ class Desk:
                 clock=self._clock,
                 redact=self._redactor(),
             )
+            self._scans = Scans(
+                venue=self._venue,
+                books=self._books,
+                database=self.database,
+                analysts=self.analysts,
+                prompts=self.prompts,
+                graph=self._graph,
+                endpoints=self._endpoints,
+                toy_model=self._models.has_toy,
+                call_limits=self.call_limits,
+                prices=self._prices,
+                choices=lambda: self._choices(None),
+                telemetry=self._telemetry,
+                clock=self._clock,
+                ids=self._ids,
+            )
             return opening.pop_all()
 
     @property
@@ -198,7 +206,7 @@ class Desk:
         before anything is recorded, if the market has no such instant or the account has traded after it. A review that
         failed is in the result, and whatever happened is in the record.
         """
-        return await self._scan(self._choices(only), as_of, slot, watch)
+        return await self._scans.scan(self._choices(only), as_of=as_of, slot=slot, watch=watch)
 
     async def review(
         self, candidate: Candidate | Spread, *, as_of: dt.datetime | None = None, watch: Watcher = unwatched
@@ -210,38 +218,8 @@ class Desk:
         """
         spread = candidate.spread if isinstance(candidate, Candidate) else candidate
         choices = self._choices(None).model_copy(update={"review_only": spread})
-        [review] = (await self._scan(choices, as_of, None, watch)).reviews
+        [review] = (await self._scans.scan(choices, as_of=as_of, slot=None, watch=watch)).reviews
         return review
-
-    async def _scan(
-        self, choices: ScanChoices, as_of: dt.datetime | None, slot: str | None, watch: Watcher
-    ) -> ScanResult:
-        instant = as_of or self.market.default_as_of()
-        refused: list[str] = []
-        if slot is not None and (finished := await self._finish_left(instant, slot, watch, refused)) is not None:
-            return finished
-        instant = as_of or self.market.default_as_of()  # finishing what was left may have taken minutes
-        run_id = self._ids.run_id(instant)
-        slot = slot or f"adhoc-{run_id}"
-        async with AsyncExitStack() as stack:
-            stack.enter_context(within(job="scan", run_id=run_id, slot=slot))
-            writer = await self._at_work(stack, run_id, lambda: self._books.put_right(instant, []))
-            await self._books.safety.refuse_if_halted(BookRecording(writer, self._clock), "scan")
-            for message in refused:
-                BookRecording(writer, self._clock).event_once("not_resumed", message, level="warning")
-            recording = Recording(writer, run_id, self._clock)
-            scan = Scan(
-                parts=self._parts(choices, self.prompts, await self._models_of(stack, recording, self.budget)),
-                recording=recording,
-                database=self.database,
-                asked_as_of=instant,
-                slot=slot,
-                watch=guarded(watch),
-                tapes=self._rolling(stack),
-                rerun_of=self._venue.rerun_of,
-                unfinished=await asyncio.to_thread(abandoned_scans, self.database, self._books.broker.account_id),
-            )
-            return await scan.run()
 
     async def resume(
         self, run: str | None = None, *, at: dt.datetime | None = None, watch: Watcher = unwatched
@@ -254,104 +232,7 @@ class Desk:
         traded since, reviews are completed and nothing is opened (`stale_snapshot`). Raises `UnknownIdError` for an
         unknown run, `InputError` for one that was not left, that may be at work, or that another desk began.
         """
-        if at is not None and isinstance(self.market, PresentMarket):
-            self.market.check_now(at)
-        run_id = await asyncio.to_thread(left_run, self.database, self._books.broker.account_id, run)
-        return None if run_id is None else await self._resume(run_id, at, watch)
-
-    async def _resume(self, run_id: str, at: dt.datetime | None, watch: Watcher) -> ScanResult:
-        left = await asyncio.to_thread(self._read_left, run_id)
-        now = self._clock.now() if self.market.live else at or left.snapshot.as_of
-        stale = staleness(
-            left,
-            now=now,
-            traded=await asyncio.to_thread(self._books.ledger.last_traded_as_of),
-            halted=await asyncio.to_thread(self._books.breaker.halted_after, left.snapshot.as_of),
-        )
-
-        def is_gone_on_with(pending: PendingOrder) -> bool:
-            return stale is None and not self.market.live and is_entry_of(pending, run_id)
-
-        async with AsyncExitStack() as stack:
-            stack.enter_context(within(job="scan", run_id=run_id, slot=left.run["slot"]))
-            writer = await self._at_work(stack, run_id, lambda: self._books.put_right(now, [], is_gone_on_with))
-            await self._books.safety.refuse_if_halted(BookRecording(writer, self._clock), f"resuming run {run_id}")
-            left = await asyncio.to_thread(self._read_left, run_id)
-            if not await asyncio.to_thread(claim, self.database, run_id):
-                raise AtWorkError(f"run {run_id} may be at work in another process: try again when that has ended")
-            BookRecording(writer, self._clock).event("resumed", f"run {run_id} is resumed")
-            recording = Recording(writer, run_id, self._clock, resumed=True)
-            llm = await self._models_of(stack, recording, left.choices.budget, left.past)
-            scan = Scan(
-                parts=self._parts(left.choices, left.prompts, llm),
-                recording=recording,
-                database=self.database,
-                asked_as_of=left.snapshot.as_of,
-                slot=left.run["slot"],
-                watch=guarded(watch),
-                tapes=self._rolling(stack),
-                left=left,
-                resumed=left.resumption(stale=stale, desk=self._choices(None)),
-            )
-            return await scan.run()
-
-    async def _finish_left(
-        self, instant: dt.datetime, slot: str, watch: Watcher, refused: list[str]
-    ) -> ScanResult | None:
-        """Resume what was left before a scheduled scan; return the result if that is the scan of this very slot.
-
-        A run that cannot be resumed keeps no scan from its time: why is told in `refused`.
-        """
-        for run_id in await asyncio.to_thread(unended_scans, self.database, self._books.broker.account_id):
-            try:
-                result = await self._resume(run_id, instant, watch)
-            except AtWorkError:
-                continue
-            except MahlerError as error:
-                refused.append(str(error))
-                continue
-            if result.slot == slot and result.resumed is not None and result.resumed.stale is None:
-                return result
-        return None
-
-    def _read_left(self, run_id: str) -> LeftRun:
-        left = read_left(self.database, run_id, panel=self.analysts, prompts=self.prompts)
-        own = {
-            "market": self.market.name,
-            "broker": self._books.broker.name,
-            "account_id": self._books.broker.account_id,
-        }
-        refuse_another(left, self._choices(None), own=own, endpoints=self._endpoints)
-        return left
-
-    async def _at_work(self, stack: AsyncExitStack, run_id: str, put_right: Callable[[], Awaitable[None]]) -> Writer:
-        """Be present on the record for as long as `stack` is open, and return what writes to it."""
-        if (telemetry := self._telemetry) is not None:
-            stack.push_async_callback(asyncio.to_thread, telemetry.send, self.database, run_id)  # last of all
-        # Present until the last row is written: another process could take this run for a dead one's otherwise.
-        await stack.enter_async_context(at_work(self.database, put_right))
-        return await stack.enter_async_context(entered_in_thread(self._books.writer))
-
-    def _rolling(self, stack: AsyncExitStack) -> Tapes:
-        tapes = self._venue.tapes
-        stack.enter_context(tapes.rolling())  # no longer than there is who writes
-        return tapes
-
-    async def _models_of(
-        self, stack: AsyncExitStack, log: CallLog, budget: ScanBudget | None, past: Past | None = None
-    ) -> ModelRouter | None:
-        if not self._endpoints:
-            return None
-        router = ModelRouter(
-            self._endpoints,
-            clock=self._clock,
-            log=log,
-            limits=self.call_limits,
-            budget=budget,
-            prices=self._prices,
-            past=past,
-        )
-        return await stack.enter_async_context(router)
+        return await self._scans.resume(run, at=at, watch=watch)
 
     def _choices(self, only: str | None) -> ScanChoices:
         """Return what a scan would begin with now."""
@@ -366,21 +247,6 @@ class Desk:
             regime=self.regime_params,
             panel=tuple(analyst.name for analyst in self.analysts),
             only=only,
-        )
-
-    def _parts(self, choices: ScanChoices, prompts: Mapping[str, Prompt], llm: ModelRouter | None) -> ScanParts:
-        return ScanParts(
-            choices=choices,
-            trading=self._books.trading,
-            safety=self._books.safety,
-            breaker=self._books.breaker,
-            shadows=self._books.shadows,
-            graph=self._graph,
-            prompts=prompts,
-            llm=llm,
-            model=", ".join(dict.fromkeys(one.model for one in self._endpoints.values())) or "none",
-            toy_model=self._models.has_toy,
-            clock=self._clock,
         )
 
     async def backfill(self, first: dt.date | None = None, last: dt.date | None = None) -> tuple[Backfilled, ...]:
