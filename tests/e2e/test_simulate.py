@@ -15,7 +15,7 @@ from mahler_agents.errors import InputError
 from mahler_agents.market.calendar import session_close
 from mahler_agents.market.csv import CsvMarket
 from mahler_agents.market.sample import SampleMarket
-from mahler_agents.market.snapshot import Market
+from mahler_agents.market.snapshot import Market, Timetable
 from mahler_agents.record.accounts import AccountReader
 from mahler_agents.report import AccountReport, Span, read_report
 from mahler_agents.simulate import SimulationResult, simulate
@@ -25,6 +25,13 @@ from mahler_agents.types import Quote
 FIRST, LAST = dt.date(2026, 1, 2), dt.date(2026, 1, 30)
 LAST_OF_QUARTER = dt.date(2026, 3, 31)
 CHAINS = Path(__file__).parents[3] / "shared" / "data" / "spy_eod_2021.csv"
+
+
+class HalfHourly(SampleMarket):
+    """The sample market, looked at 14 times a session instead of 79: where the days count and not the minutes."""
+
+    def timetable(self, date: dt.date, every: dt.timedelta) -> Timetable:
+        return super().timetable(date, 6 * every)
 
 
 def run(
@@ -139,7 +146,7 @@ def test_a_traded_candidates_shadow_exits_when_its_position_does_unless_it_was_f
 def test_the_same_seed_leaves_the_same_record(tmp_path: Path) -> None:
     once, again = tmp_path / "once.db", tmp_path / "again.db"
     for database in (once, again):  # six sessions: trades open, and the last closes one; make soak has the quarter
-        result = run(database, SampleMarket(), dt.date(2026, 1, 6), dt.date(2026, 1, 13))
+        result = run(database, HalfHourly(), dt.date(2026, 1, 6), dt.date(2026, 1, 13))
     assert result.opened > 0
     assert result.closed
     assert content(once) == content(again)
@@ -176,11 +183,11 @@ def report_on(database: Path, span: Span | None = None) -> AccountReport:
 
 def test_a_simulation_that_is_stopped_ends_between_two_passes_with_what_is_done(tmp_path: Path) -> None:
     passes = iter(range(100))
-    result = run(tmp_path / "desk.db", SampleMarket(), stop=lambda: next(passes) == 90)
+    result = run(tmp_path / "desk.db", HalfHourly(), stop=lambda: next(passes) == 20)
     assert [day.date for day in result.days] == [dt.date(2026, 1, 2), dt.date(2026, 1, 5)]
-    assert result.interrupted_at == dt.datetime(2026, 1, 5, 15, 25, tzinfo=dt.UTC)
+    assert result.interrupted_at == dt.datetime(2026, 1, 5, 17, 30, tzinfo=dt.UTC)
     [points] = query(tmp_path / "desk.db", "SELECT COUNT(*) AS count FROM equity")
-    assert points["count"] == 90
+    assert points["count"] == 20
     assert query(tmp_path / "desk.db", "SELECT DISTINCT status FROM runs") == [{"status": "done"}]
 
 
@@ -208,7 +215,7 @@ def test_a_span_that_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_position_without_a_quote_is_neither_stopped_nor_taken_but_told(tmp_path: Path) -> None:
-    class Unquoted(SampleMarket):
+    class Unquoted(HalfHourly):
         """Stops quoting anything after the first day."""
 
         async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
@@ -217,7 +224,7 @@ def test_a_position_without_a_quote_is_neither_stopped_nor_taken_but_told(tmp_pa
     database = tmp_path / "desk.db"
     result = run(database, Unquoted(), dt.date(2026, 1, 6), dt.date(2026, 1, 7))
     assert result.days[0].open_positions > 0
-    assert result.days[1].unmarked == 79 * result.days[0].open_positions
+    assert result.days[1].unmarked == 14 * result.days[0].open_positions
     assert result.closed == {}
     told = query(database, "SELECT COUNT(*) AS count FROM events WHERE code = 'no_mark'")
     assert told == [{"count": result.days[1].unmarked}]
