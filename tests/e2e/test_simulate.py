@@ -27,11 +27,15 @@ LAST_OF_QUARTER = dt.date(2026, 3, 31)
 CHAINS = Path(__file__).parents[3] / "shared" / "data" / "spy_eod_2021.csv"
 
 
-class HalfHourly(SampleMarket):
-    """The sample market, looked at 14 times a session instead of 79: where the days count and not the minutes."""
+class Seldom(SampleMarket):
+    """The sample market, looked at every half hour or quarter of one: where the days count and not the minutes."""
+
+    def __init__(self, minutes: int) -> None:
+        super().__init__()
+        self.every = dt.timedelta(minutes=minutes)
 
     def timetable(self, date: dt.date, every: dt.timedelta) -> Timetable:
-        return super().timetable(date, 6 * every)
+        return super().timetable(date, max(every, self.every))
 
 
 def run(
@@ -52,7 +56,7 @@ def run(
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulationResult]:
     database = tmp_path_factory.mktemp("month") / "month.db"
-    return database, run(database, SampleMarket())
+    return database, run(database, SampleMarket() if SOAK else Seldom(15))
 
 
 def content(database: Path) -> dict[str, list[str]]:
@@ -146,7 +150,7 @@ def test_a_traded_candidates_shadow_exits_when_its_position_does_unless_it_was_f
 def test_the_same_seed_leaves_the_same_record(tmp_path: Path) -> None:
     once, again = tmp_path / "once.db", tmp_path / "again.db"
     for database in (once, again):  # six sessions: trades open, and the last closes one; make soak has the quarter
-        result = run(database, HalfHourly(), dt.date(2026, 1, 6), dt.date(2026, 1, 13))
+        result = run(database, Seldom(30), dt.date(2026, 1, 6), dt.date(2026, 1, 13))
     assert result.opened > 0
     assert result.closed
     assert content(once) == content(again)
@@ -183,7 +187,7 @@ def report_on(database: Path, span: Span | None = None) -> AccountReport:
 
 def test_a_simulation_that_is_stopped_ends_between_two_passes_with_what_is_done(tmp_path: Path) -> None:
     passes = iter(range(100))
-    result = run(tmp_path / "desk.db", HalfHourly(), stop=lambda: next(passes) == 20)
+    result = run(tmp_path / "desk.db", Seldom(30), stop=lambda: next(passes) == 20)
     assert [day.date for day in result.days] == [dt.date(2026, 1, 2), dt.date(2026, 1, 5)]
     assert result.interrupted_at == dt.datetime(2026, 1, 5, 17, 30, tzinfo=dt.UTC)
     [points] = query(tmp_path / "desk.db", "SELECT COUNT(*) AS count FROM equity")
@@ -215,14 +219,14 @@ def test_a_span_that_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_position_without_a_quote_is_neither_stopped_nor_taken_but_told(tmp_path: Path) -> None:
-    class Unquoted(HalfHourly):
+    class Unquoted(Seldom):
         """Stops quoting anything after the first day."""
 
         async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
             return await super().quotes(symbols, at) if at.date() <= dt.date(2026, 1, 6) else {}
 
     database = tmp_path / "desk.db"
-    result = run(database, Unquoted(), dt.date(2026, 1, 6), dt.date(2026, 1, 7))
+    result = run(database, Unquoted(30), dt.date(2026, 1, 6), dt.date(2026, 1, 7))
     assert result.days[0].open_positions > 0
     assert result.days[1].unmarked == 14 * result.days[0].open_positions
     assert result.closed == {}
