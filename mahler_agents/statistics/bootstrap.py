@@ -90,7 +90,7 @@ class Wavering:
 def wavering(influence: Floats, mean_block: float, *, periods: int, random: np.random.Generator) -> Wavering | None:
     """Return how the standard error does at a number of periods, from draws of so many; None without any variation.
 
-    The draws are of blocks four times as long, so that what they join hardly matters; what is true of the draws is known.
+    The draws are of blocks four times as long, so that their joints hardly matter; what is true of them is known.
     """
     long, deviations = _LONGER * mean_block, influence * influence.size
     variance = float(_variances(deviations, long)) / influence.size

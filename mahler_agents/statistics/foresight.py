@@ -2,9 +2,9 @@
 
 The bound is that of `sequential`, and what must cross it is the estimate over its own standard error, which is itself
 an estimate: it wavers from look to look, and often rises and falls with the estimate. So random paths are drawn in
-pairs: the sum of what the periods say, a Brownian motion with the effect as its drift, and the logarithm of the standard
-error, of which another one is part. They are the same every time; with 4,000 of them a chance of
-80 % is known to within 1.3 points (two standard errors).
+pairs: a Brownian motion with the effect as its drift, what the periods sum up to, and the logarithm of the standard
+error, of which another one is part. They are the same every time; with 4,000 of them a chance of 80 % is known to
+within 1.3 points (two standard errors).
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Effect:
     short: float = 0.0
     """Logarithm of the true standard error over the one that is found, on average."""
     waver: float = 0.0
-    """Standard deviation of the logarithm of the one that is found, at the first look; it falls with the square root."""
+    """Standard deviation of the logarithm of the one that is found, at the first look; falls with the square root."""
     together: float = 0.0
     """Correlation of that logarithm with the estimate."""
 

@@ -81,14 +81,13 @@ def auc(happened: ArrayLike, score: ArrayLike) -> float | None:
 
     0.5 is what scores without a relation get. None if all happened or none did.
     """
-    from scipy.stats import rankdata
-
     yes = np.asarray(happened, dtype=bool)
     positive = int(yes.sum())
     negative = yes.size - positive
     if not positive or not negative:
         return None
-    ranks = rankdata(_floats(score))
+    _, places, numbers = np.unique(_floats(score), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(numbers) - (numbers - 1) / 2)[places]  # equal scores share the mean of their ranks
     return float((ranks[yes].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
