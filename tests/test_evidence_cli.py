@@ -98,7 +98,7 @@ def test_traded_or_not_every_reviewed_candidate_is_a_case(record: Path, capsys: 
     assert found["evidence"]["cases"] == reviewed > traded
     assert found["evidence"]["everything"]["pnl_dollars"] == pytest.approx(pnl)
     assert found["evidence"]["desk"]["trades"] == traded
-    assert found["unknown_cutoffs"] == ["house-7b"]
+    assert found["unknown_cutoffs"] == ["house-7b", "scripted-1"]  # the analysts' model, too
     assert found["evidence"]["verdict"]["finding"] == "too_few_periods"
 
 
@@ -123,6 +123,13 @@ def test_what_a_model_may_remember_is_set_apart(record: Path, capsys: pytest.Cap
     assert pool["remembered"]["cases"] > 0
     assert main(["evidence", "--db", str(record)]) == 0
     assert "it may remember how they ended, so this is no proof of skill" in capsys.readouterr().out
+    # The fund manager may know no end, and yet have read an analyst that does.
+    change(
+        record,
+        "UPDATE verdicts SET model = 'house-7b'",
+        "UPDATE opinions SET model = 'gpt-5.2' WHERE analyst = 'volatility'",
+    )
+    assert document(record, capsys)["pools"][0]["remembered"]["cases"] == pool["remembered"]["cases"]
     # What was made up nobody can remember.
     change(record, "UPDATE runs SET synthetic = 1")
     assert document(record, capsys)["pools"][0]["remembered"] is None

@@ -18,7 +18,7 @@ _RIVALS = 3
 FAMILY = 2 * _RIVALS
 """Comparisons of forecasts: two scores against each rival."""
 _CONVICTIONS = 1_000
-"""Different values of confidence that are told apart, at most, by the interval of its discrimination."""
+"""Different values that are told apart, at most, by the interval of an area under the curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +88,16 @@ def calibration(cases: Columns, inference: Inference) -> Calibration:
         log_loss_there=scores.log_loss(won[scored], said[scored], smallest=SMALLEST) if scored.any() else None,
         rivals=tuple(_rival(name, one, cases, scored, inference) for name, one in forecasts.items() if scored.any()),
         without_rival=tuple(name for name in (WIN_RATE, SIMULATED, DELTA) if name not in forecasts),
-        discrimination=inference.judged(discrimination(cases, inference), family=1),
+        discrimination=inference.judged(discrimination(won > 0, cases.confidence, inference), family=1),
     )
 
 
-def discrimination(cases: Columns, inference: Inference) -> Figure | None:
-    """Return the area under the curve of `confidence`; its influence after DeLong (1988, Biometrics 44:837)."""
-    won = cases.won > 0
-    area = scores.auc(won, cases.confidence)
+def discrimination(won: Truths, said: Floats, inference: Inference) -> Figure | None:
+    """Return the area under the curve of what was said, 0 to 1; influence after DeLong (1988, Biometrics 44:837)."""
+    area = scores.auc(won, said)
     if area is None:
         return None
-    told_apart = np.round(cases.confidence * _CONVICTIONS).astype(np.int64)
+    told_apart = np.round(said * _CONVICTIONS).astype(np.int64)
     won_at = np.bincount(told_apart[won], minlength=_CONVICTIONS + 1).astype(np.float64)
     lost_at = np.bincount(told_apart[~won], minlength=_CONVICTIONS + 1).astype(np.float64)
     lost_below = (np.cumsum(lost_at) - lost_at / 2) / lost_at.sum()

@@ -1,8 +1,9 @@
 """Evidence: what was advised beside what came of it; the types of a case, and the columns that the analysis reads."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,14 @@ class Advised:
     model: str
     """The model that the provider says replied."""
     prompt_hash: str
+
+
+class Opinion(NamedTuple):
+    """One analyst's forecast of a case."""
+
+    confidence: float
+    p_profit: float
+    model: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +64,14 @@ class Case:
     """When its outcome was known."""
     advice: Advised | None
     """None where no verdict came: neither an approval nor a veto."""
+    opinions: Mapping[str, Opinion] = field(default_factory=dict[str, Opinion])
+    """Analyst -> its forecast, which the fund manager read."""
+
+    @property
+    def models(self) -> set[str]:
+        """The models that advised, by themselves or by what the fund manager read of them."""
+        own = set() if self.advice is None else {self.advice.model}
+        return own | {one.model for one in self.opinions.values()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,20 @@ weekly look from the first on (Bonferroni over the family, a confidence sequence
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
-from mahler_agents.evidence.cases import Floats, Numbers
+from mahler_agents.evidence.cases import Floats, Numbers, Truths
 from mahler_agents.evidence.settings import Settings
 from mahler_agents.statistics import bootstrap, sequential
 
 ROUGH_BLOCKS = 12
 """With fewer independent blocks there is no interval at all; below the first look's number it is only rough."""
+
+
+Periods = Literal["too few", "rough", "enough"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +61,27 @@ class Estimate:
 class Inference:
     """Judges figures of one set of cases: the same resampled weeks for all of them."""
 
-    def __init__(self, week: Numbers, settings: Settings) -> None:
+    def __init__(self, week: Numbers, settings: Settings, *, within: "Inference | None" = None) -> None:
         self.settings = settings
         self.week = week
-        self.weeks = int(week[-1]) + 1 if week.size else 0
+        self.weeks = within.weeks if within else int(week[-1]) + 1 if week.size else 0
         """From the first entry to the last."""
         self.weeks_with_entries = int(np.unique(week).size)
-        self._blocks: bootstrap.Blocks | None = None
+        self._within = within
+
+    def among(self, chosen: Truths | Numbers) -> "Inference":
+        """Return what judges some of the cases, by the same weeks; they have fewer of their own."""
+        return Inference(self.week[chosen], self.settings, within=self)
 
     @property
     def blocks(self) -> float:
         """Independent blocks: weeks with entries over the mean length of a block."""
         return self.weeks_with_entries / self.settings.mean_block_weeks
+
+    @property
+    def periods(self) -> Periods:
+        """Whether there are periods enough for an interval, and for a verdict."""
+        return "enough" if self.enough else "too few" if self.blocks < ROUGH_BLOCKS else "rough"
 
     @property
     def enough(self) -> bool:
@@ -95,10 +109,10 @@ class Inference:
         """Return a figure with its intervals, as one of a family of so many."""
         if figure is None:
             return None
-        if self.blocks < ROUGH_BLOCKS:
+        if self.periods == "too few":
             return Estimate(estimate=figure.estimate)
         error = bootstrap.standard_error(figure.influence, self.settings.mean_block_weeks)
-        found = bootstrap.pivots(figure.influence, self._resampled())
+        found = bootstrap.pivots(figure.influence, self.resampled)
         low, high = _ends(figure.estimate, error, found, self.settings.alpha)
         sure: tuple[float, float] | tuple[None, None] = (None, None)
         if self.enough:
@@ -117,15 +131,17 @@ class Inference:
             standard_error=error,
         )
 
-    def _resampled(self) -> bootstrap.Blocks:
-        if self._blocks is None:
-            self._blocks = bootstrap.stationary_blocks(
-                self.weeks,
-                draws=self.settings.draws,
-                mean_block=self.settings.mean_block_weeks,
-                random=np.random.default_rng(self.settings.seed),
-            )
-        return self._blocks
+    @cached_property
+    def resampled(self) -> bootstrap.Blocks:
+        """The weeks of each draw, made once they are asked for: the same for all figures and groups."""
+        if self._within is not None:
+            return self._within.resampled
+        return bootstrap.stationary_blocks(
+            self.weeks,
+            draws=self.settings.draws,
+            mean_block=self.settings.mean_block_weeks,
+            random=np.random.default_rng(self.settings.seed),
+        )
 
 
 def _ends(estimate: float, error: float, found: Floats, alpha: float, *, least: float = 0.0) -> tuple[float, float]:

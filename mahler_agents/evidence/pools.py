@@ -9,15 +9,19 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.evidence.cases import Advised, Case
+from mahler_agents.evidence.cases import Advised, Case, Opinion
 from mahler_agents.evidence.cutoffs import Cutoff, cutoff_of
 from mahler_agents.evidence.simulated import Terms, simulated_p_profit
-from mahler_agents.record.advised import AdvisedReader, ReviewedRow
+from mahler_agents.record.advised import AdvisedReader, HeardOpinion, ReviewedRow
 from mahler_agents.types import CONTRACT_MULTIPLIER
 
+Heard: TypeAlias = dict[str, dict[str, Opinion]]
+"""Candidate -> analyst -> what it said."""
 LEGS = 2
 TIME_EXIT_DTE = 21
 
@@ -29,7 +33,7 @@ class Pool:
     name: str
     cases: tuple[Case, ...]
     remembered: tuple[Case, ...]
-    """Entered by the knowledge cutoff of the model that advised: it may remember how they ended."""
+    """Entered by the knowledge cutoff of a model that advised: it may remember how they ended."""
     unknown_cutoffs: tuple[str, ...]
     """Models of cases here of which no cutoff is known."""
     left_out: Mapping[str, int]
@@ -40,10 +44,12 @@ def read_pools(path: Path, cutoffs: tuple[Cutoff, ...]) -> tuple[Pool, ...]:
     """Return the pools of a record, by name. Raises as the record's readers do."""
     with AdvisedReader(path) as reader:
         rows, replayed, last = reader.reviewed(), reader.replayed(), reader.last_instant()
+        heard = _heard(reader.opinions())
     until = _new_york_date(last) if last else dt.date.min
     names = {row.run_id: pool_name(row) for row in rows}
     found = [
-        _pool(name, [row for row in rows if names[row.run_id] == name], until, cutoffs) for name in _in_order(names)
+        _pool(name, [row for row in rows if names[row.run_id] == name], heard, until, cutoffs)
+        for name in _in_order(names)
     ]
     if found and replayed:
         found[0] = replace(found[0], left_out={**found[0].left_out, "of_a_replay": replayed})
@@ -65,20 +71,28 @@ def _in_order(names: Mapping[str, str]) -> list[str]:
     return sorted(set(names.values()), key=lambda name: (name != "paper", name != "live", name))
 
 
-def _pool(name: str, rows: list[ReviewedRow], until: dt.date, cutoffs: tuple[Cutoff, ...]) -> Pool:
+def _heard(opinions: Iterable[HeardOpinion]) -> Heard:
+    found: Heard = {}
+    for one in opinions:
+        found.setdefault(one.candidate_id, {})[one.analyst] = Opinion(one.confidence, one.p_profit, one.model)
+    return found
+
+
+def _pool(name: str, rows: list[ReviewedRow], heard: Heard, until: dt.date, cutoffs: tuple[Cutoff, ...]) -> Pool:
     reasons = {row.candidate_id: _left_out(row, until) for row in rows}
     counted = [row for row in rows if reasons[row.candidate_id] is None]
     chances = simulated_p_profit([_terms(row) for row in counted])
-    cases = [_case(row, chance) for row, chance in zip(counted, chances, strict=True)]
+    cases = [_case(row, chance, heard.get(row.candidate_id, {})) for row, chance in zip(counted, chances, strict=True)]
     real = not any(row.synthetic for row in rows)  # nobody can remember what was made up
-    remembered = [case for case in cases if real and _remembered(case, cutoffs)]
+    models = {model for case in cases for model in case.models} if real else set[str]()
+    known = {model: cutoff_of(model, cutoffs) for model in models}
+    remembered = [case for case in cases if real and _remembered(case, known)]
     set_apart = {case.candidate_id for case in remembered}
-    models = {case.advice.model for case in cases if case.advice} if real else set[str]()
     return Pool(
         name=name,
         cases=tuple(case for case in cases if case.candidate_id not in set_apart),
         remembered=tuple(remembered),
-        unknown_cutoffs=tuple(sorted(model for model in models if cutoff_of(model, cutoffs) is None)),
+        unknown_cutoffs=tuple(sorted(model for model, cutoff in known.items() if cutoff is None)),
         left_out=dict(sorted(_counts(reasons.values()).items())),
     )
 
@@ -110,16 +124,22 @@ def _of_another_time(row: ReviewedRow) -> bool:
 
 
 def _time_exit_date(row: ReviewedRow) -> dt.date:
-    days = json.loads(row.exit_params or "{}").get("time_exit_dte", TIME_EXIT_DTE)
+    days = _exits(row.exit_params or "{}").get("time_exit_dte", TIME_EXIT_DTE)
     return dt.date.fromisoformat(row.expiration) - dt.timedelta(days=days)
 
 
-def _remembered(case: Case, cutoffs: tuple[Cutoff, ...]) -> bool:
-    cutoff = cutoff_of(case.advice.model, cutoffs) if case.advice else None
-    return cutoff is not None and case.entry_date <= cutoff
+@lru_cache
+def _exits(params: str) -> Mapping[str, Any]:
+    """Return an exit policy; a desk has few of them, and each of its candidates names its own."""
+    return json.loads(params)
 
 
-def _case(row: ReviewedRow, chance: float | None) -> Case:
+def _remembered(case: Case, cutoffs: Mapping[str, dt.date | None]) -> bool:
+    """Return whether one of the models that advised may know the end; the fund manager read what the others said."""
+    return any(cutoff is not None and case.entry_date <= cutoff for cutoff in map(cutoffs.get, case.models))
+
+
+def _case(row: ReviewedRow, chance: float | None, opinions: Mapping[str, Opinion]) -> Case:
     width = abs(row.short_strike - row.long_strike)
     credit = row.screened_credit if row.entry_credit is None else row.entry_credit
     return Case(
@@ -137,6 +157,7 @@ def _case(row: ReviewedRow, chance: float | None) -> Case:
         pnl_dollars=row.pnl_dollars or 0.0,
         exit_date=_new_york_date(row.exit_at or row.as_of),
         advice=_advised(row),
+        opinions=opinions,
     )
 
 
@@ -157,7 +178,7 @@ def _terms(row: ReviewedRow) -> Terms | None:
     """Return what a spread is simulated by; None where the record does not hold all of it."""
     if not (row.spot and row.short_volatility and row.long_volatility and row.entry_credit and row.exit_params):
         return None
-    exits = json.loads(row.exit_params)
+    exits = _exits(row.exit_params)
     return Terms(
         is_put=row.spread_type == "bull_put",
         spot=row.spot,
@@ -174,5 +195,6 @@ def _terms(row: ReviewedRow) -> Terms | None:
     )
 
 
+@lru_cache(maxsize=10_000)
 def _new_york_date(instant: str) -> dt.date:
     return dt.datetime.fromisoformat(instant).astimezone(NEW_YORK).date()

@@ -1,6 +1,7 @@
 """Record: every candidate that was reviewed in a scan, what was advised and what became of it, out as frozen rows."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mahler_agents.record.reading import ReadTransaction
 
@@ -54,6 +55,16 @@ class ReviewedRow:
     prompt_hash: str | None
 
 
+class HeardOpinion(NamedTuple):
+    """What one analyst said of a candidate; there are four for each, so it is a plain tuple."""
+
+    candidate_id: str
+    analyst: str
+    confidence: float
+    p_profit: float
+    model: str
+
+
 class AdvisedReader(ReadTransaction):
     """Reads what was advised and what came of it."""
 
@@ -86,6 +97,11 @@ class AdvisedReader(ReadTransaction):
             ORDER BY runs.as_of, candidates.run_id, rank
             """,
         )
+
+    def opinions(self) -> list[HeardOpinion]:
+        """Return every opinion on a reviewed candidate; those of replays are among them."""
+        rows = self._rows("SELECT candidate_id, analyst, confidence, p_profit, model FROM opinions")
+        return [HeardOpinion._make(row) for row in rows]
 
     def replayed(self) -> int:
         """Return how many reviewed candidates are of replays, whose advice came after the fact."""

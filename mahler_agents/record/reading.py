@@ -42,7 +42,16 @@ class ReadTransaction:
             return self._connection.execute(sql, parameters).fetchall()
 
     def _all(self, kind: type[T], sql: str, *parameters: object) -> tuple[T, ...]:
-        return tuple(read_row(kind, row) for row in self._rows(sql, *parameters))
+        rows = self._rows(sql, *parameters)
+        if not rows:
+            return ()
+        # A record can hold a hundred thousand of them: where each column stands is asked once.
+        places = {name: place for place, name in enumerate(rows[0].keys())}
+        columns = [(name, places[name], is_bool) for name, is_bool in _columns(kind) if name in places]
+        return tuple(
+            kind(**{name: bool(row[place]) if is_bool else row[place] for name, place, is_bool in columns})
+            for row in rows
+        )
 
 
 def read_row(kind: type[T], row: sqlite3.Row, **parsed: object) -> T:

@@ -6,8 +6,9 @@ from typing import TypeAlias
 
 from mahler_agents.cli.table import Column, table_lines
 from mahler_agents.evidence.calibration import Calibration
-from mahler_agents.evidence.inference import Estimate
-from mahler_agents.evidence.report import Evidence, GroupLine, PoolReport
+from mahler_agents.evidence.groups import GroupLine
+from mahler_agents.evidence.inference import ROUGH_BLOCKS, Estimate
+from mahler_agents.evidence.report import Evidence, PoolReport
 from mahler_agents.evidence.settings import Settings
 from mahler_agents.evidence.sizes import SizeLine
 from mahler_agents.evidence.vetoes import Book, VetoLine
@@ -28,6 +29,10 @@ def evidence_lines(reports: Sequence[PoolReport], settings: Settings, width: int
     yield (
         f"Intervals: {percent(settings.level)}, by a bootstrap of weeks in blocks of {settings.mean_block_weeks:g}; in"
         " brackets for that figure at this look, after `sure` for all thresholds (or rivals) and every weekly look."
+    )
+    yield (
+        f"Periods: too few (below {ROUGH_BLOCKS} independent blocks) means no interval, rough (below"
+        f" {settings.first_look_blocks}) one that may be too narrow."
     )
 
 
@@ -70,10 +75,11 @@ def _lines(found: Evidence, width: int | None) -> Iterator[str]:
     yield from _calibration_lines(found.calibration, width)
     yield ""
     yield _size_line(found.sizes)
+    yield ""
+    yield from _analyst_lines(found, width)
     for heading, groups in (("model", found.by_model), ("prompt", found.by_prompt), ("regime", found.by_regime)):
-        if len(groups) > 1 or heading == "model":
-            yield ""
-            yield from table_lines(_group_columns(heading, groups), width)
+        yield ""
+        yield from _group_lines(heading, groups, width)
 
 
 def _book(book: Book) -> str:
@@ -85,21 +91,18 @@ def _book(book: Book) -> str:
 
 
 def _veto_columns(lines: Sequence[VetoLine]) -> list[Column]:
-    def column(heading: str, cells: list[str], droppable: int = 0) -> Column:
-        return Column(heading=heading, cells=cells, right=True, droppable=droppable)
-
     return [
-        column("below", [f"{line.threshold:g}" for line in lines]),
-        column("vetoed", [f"{line.vetoed:,}" for line in lines]),
-        column("their P&L", [cents(line.vetoed_pnl_dollars) for line in lines], 3),
-        column("gain", [_dollars(line.mean_gain) for line in lines]),
-        column("sure", [_sure(line.mean_gain, cents) for line in lines]),
-        column("win rate", [_share(line.kept.win_rate) for line in lines], 2),
-        column("gain of it", [_points(line.win_rate_gain) for line in lines], 5),
-        column("profit factor", [_plain(line.kept.profit_factor) for line in lines], 1),
-        column("times that of all", [_times(line.profit_factor_ratio) for line in lines], 6),
-        column("replaced", [f"{line.replaced:,}" for line in lines], 7),
-        column("gain with replacements", [_dollars(line.replacement_gain) for line in lines], 4),
+        _column("below", [f"{line.threshold:g}" for line in lines]),
+        _column("vetoed", [f"{line.vetoed:,}" for line in lines]),
+        _column("their P&L", [cents(line.vetoed_pnl_dollars) for line in lines], 3),
+        _column("gain", [_dollars(line.mean_gain) for line in lines]),
+        _column("sure", [_sure(line.mean_gain, cents) for line in lines]),
+        _column("win rate", [_share(line.kept.win_rate) for line in lines], 2),
+        _column("its gain, points", [_points(line.win_rate_gain) for line in lines], 5),
+        _column("profit factor", [_plain(line.kept.profit_factor) for line in lines], 1),
+        _column("times that of all", [_times(line.profit_factor_ratio) for line in lines], 6),
+        _column("replaced", [f"{line.replaced:,}" for line in lines], 7),
+        _column("gain with replacements", [_dollars(line.replacement_gain) for line in lines], 4),
     ]
 
 
@@ -142,26 +145,52 @@ def _size_line(found: SizeLine) -> str:
         return "advised sizes: none to compare, since the rules sized no trade or the advice asked for no contract"
     return (
         f"advised sizes, on {count(found.cases, 'trade')} that the rules sized: {percent(found.advised_return, 2)} of"
-        f" what was at risk against {percent(found.rule_return, 2)}; gain {_points(found.gain)}"
+        f" what was at risk against {percent(found.rule_return, 2)}; gain {_points(found.gain)} points"
     )
 
 
-def _group_columns(heading: str, lines: Sequence[GroupLine]) -> list[Column]:
-    return [
-        Column(heading=f"by {heading}", cells=[plain(line.name)[:40] for line in lines]),
-        Column(heading="trades", cells=[f"{line.cases:,}" for line in lines], right=True),
-        Column(heading="won", cells=[percent(line.win_rate, 1) for line in lines], right=True),
-        Column(heading="mean", cells=[cents(line.mean_dollars) for line in lines], right=True),
-        Column(heading="p_profit", cells=[percent(line.mean_forecast, 1) for line in lines], right=True),
-        Column(heading="Brier", cells=[f"{line.brier:.4f}" for line in lines], right=True),
-        Column(heading="area", cells=[_plain(line.discrimination) for line in lines], right=True),
-        Column(heading="vetoed", cells=[f"{line.vetoed:,}" for line in lines], right=True),
-        Column(
-            heading="gain",
-            cells=[_NOTHING if line.mean_gain_dollars is None else cents(line.mean_gain_dollars) for line in lines],
-            right=True,
-        ),
-    ]
+def _analyst_lines(found: Evidence, width: int | None) -> Iterator[str]:
+    lines = found.by_analyst
+    if len(lines) < 2:
+        return
+    yield "each forecaster's own p_profit; above 0 it is better than the past win rate, or the manager better than it:"
+    yield from table_lines(
+        [
+            Column(heading="by analyst", cells=[plain(line.name) for line in lines]),
+            _column("trades", [f"{line.cases:,}" for line in lines]),
+            _column("periods", [line.periods for line in lines], 3),
+            _column("p_profit", [percent(line.mean_forecast, 1) for line in lines], 4),
+            _column("Brier", [_scores(line.brier) for line in lines], 5),
+            _column("off by", [percent(line.calibration_error, 1) for line in lines], 2),
+            _column("over win rate", [_scores(line.gain) for line in lines]),
+            _column("area", [_area(line.discrimination) for line in lines]),
+            _column("manager over it", [_scores(line.manager_gain) for line in lines], 1),
+        ],
+        width,
+    )
+
+
+def _group_lines(heading: str, lines: Sequence[GroupLine], width: int | None) -> Iterator[str]:
+    yield from table_lines(
+        [
+            Column(heading=f"by {heading}", cells=[plain(line.name)[:40] for line in lines]),
+            _column("trades", [f"{line.cases:,}" for line in lines]),
+            _column("weeks", [f"{line.weeks_with_entries:,}" for line in lines], 5),
+            _column("periods", [line.periods for line in lines]),
+            _column("won", [_percents(line.win_rate) for line in lines], 2),
+            _column("mean", [_dollars(line.mean_pnl) for line in lines], 1),
+            _column("p_profit", [percent(line.mean_forecast, 1) for line in lines], 6),
+            _column("Brier", [_scores(line.brier) for line in lines], 4),
+            _column("area", [_area(line.discrimination) for line in lines], 3),
+            _column("vetoed", [f"{line.vetoed:,}" for line in lines], 7),
+            _column("gain", [_dollars(line.mean_gain) for line in lines]),
+        ],
+        width,
+    )
+
+
+def _column(heading: str, cells: list[str], droppable: int = 0) -> Column:
+    return Column(heading=heading, cells=cells, right=True, droppable=droppable)
 
 
 def _within(one: Estimate | None, text: _Text) -> str:
@@ -187,7 +216,7 @@ def _percents(one: Estimate | None) -> str:
 
 
 def _points(one: Estimate | None) -> str:
-    return _within(one, lambda share: f"{100 * share:+.2f} points")
+    return _within(one, lambda share: f"{100 * share:+.2f}")
 
 
 def _scores(one: Estimate | None) -> str:
@@ -196,6 +225,10 @@ def _scores(one: Estimate | None) -> str:
 
 def _times(one: Estimate | None) -> str:
     return _within(one, lambda ratio: f"{math.exp(ratio):.2f}")
+
+
+def _area(one: Estimate | None) -> str:
+    return _within(one, lambda area: f"{area:.2f}")
 
 
 def _four(number: float) -> str:
