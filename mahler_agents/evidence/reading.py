@@ -1,7 +1,9 @@
 """Evidence: a record's file in, a report of each of its pools out, or one line on why there is none."""
 
+import gc
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mahler_agents.errors import InputError
@@ -26,7 +28,24 @@ def read_evidence(path: Path, settings: Settings) -> tuple[PoolReport, ...]:
 
     Raises `InputError` if the record has nothing to judge, with what to do about it.
     """
-    pools = read_pools(path, load_cutoffs())
+    with _without_looking_for_cycles():
+        pools = read_pools(path, load_cutoffs())
+        return _reports(path, pools, settings)
+
+
+@contextmanager
+def _without_looking_for_cycles() -> Iterator[None]:
+    """Leave Python's collector alone: a hundred thousand cases are millions of objects, and none is part of a cycle."""
+    at_work = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if at_work:
+            gc.enable()
+
+
+def _reports(path: Path, pools: Sequence[Pool], settings: Settings) -> tuple[PoolReport, ...]:
     if not pools:
         raise InputError(f"{path} holds no reviewed candidate: run `mahler scan --model MODEL` first")
     if not any(pool.cases or pool.remembered for pool in pools):

@@ -69,47 +69,50 @@ def _simulate_some(spreads: Sequence[Terms]) -> Floats:
     days = spreads[0].dte - spreads[0].time_exit_dte
     nodes, kernel = _lattice(days)
     held = {name: np.array([getattr(one, name) for one in spreads])[:, None] for name in Terms.__annotations__}
-    levels = (
-        (1 - held["profit_target"]) * held["credit"],
-        np.nextafter((1 + held["stop_loss"]) * held["credit"], 0),  # at the stop it is closed
-        np.nextafter(held["credit"] - held["fees"], 0),  # what only pays for itself is not won
+    at_target = (1 - held["profit_target"]) * held["credit"]
+    at_stop = np.nextafter((1 + held["stop_loss"]) * held["credit"], 0)  # for that price it is closed
+    at_profit = np.nextafter(held["credit"] - held["fees"], 0)  # what only pays for itself is not won
+    day, last = np.arange(1, days + 1), np.array([days])
+    ends = _first_nodes(held, nodes, day, at_target).T
+    stop = _first_nodes(held, nodes, day, at_stop).T  # never a win: it costs more than the credit
+    wins = (
+        ends if (at_target <= at_profit).all() else _first_nodes(held, nodes, day, np.minimum(at_target, at_profit)).T
     )
-    target, stop, profit = (_first_nodes(held, nodes, days, level).T for level in levels)
-    last = np.arange(days)[:, None] == days - 1
-    wins = np.where(last, profit, np.maximum(target, profit))  # the stop is never a win: it costs more than the credit
-    ends = np.where(last, 0, target)
+    # On the last day all is over.
+    wins = np.vstack([wins[:-1], _first_nodes(held, nodes, last, at_profit).T])
+    ends = np.vstack([ends[:-1], np.zeros_like(ends[:1])])
     alive = np.zeros((len(spreads), nodes.size), dtype=np.float32)
     alive[:, nodes.size // 2] = 1.0
     won = np.zeros(len(spreads))
     from_there = _from_each(nodes.size)
-    for day in range(days):
+    for winning, stopped, ended in zip(wins, stop, ends, strict=True):
         alive = alive @ kernel
-        won += np.einsum("ij,ij->i", alive, from_there[wins[day]])
-        alive *= from_there[stop[day]]
-        alive *= 1 - from_there[ends[day]]
+        won += np.einsum("ij,ij->i", alive, from_there[winning])
+        alive *= from_there[stopped]
+        alive *= 1 - from_there[ended]
     return np.clip(won, 0.0, 1.0)
 
 
-def _first_nodes(held: dict[str, Floats], nodes: Floats, days: int, level: Floats) -> Numbers:
-    """Return of each spread, and on each day, the first node at which it can be closed for a price or less.
+def _first_nodes(held: dict[str, Floats], nodes: Floats, day: Numbers, level: Floats) -> Numbers:
+    """Return of each spread, and on each of some days, the first node at which it can be closed for a price or less.
 
     Nodes go from where the short leg is in the money to where it is out of it: the cost falls on the way, and is asked
     for only where the search must. What is past the last node stands for "nowhere".
     """
-    low = np.zeros((level.size, days), dtype=np.int64)
-    high = np.full((level.size, days), nodes.size)
+    low = np.zeros((level.size, day.size), dtype=np.int64)
+    high = np.full((level.size, day.size), nodes.size)
     while (low < high).any():
         middle = (low + high) // 2
-        cheap = _cost_to_close(held, nodes[np.minimum(middle, nodes.size - 1)], days) <= level
+        cheap = _cost_to_close(held, nodes[np.minimum(middle, nodes.size - 1)], day) <= level
         searching = low < high
         high = np.where(searching & cheap, middle, high)
         low = np.where(searching & ~cheap, middle + 1, low)
     return low
 
 
-def _cost_to_close(held: dict[str, Floats], nodes: Floats, days: int) -> Floats:
+def _cost_to_close(held: dict[str, Floats], nodes: Floats, day: Numbers) -> Floats:
     """Return what it costs to close each spread on each day, at one node each; without interest, after Black 1976."""
-    day = np.arange(1, days + 1)
+    days = held["dte"] - held["time_exit_dte"]
     sign = np.where(held["is_put"], 1.0, -1.0)  # nodes go up for puts and down for calls
     away = sign * nodes * held["short_volatility"] * np.sqrt(days / DAYS_PER_YEAR)
     log_spot = np.log(held["spot"]) + away - held["short_volatility"] ** 2 * day / DAYS_PER_YEAR / 2

@@ -100,8 +100,10 @@ class AdvisedReader(ReadTransaction):
 
     def opinions(self) -> list[HeardOpinion]:
         """Return every opinion on a reviewed candidate; those of replays are among them."""
-        rows = self._rows("SELECT candidate_id, analyst, confidence, p_profit, model FROM opinions")
-        return [HeardOpinion._make(row) for row in rows]
+        return [
+            HeardOpinion._make(row)
+            for row in self._rows("SELECT candidate_id, analyst, confidence, p_profit, model FROM opinions")
+        ]
 
     def replayed(self) -> int:
         """Return how many reviewed candidates are of replays, whose advice came after the fact."""
