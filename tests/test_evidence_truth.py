@@ -47,7 +47,7 @@ def test_intervals_of_mean_pnl_and_win_rate_cover_the_truth_as_often_as_they_say
     world = World()
     covered = {"mean": 0, "win rate": 0}
     for cases in histories("none", WEEKS, 10_000):
-        inference = Inference(cases.week, SETTINGS)
+        inference = Inference(cases.week, SETTINGS, within=inference_after(WEEKS))
         for name, values, truth in (("mean", cases.pnl, world.mean_pnl), ("win rate", cases.won, world.win_rate)):
             found = inference.judged(inference.mean(values), family=1)
             assert found is not None
@@ -64,27 +64,38 @@ def first_look_that_helps(cases: Columns, looks: range, thresholds: tuple[float,
     return min(_first_look(cases, looks, threshold, family) for threshold in thresholds)
 
 
+@cache
+def inference_after(weeks: int) -> Inference:
+    """Return what judges so many weeks, each with entries; its draws are the same for every history."""
+    return Inference(np.arange(weeks), SETTINGS)
+
+
 def _first_look(cases: Columns, looks: range, threshold: float, family: int) -> float:
     kept = (cases.confidence >= threshold).astype(np.float64)
     weekly = [np.bincount(cases.week, weights=one) for one in (kept * cases.pnl, kept, cases.pnl, np.ones(len(cases)))]
+    won, number, all_won, all_number = (np.cumsum(one)[looks.start - 1 : looks.stop - 1] for one in weekly)
+    means, overall = won / number, all_won / all_number
     error = 0.0
-    for until in looks:
-        won, number, all_won, all_number = (one[:until] for one in weekly)
-        mean, overall = won.sum() / number.sum(), all_won.sum() / all_number.sum()
-        influence = (won - mean * number) / number.sum() - (all_won - overall * all_number) / all_number.sum()
-        gain = mean - overall
-        wide = sequential.radius(until, first=WEEKS, alpha=SETTINGS.alpha / family)
+    for look, until in enumerate(looks):
+        gain = float(means[look] - overall[look])
+        wide = _wide(until, family)
         # The error falls slowly: where it would have to be 30 % less than up to 20 weeks ago, it is not asked for anew.
         if until % 20 and gain < 0.7 * wide * error:
             continue
+        influence = (weekly[0][:until] - means[look] * weekly[1][:until]) / number[look] - (
+            weekly[2][:until] - overall[look] * weekly[3][:until]
+        ) / all_number[look]
         error = bootstrap.standard_error(influence, SETTINGS.mean_block_weeks)
         if gain > wide * error:  # else no bootstrap can help it
-            found = Inference(np.arange(until), SETTINGS).judged(
-                Figure(estimate=gain, influence=influence), family=family
-            )
+            found = inference_after(until).judged(Figure(estimate=gain, influence=influence), family=family)
             if found is not None and found.above_zero:
                 return until
     return math.inf
+
+
+@cache
+def _wide(until: int, family: int) -> float:
+    return sequential.radius(until, first=WEEKS, alpha=SETTINGS.alpha / family)
 
 
 def test_the_looks_of_these_tests_are_those_of_the_report() -> None:

@@ -10,7 +10,7 @@ the trades and the power to find it out are all known.
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -63,20 +63,22 @@ class World:
         earned = np.where(share < self.stopped, loss, np.where(between < 1, -0.6 + 1.2 * between, _TARGET))
         return np.round(earned * _CREDIT_DOLLARS - _FEES, 2)
 
-    @cached_property
+    @property
     def mean_pnl(self) -> float:
         """The true mean of `pnl`, dollars."""
-        return float(self.pnl(self._grid).mean())
+        return _mean_and_win_rate(self)[0]
 
-    @cached_property
+    @property
     def win_rate(self) -> float:
         """The true share of trades above 0."""
-        return float((self.pnl(self._grid) > 0).mean())
+        return _mean_and_win_rate(self)[1]
 
-    @cached_property
-    def _grid(self) -> Floats:
-        steps = 200_000
-        return ndtri((np.arange(steps) + 0.5) / steps)
+
+@lru_cache
+def _mean_and_win_rate(world: World) -> tuple[float, float]:
+    steps = 200_000
+    pnl = world.pnl(ndtri((np.arange(steps) + 0.5) / steps))
+    return float(pnl.mean()), float((pnl > 0).mean())
 
 
 @dataclass(frozen=True, kw_only=True)
