@@ -1,5 +1,6 @@
 """docs/evidence.md: it begins with a command, names every option, its example runs; the design page's figures hold."""
 
+import datetime as dt
 import re
 from pathlib import Path
 
@@ -44,5 +45,8 @@ def test_cutoffs_are_dated_and_found_by_the_longest_name() -> None:
     assert all(one.source and one.cutoff < one.date for one in table)
     assert cutoff_of("gpt-5-mini-2025-08-07", table) != cutoff_of("gpt-5-2025-08-07", table)
     assert cutoff_of("openai/gpt-5.2", table) == cutoff_of("gpt-5.2", table)
+    assert cutoff_of("gpt-4.1-mini", table) == dt.date(2024, 6, 30)
+    assert cutoff_of("gpt-4o-mini-2024-07-18", table) == dt.date(2023, 10, 31)
     assert cutoff_of("gpt-50", table) is None
+    assert len({one.model for one in table}) == len(table)
     assert cutoff_of("house-7b", table) is None
