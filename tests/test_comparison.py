@@ -333,6 +333,12 @@ def test_what_was_said_of_one_case_is_shown_with_its_scores(record: Path, capsys
     assert (len(first["answers"]), len(second["answers"])) == (2, 2)
     assert first["scores"]["groundedness"] == {"value": 0.0, "explanation": "0 of 1 numbers in the brief, not 7.7"}
     assert second["scores"]["stability"]["explanation"].startswith("2 of 2 favourable, p(profit)")
+    assert main(["eval", "show", _oldest(record), "--case", case[:10], "--db", str(record)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(f"case {case[:8]}: greeks, 2026-0")
+    assert sum("favourable, confidence" in line for line in lines) == 4
+    [told] = [line for line in lines if "0 of 1 numbers in the brief, not 7.7" in line]
+    assert told.split()[:2] == ["groundedness", "0"]
     assert main(["eval", "show", "latest", "--case", "ffff", "--db", str(record)]) == 2
     assert "`ffff` fits no case" in capsys.readouterr().err
 

@@ -14,6 +14,7 @@ from mahler_agents.analysts.fund_manager import Verdict
 from mahler_agents.evaluation.heard import Heard
 from mahler_agents.replay.results import stance_of
 from mahler_agents.statistics.scores import brier_terms, log_loss_terms
+from mahler_agents.text import count
 
 Better = Literal["higher", "lower"]
 
@@ -119,14 +120,14 @@ def cost(heard: Heard) -> Score | None:
     """Score the dollars of all attempts at list price; None if that is unknown."""
     if heard.said is None or heard.took.cost_dollars is None:
         return None
-    return Score(value=heard.took.cost_dollars, explanation=f"{heard.took.attempts} calls")
+    return Score(value=heard.took.cost_dollars, explanation=count(heard.took.attempts, "call"))
 
 
 def latency(heard: Heard) -> Score | None:
     """Score the seconds from each request to the last byte of its response, all attempts."""
     if heard.said is None:
         return None
-    return Score(value=heard.took.milliseconds / 1000, explanation=f"{heard.took.attempts} calls")
+    return Score(value=heard.took.milliseconds / 1000, explanation=count(heard.took.attempts, "call"))
 
 
 def brier(heard: Heard) -> Score | None:

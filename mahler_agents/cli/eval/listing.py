@@ -59,6 +59,7 @@ def _cost(row: EvaluationRow) -> str:
 @as_json_option
 def show(evaluation: str, case_id: str | None, named: tuple[str, ...], db: Path | None, *, as_json: bool) -> None:
     """Show one evaluation: its variants and their mean scores; or what was said of one case."""
+    from mahler_agents.cli.eval.text import case_lines, summary_lines
     from mahler_agents.evaluation.registry import scorers
     from mahler_agents.evaluation.summary import case_document, summary
 
@@ -66,14 +67,16 @@ def show(evaluation: str, case_id: str | None, named: tuple[str, ...], db: Path 
     chosen = scorers(named)
     if case_id is not None:
         document = case_document(path, evaluation, case_id, chosen)
-        click.echo(json.dumps(document, ensure_ascii=False, indent=None if as_json else 2))
-        return
-    found = summary(path, evaluation, chosen)
-    if as_json:
-        click.echo(found.model_dump_json())
-        return
+        if as_json:
+            click.echo(json.dumps(document, ensure_ascii=False))
+            return
+        lines = case_lines(document, terminal_width())
+    else:
+        found = summary(path, evaluation, chosen)
+        if as_json:
+            click.echo(found.model_dump_json())
+            return
+        lines = summary_lines(found, terminal_width())
     click.echo(f"record: {plain(str(path))}")
-    from mahler_agents.cli.eval.text import summary_lines
-
-    for line in summary_lines(found, terminal_width()):
+    for line in lines:
         click.echo(line)

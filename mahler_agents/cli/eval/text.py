@@ -2,11 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
+from typing import Any
 
 from mahler_agents.cli.table import Column, table_lines
 from mahler_agents.evaluation.comparison import Comparison, ScorerComparison, Side
 from mahler_agents.evaluation.summary import Summary, VariantSummary
-from mahler_agents.text import count, percent, plain, small_dollars, words
+from mahler_agents.text import cents, count, instant, percent, plain, small_dollars, words
 
 _SHOWN = 8
 TOY = "the embedded model is a toy: its answers are worth nothing"
@@ -62,7 +64,7 @@ def comparison_lines(found: Comparison, width: int | None) -> Iterator[str]:
     yield ""
     yield from table_lines(_columns(found.scorers), width)
     yield ""
-    yield from _verdicts(found.scorers)
+    yield from _verdicts(found.scorers, width)
     yield ""
     yield "difference: second less first, 95 %, whole dates resampled; w/t/l: the second's"
     yield "p: corrected for all scorers (Holm); needs: to be seen so four times in five"
@@ -98,7 +100,7 @@ def _counts(one: ScorerComparison) -> str:
     return f"{one.wins}/{one.ties}/{one.losses}" if one.wins + one.ties + one.losses else "-"
 
 
-def _verdicts(rows: Sequence[ScorerComparison]) -> Iterator[str]:
+def _verdicts(rows: Sequence[ScorerComparison], width: int | None) -> Iterator[str]:
     """Yield each verdict; those that say of several scorers that there is nothing to see, on one line."""
     quiet: dict[str, list[str]] = defaultdict(list)
     for one in rows:
@@ -107,9 +109,13 @@ def _verdicts(rows: Sequence[ScorerComparison]) -> Iterator[str]:
     longest = max((len(_name(one)) for one in rows), default=0)
     for one in rows:
         if one.text not in quiet:
-            yield f"{_name(one):<{longest}}  {one.text}"
+            yield from _wrapped(f"{_name(one):<{longest}}  {one.text}", width, hanging=longest + 2)
     for text, names in quiet.items():
-        yield f"{', '.join(names)}: {text}"
+        yield from _wrapped(f"{', '.join(names)}: {text}", width, hanging=2)
+
+
+def _wrapped(text: str, width: int | None, *, hanging: int) -> list[str]:
+    return [text] if width is None else wrap(text, width, subsequent_indent=" " * hanging) or [text]
 
 
 def _name(one: ScorerComparison) -> str:
@@ -130,6 +136,35 @@ def summary_lines(found: Summary, width: int | None) -> Iterator[str]:
     yield from table_lines(_scores(found.variants), width)
     yield ""
     yield "mean over the cases that have the score; so many they are (n)"
+
+
+def case_lines(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
+    """Yield what an evaluation heard of one case: each answer, then the scores with their explanations."""
+    outcome = "not known" if found["pnl_dollars"] is None else cents(found["pnl_dollars"])
+    yield f"case {found['case'][:_SHOWN]}: {words(found['role'])}, {instant(found['as_of'])}, outcome {outcome}"
+    yield plain(str(found["brief"].get("spread", "")))
+    for label, heard in found["variants"].items():
+        yield ""
+        yield label
+        for one in heard["answers"]:
+            yield from _wrapped(f"  {_answer(one)}", width, hanging=4)
+        named = [(name, score) for name, score in heard["scores"].items() if score is not None]
+        columns = [
+            Column(heading="  score", cells=[f"  {plain(words(name))}" for name, _ in named]),
+            Column(heading="", cells=[number(score["value"]) for _, score in named], right=True),
+            Column(heading="by", cells=[plain(score["explanation"]) for _, score in named]),
+        ]
+        yield from table_lines(columns, None)
+
+
+def _answer(one: Mapping[str, Any]) -> str:
+    said = one["said"]
+    if said is None:
+        return f"{one['repeat']}. failed ({words(one['failure'])}): {plain(one['detail'])}"
+    figures = [f"{words(name)} {said[name]:.2f}" for name in ("confidence", "p_profit") if name in said]
+    stance = said.get("stance") or said.get("strength") or ("approved" if said.get("approved") else "not approved")
+    repaired = ", repaired" if one["repaired"] else ""
+    return f"{one['repeat']}. {', '.join([words(stance), *figures])}{repaired}: {plain(said['summary'])}"
 
 
 def _scores(variants: tuple[VariantSummary, ...]) -> list[Column]:
