@@ -249,6 +249,16 @@ def test_a_user_s_function_is_a_scorer_like_the_others(record: Path) -> None:
     assert of(found, "calm").better is None
 
 
+def test_the_scorers_of_an_installed_package_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "their_scorers-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: their-scorers\nVersion: 1.0\n", encoding="utf-8")
+    points = "[mahler_agents.scorers]\ntheirs = test_comparison:mentions_theta\n"
+    (installed / "entry_points.txt").write_text(points, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [one.name for one in scorers()] == [*(one.name for one in BUILT_IN), "theirs"]
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
