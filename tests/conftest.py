@@ -22,8 +22,16 @@ from mahler_agents.record.migrations import MIGRATIONS
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SOAK = bool(os.environ.get("MAHLER_SOAK"))
-_LONG = frozenset({"e2e", "faults", "properties"})
-"""Folders of tests that take long."""
+_LONG = frozenset(
+    {
+        *("e2e", "faults", "properties"),
+        *("test_docs_commands.py", "test_cli_main.py", "test_studio.py", "test_evaluation_run.py", "test_scheduler.py"),
+        *("test_volatility_history.py", "test_cli_simulate.py", "test_cli_report.py", "test_verification.py"),
+    }
+)
+"""Folders and files of tests that take long."""
+_LONGEST = ("test_simulate.py", "test_advice_never_moves_a_trade.py", "test_daemon.py")
+"""Those that take longest; they come before all."""
 
 settings.register_profile(
     "house",
@@ -41,8 +49,17 @@ def at_scale(count: int) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left alone with one of them at the end."""
-    items.sort(key=lambda item: "model" not in item.keywords and item.path.parent.name not in _LONG)
+    """Begin with the files that take longest, so that no worker is left alone with one of them at the end.
+
+    With xdist this is so only with `--no-loadscope-reorder`: else the files of most tests come first.
+    """
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    if item.path.name in _LONGEST:
+        return 0
+    return 1 if "model" in item.keywords or {item.path.name, item.path.parent.name} & _LONG else 2
 
 
 @pytest.fixture(scope="session")
