@@ -1,4 +1,4 @@
-"""Memory: rows of ended candidates in, closed trades out; and which of them anybody can have known at an instant."""
+"""Memory: rows of ended candidates in, closed trades out, as objects to tell of and as columns to compare."""
 
 import datetime as dt
 import json
@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mahler_agents.clock import NEW_YORK
 from mahler_agents.exits import ExitParams
@@ -18,6 +21,8 @@ PRICE_LEVELS = frozenset(
     }
 )
 """Facts in the underlying's dollars: they say which underlying it is, and nothing of how alike two trades are."""
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +42,49 @@ class ClosedTrade:
     """Of one contract, after fees."""
     figures: Mapping[str, float]
 
-    def known_at(self, instant: dt.datetime) -> bool:
-        """Return whether it had been closed before an instant, as had every trade that was entered with it.
+
+@dataclass(frozen=True, kw_only=True)
+class ClosedTrades:
+    """The closed trades of one pool and one spread type, a row each."""
+
+    trades: tuple[ClosedTrade, ...]
+    names: tuple[str, ...]
+    figures: NDArray[np.float64]
+    """By trade and name; NaN where a brief does not have it."""
+    closed_at: NDArray[np.int64]
+    """Microseconds since 1970."""
+    time_exit: NDArray[np.int64]
+    """Ordinals of dates."""
+
+    @classmethod
+    def of(cls, trades: Iterable[ClosedTrade]) -> "ClosedTrades":
+        """Return the columns of trades."""
+        rows = tuple(trades)
+        names = tuple(sorted({name for one in rows for name in one.figures}))
+        figures = [[one.figures.get(name, np.nan) for name in names] for one in rows]
+        return cls(
+            trades=rows,
+            names=names,
+            figures=np.array(figures, dtype=np.float64).reshape(len(rows), len(names)),
+            closed_at=np.array([_microseconds(one.closed_at) for one in rows], dtype=np.int64),
+            time_exit=np.array([one.time_exit.toordinal() for one in rows], dtype=np.int64),
+        )
+
+    def known_at(self, instant: dt.datetime) -> "ClosedTrades":
+        """Return those that had been closed before an instant, as had every trade that was entered with them.
 
         A trade whose time exit is still to come would be known only because it ended early: quick wins and quick losses
         would come first.
         """
-        return self.closed_at < instant and self.time_exit < instant.astimezone(NEW_YORK).date()
+        today = instant.astimezone(NEW_YORK).date().toordinal()
+        known = np.flatnonzero((self.closed_at < _microseconds(instant)) & (self.time_exit < today))
+        return ClosedTrades(
+            trades=tuple(self.trades[place] for place in known),
+            names=self.names,
+            figures=self.figures[known],
+            closed_at=self.closed_at[known],
+            time_exit=self.time_exit[known],
+        )
 
 
 def figures_of(facts: Mapping[str, Any]) -> dict[str, float]:
@@ -76,3 +117,7 @@ def _closed(row: EndedRow, facts: Mapping[str, Any]) -> ClosedTrade:
         pnl_dollars=row.pnl_dollars,
         figures=figures_of(facts),
     )
+
+
+def _microseconds(instant: dt.datetime) -> int:
+    return (instant - _EPOCH) // dt.timedelta(microseconds=1)

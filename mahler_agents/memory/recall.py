@@ -4,7 +4,7 @@ Off unless a prompt's front matter asks for it (`memory: 5`). Nothing that ended
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -12,7 +12,7 @@ from typing import TypeVar
 from mahler_agents.analysts.base import Brief
 from mahler_agents.analysts.trade import AnalystBrief
 from mahler_agents.clock import NEW_YORK
-from mahler_agents.memory.closed import ClosedTrade, closed_trades, figures_of
+from mahler_agents.memory.closed import ClosedTrade, ClosedTrades, closed_trades, figures_of
 from mahler_agents.memory.similar import most_similar
 from mahler_agents.record.remembered import Pool, RememberedReader
 
@@ -27,7 +27,7 @@ class Memory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
-        self._ended: dict[tuple[str, Pool], tuple[ClosedTrade, ...]] = {}
+        self._ended: dict[tuple[str, Pool], Mapping[str, ClosedTrades]] = {}
 
     def recalled(self, role: str, brief: B, number: int, *, pool: Pool | None, as_of: dt.datetime) -> B:
         """Return the brief with what had become of the trades most like it; as it is if that is not asked of it.
@@ -36,20 +36,23 @@ class Memory:
         """
         if number == 0 or not isinstance(brief, AnalystBrief):
             return brief
-        trades = [
-            one
-            for one in (() if pool is None else self._closed(role, pool))
-            if one.spread_type == brief.spread_type and one.known_at(as_of)
-        ]
-        nearest = most_similar(figures_of(brief.facts()), trades, number)
-        return brief.model_copy(update={"memory": told(nearest, trades, brief.spread_type, as_of)})
+        known = self._closed(role, brief.spread_type, pool).known_at(as_of)
+        nearest = most_similar(figures_of(brief.facts()), known, number)
+        return brief.model_copy(update={"memory": told(nearest, known.trades, brief.spread_type, as_of)})
 
-    def _closed(self, role: str, pool: Pool) -> tuple[ClosedTrade, ...]:
+    def _closed(self, role: str, spread_type: str, pool: Pool | None) -> ClosedTrades:
+        if pool is None:
+            return ClosedTrades.of(())
         with self._lock:
             if (role, pool) not in self._ended:
                 with RememberedReader(self._path) as reader:
-                    self._ended[role, pool] = closed_trades(reader.ended(role, pool))
-            return self._ended[role, pool]
+                    self._ended[role, pool] = _by_type(closed_trades(reader.ended(role, pool)))
+            return self._ended[role, pool].get(spread_type) or ClosedTrades.of(())
+
+
+def _by_type(trades: Sequence[ClosedTrade]) -> Mapping[str, ClosedTrades]:
+    types = {one.spread_type for one in trades}
+    return {name: ClosedTrades.of(one for one in trades if one.spread_type == name) for name in types}
 
 
 def told(nearest: Sequence[ClosedTrade], trades: Sequence[ClosedTrade], spread_type: str, as_of: dt.datetime) -> str:
