@@ -1,12 +1,27 @@
 """Threads: how what blocks is opened and closed beside an event loop, never on it."""
 
 import asyncio
+import ctypes
+import platform
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_M_ARENA_MAX = -8
+"""Of glibc's malloc.h."""
+
+
+def share_one_arena() -> None:
+    """Let all threads of this process take their memory from one arena, where the C library is glibc.
+
+    It would give each thread one of its own, and every scan's and pass's new threads would leave holes in others: a
+    daemon's memory grew by 40 MB in thirty scans, and by 9 MB without. Call it before there are threads.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 @asynccontextmanager

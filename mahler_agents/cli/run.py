@@ -60,7 +60,9 @@ def run(
     from mahler_agents.schedule import Job
     from mahler_agents.scheduler import Daemon, no_ping
     from mahler_agents.settings import Settings
+    from mahler_agents.threads import share_one_arena
 
+    share_one_arena()  # a daemon lives long
     options = {"market": market, "broker": broker, "model": model, "exits": exits, "seed": seed, "db": db}
     settings = Settings.load({**options, **advisors})
     with daemon_log(settings.log), opened_jobs(settings) as opened:
