@@ -30,7 +30,7 @@ class ForkedMarket(SampleMarket):
 
     def timetable(self, date: dt.date, every: dt.timedelta) -> Timetable:
         """Return three instants of a session, which are enough here: the scan's, one for its fills, and a later one."""
-        half_hours = super().timetable(date, dt.timedelta(minutes=30)).instants
+        half_hours = super().timetable(date, max(every, dt.timedelta(minutes=30))).instants
         return Timetable(instants=(half_hours[1], half_hours[2], half_hours[8]))
 
     async def snapshot(self, as_of: dt.datetime, underlyings: Sequence[str]) -> Snapshot:
