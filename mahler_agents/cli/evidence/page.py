@@ -23,7 +23,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "count": lambda one: f"{one:,}",
     "cents": cents,
     "percent": lambda one: percent(one, 1),
-    "points": lambda one: f"{100 * one:+.2f}",
+    "points": lambda one: f"{round(100 * one, 2) + 0.0:+.2f}",
     "score": lambda one: f"{one:.4f}",
     "two": lambda one: f"{one:.2f}",
     "times": lambda one: f"{math.exp(one):.2f}",

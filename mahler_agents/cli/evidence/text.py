@@ -1,6 +1,7 @@
 """Command line, `mahler evidence`: reports in, lines for people out."""
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
@@ -26,13 +27,15 @@ def evidence_lines(reports: Sequence[PoolReport], settings: Settings, width: int
             yield ""
         yield from _pool_lines(report, width)
     yield ""
-    yield (
+    yield from _told(
+        width,
         f"Intervals: {percent(settings.level)}, by a bootstrap of weeks in blocks of {settings.mean_block_weeks:g}; in"
-        " brackets for that figure at this look, after `sure` for all thresholds (or rivals) and every weekly look."
+        " brackets for that figure at this look, after `sure` for all thresholds (or rivals) and every weekly look.",
     )
-    yield (
+    yield from _told(
+        width,
         f"Periods: too few (below {ROUGH_BLOCKS} independent blocks) means no interval, rough (below"
-        f" {settings.first_look_blocks}) one that may be too narrow."
+        f" {settings.first_look_blocks}) one that may be too narrow.",
     )
 
 
@@ -41,11 +44,12 @@ def _pool_lines(report: PoolReport, width: int | None) -> Iterator[str]:
     if report.name.startswith("sample data"):
         yield SYNTHETIC_MARKET
     if report.left_out:
-        yield f"left out: {counts(report.left_out)}"
+        yield from _told(width, f"left out: {counts(report.left_out)}")
     if report.unknown_cutoffs:
-        yield (
+        yield from _told(
+            width,
             f"no knowledge cutoff is known of {listed(plain(one) for one in report.unknown_cutoffs)}:"
-            " how trades of its past ended it may remember"
+            " how trades of its past ended it may remember",
         )
     if report.evidence is None:
         yield "no case yet"
@@ -53,28 +57,32 @@ def _pool_lines(report: PoolReport, width: int | None) -> Iterator[str]:
         yield from _lines(report.evidence, width)
     if report.remembered is not None:
         yield ""
-        yield (
-            f"SET APART: {count(report.remembered.cases, 'trade')} entered by the knowledge cutoff of the model that"
-            " advised; it may remember how they ended, so this is no proof of skill"
+        yield from _told(
+            width,
+            f"SET APART: {count(report.remembered.cases, 'trade')} entered by the knowledge cutoff of a model that"
+            " advised; it may remember how they ended, so this is no proof of skill",
         )
         yield from _lines(report.remembered, width)
 
 
 def _lines(found: Evidence, width: int | None) -> Iterator[str]:
-    yield f"verdict: {found.verdict.text}"
-    yield (
+    yield from _told(width, f"verdict: {found.verdict.text}")
+    yield from _told(
+        width,
         f"{count(found.cases, 'trade')}, traded or not, entered {found.first_entry} to {found.last_entry}:"
-        f" {count(found.weeks_with_entries, 'week')} with entries"
+        f" {count(found.weeks_with_entries, 'week')} with entries",
     )
-    yield f"all: {_book(found.everything)}; mean {_dollars(found.mean_pnl)}"
-    yield f"the desk's own: {_book(found.desk)}"
+    yield from _told(width, f"all: {_book(found.everything)}; mean {_dollars(found.mean_pnl)}")
+    yield from _told(width, f"the desk's own: {_book(found.desk)}")
     yield ""
-    yield "Vetoes that were not obeyed: mean P&L of the trades kept less that of all, dollars a trade"
+    yield from _told(
+        width, "Vetoes that were not obeyed: mean P&L of the trades kept less that of all, dollars a trade"
+    )
     yield from table_lines(_veto_columns(found.vetoes), width)
     yield ""
     yield from _calibration_lines(found.calibration, width)
     yield ""
-    yield _size_line(found.sizes)
+    yield from _told(width, _size_line(found.sizes))
     yield ""
     yield from _analyst_lines(found, width)
     for heading, groups in (("model", found.by_model), ("prompt", found.by_prompt), ("regime", found.by_regime)):
@@ -108,29 +116,33 @@ def _veto_columns(lines: Sequence[VetoLine]) -> list[Column]:
 
 def _calibration_lines(found: Calibration, width: int | None) -> Iterator[str]:
     won = "" if found.win_rate is None else f", {_percents(found.win_rate)} were won"
-    yield (
+    yield from _told(
+        width,
         f"p_profit: {percent(found.mean_forecast, 1)} said on average{won}; Brier score {found.brier:.4f}, log loss"
-        f" {found.log_loss:.4f}, calibration error {percent(found.calibration_error, 1)}"
+        f" {found.log_loss:.4f}, calibration error {percent(found.calibration_error, 1)}",
     )
     yield from table_lines(
         [
             Column(heading="said", cells=[f"{one.low:.1f} to {one.high:.1f}" for one in found.bins]),
-            Column(heading="trades", cells=[f"{one.cases:,}" for one in found.bins], right=True),
-            Column(heading="mean", cells=[percent(one.mean_forecast, 1) for one in found.bins], right=True),
-            Column(heading="won", cells=[_percents(one.share) for one in found.bins], right=True),
+            _column("trades", [f"{one.cases:,}" for one in found.bins]),
+            _column("mean", [percent(one.mean_forecast, 1) for one in found.bins]),
+            _column("won", [_percents(one.share) for one in found.bins]),
         ],
         width,
     )
     if found.rivals:
-        yield f"against baselines, on {count(found.scored_against_rivals, 'trade')}; above 0 the advice is better:"
+        yield from _told(
+            width, f"against baselines, on {count(found.scored_against_rivals, 'trade')}; above 0 the advice is better:"
+        )
         yield from table_lines(
             [
                 Column(heading="baseline", cells=[one.name for one in found.rivals]),
-                Column(heading="Brier", cells=[f"{one.brier:.4f}" for one in found.rivals], right=True),
-                Column(heading="gain", cells=[_scores(one.brier_gain) for one in found.rivals], right=True),
-                Column(heading="sure", cells=[_sure(one.brier_gain, _four) for one in found.rivals], right=True),
-                Column(heading="log loss", cells=[f"{one.log_loss:.4f}" for one in found.rivals], right=True),
-                Column(heading="its gain", cells=[_scores(one.log_loss_gain) for one in found.rivals], right=True),
+                _column("Brier", [f"{one.brier:.4f}" for one in found.rivals], 4),
+                _column("Brier gain", [_scores(one.brier_gain) for one in found.rivals]),
+                _column("sure", [_sure(one.brier_gain, _four) for one in found.rivals], 1),
+                _column("log loss", [f"{one.log_loss:.4f}" for one in found.rivals], 5),
+                _column("log loss gain", [_scores(one.log_loss_gain) for one in found.rivals], 2),
+                _column("sure", [_sure(one.log_loss_gain, _four) for one in found.rivals], 3),
             ],
             width,
         )
@@ -153,7 +165,10 @@ def _analyst_lines(found: Evidence, width: int | None) -> Iterator[str]:
     lines = found.by_analyst
     if len(lines) < 2:
         return
-    yield "each forecaster's own p_profit; above 0 it is better than the past win rate, or the manager better than it:"
+    yield from _told(
+        width,
+        "each forecaster's own p_profit; above 0 it is better than the past win rate, or the manager better than it:",
+    )
     yield from table_lines(
         [
             Column(heading="by analyst", cells=[plain(line.name) for line in lines]),
@@ -189,6 +204,11 @@ def _group_lines(heading: str, lines: Sequence[GroupLine], width: int | None) ->
     )
 
 
+def _told(width: int | None, text: str) -> list[str]:
+    """Return prose as lines that fit."""
+    return [text] if width is None else textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+
+
 def _column(heading: str, cells: list[str], droppable: int = 0) -> Column:
     return Column(heading=heading, cells=cells, right=True, droppable=droppable)
 
@@ -216,7 +236,7 @@ def _percents(one: Estimate | None) -> str:
 
 
 def _points(one: Estimate | None) -> str:
-    return _within(one, lambda share: f"{100 * share:+.2f}")
+    return _within(one, lambda share: f"{round(100 * share, 2) + 0.0:+.2f}")
 
 
 def _scores(one: Estimate | None) -> str:
