@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mahler_agents.analysts import Terms
+from mahler_agents.analysts.base import Brief
 from mahler_agents.clock import SystemClock
 from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
@@ -212,6 +213,7 @@ def context(
         delta_facts=on.delta_facts,
         prompts=on.prompts,
         llm=llm,
+        recall=without_memory,
         market=on.market,
         ledger=ledger,
         orders=OrderWorker(trading),
@@ -221,6 +223,12 @@ def context(
         clock=SystemClock(),
         watch=unwatched,
     )
+
+
+def without_memory(role: str, brief: Brief, number: int) -> Brief:
+    """Return the brief as it is: no prompt here has a memory."""
+    del role, number
+    return brief
 
 
 async def reviewed(review: ReviewContext, stages: Awaitable[object]) -> object:
