@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from conftest import SOAK, at_scale
 from scipy.stats import binom
 
+from mahler_agents.evidence.calibration import calibration
 from mahler_agents.evidence.cases import Columns
 from mahler_agents.evidence.inference import Figure, Inference
 from mahler_agents.evidence.outlook import effect_of, outlook
@@ -221,3 +223,38 @@ def test_a_verdict_without_evidence_says_how_many_trades_it_would_take() -> None
         f" {ahead.months:,} months at the present rate, to see an effect of this size)"
     )
     assert ahead.trades > found.cases
+
+
+@pytest.mark.parametrize("kept", [0.001, 0.004, 0.996])
+def test_a_threshold_that_hardly_any_trade_is_above_or_below_proves_nothing(kept: float) -> None:
+    """Three trades that all met their target do not vary: four in ten such histories without skill would be praised."""
+    for seed in range(8):
+        cases = synthetic.columns("none", weeks=320, seed=500 + seed)
+        sure = np.random.default_rng(seed).random(len(cases)) < kept
+        rare = replace(cases, confidence=np.where(sure, 0.8, 0.6))
+        inference = Inference(rare.week, SETTINGS)
+        gain = veto_line(rare, inference, 0.7, family=FAMILY).mean_gain
+        assert gain is None or (gain.standard_error, gain.low, gain.sure_low) == (None, None, None)
+
+
+def test_a_verdict_leaves_out_what_too_few_trades_are_above() -> None:
+    told = synthetic.cases("none", weeks=320, seed=1)
+    best = {case.candidate_id for case in sorted(told, key=lambda case: -case.pnl_dollars)[:5]}
+    cases = [
+        replace(case, advice=replace(case.advice, confidence=0.9 if case.candidate_id in best else 0.65))
+        for case in told
+        if case.advice is not None
+    ]
+    found = evidence(cases, SETTINGS)
+    assert found.verdict.text == (
+        f"no evidence that the advice helps (n = {len(cases):,};"
+        " no threshold leaves out and keeps trades of weeks enough to tell)"
+    )
+    assert found.vetoes[-1].kept.win_rate == 1.0
+
+
+def test_a_bin_of_few_forecasts_has_no_interval_and_one_of_many_has() -> None:
+    cases = synthetic.columns("none", weeks=320, seed=2)
+    said = np.where(np.arange(len(cases)) < 5, 0.95, 0.75)
+    bins = calibration(replace(cases, p_profit=said), Inference(cases.week, SETTINGS)).bins
+    assert [(one.cases > 5, one.share.low is not None) for one in bins] == [(True, True), (False, False)]

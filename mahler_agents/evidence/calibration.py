@@ -108,7 +108,8 @@ def discrimination(won: Truths, said: Floats, inference: Inference) -> Figure | 
         (lost_below[told_apart] - centre) / won_at.sum(),
         (won_above[told_apart] - centre) / lost_at.sum(),
     )
-    return Figure(estimate=area, influence=inference.by_week(moved))
+    weeks = min(inference.weeks_of(won), inference.weeks_of(~won))
+    return Figure(estimate=area, influence=inference.by_week(moved), weeks=weeks)
 
 
 def _bins(won: Floats, said: Floats, inference: Inference) -> tuple[BinLine, ...]:

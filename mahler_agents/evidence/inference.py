@@ -4,6 +4,7 @@ Two intervals: one that holds for this figure at this look, and one that holds f
 weekly look from the first on (Bonferroni over the family, a confidence sequence over time). Verdicts rest on that.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -28,10 +29,16 @@ class Figure:
     estimate: float
     influence: Floats
     """One number a week, which sum to 0."""
+    weeks: float = math.inf
+    """Weeks with a case that it is made of: of the scarcer kind, where it sets one kind beside another."""
 
     def minus(self, other: "Figure") -> "Figure":
         """Return the difference of two figures of the same weeks."""
-        return Figure(estimate=self.estimate - other.estimate, influence=self.influence - other.influence)
+        return Figure(
+            estimate=self.estimate - other.estimate,
+            influence=self.influence - other.influence,
+            weeks=min(self.weeks, other.weeks),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,22 +101,32 @@ class Inference:
         if not total:
             return None
         share = float(over.sum()) / total
-        return Figure(estimate=share, influence=self.by_week(over - share * under) / total)
+        return Figure(
+            estimate=share, influence=self.by_week(over - share * under) / total, weeks=self.weeks_of(under != 0)
+        )
 
     def mean(self, values: Floats, chosen: Floats | None = None) -> Figure | None:
         """Return the mean of one number a case, over the cases whose `chosen` is 1."""
         counted = np.ones_like(values) if chosen is None else chosen
         return self.ratio(values * counted, counted)
 
+    def weeks_of(self, chosen: Truths) -> int:
+        """Return in how many weeks there is one of the chosen cases."""
+        return int(np.unique(self.week[chosen]).size)
+
     def by_week(self, values: Floats) -> Floats:
         """Return the sum of one number a case in each week."""
         return np.bincount(self.week, weights=values, minlength=self.weeks).astype(np.float64)
 
     def judged(self, figure: Figure | None, *, family: int) -> Estimate | None:
-        """Return a figure with its intervals, as one of a family of so many."""
+        """Return a figure with its intervals, as one of a family of so many.
+
+        A figure of too few weeks has none, however many weeks the others have: three trades that all met their target
+        do not vary, and would seem sure.
+        """
         if figure is None:
             return None
-        if self.periods == "too few":
+        if min(self.weeks_with_entries, figure.weeks) < ROUGH_BLOCKS * self.settings.mean_block_weeks:
             return Estimate(estimate=figure.estimate)
         error = bootstrap.standard_error(figure.influence, self.settings.mean_block_weeks)
         found = bootstrap.pivots(figure.influence, self.resampled)

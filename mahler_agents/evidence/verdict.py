@@ -18,7 +18,7 @@ class Verdict:
     finding: Finding
     text: str
     threshold: float | None
-    """The one that the verdict speaks of; None if no threshold leaves out some trades and keeps others."""
+    """The one that the verdict speaks of; None if no threshold leaves out and keeps trades of enough weeks."""
     outlook: Outlook | None
     """What it would take to see an effect of the size that was observed; None if there is none to see."""
 
@@ -30,7 +30,7 @@ def verdict(
 
     `foreseen` is asked what it takes to see a threshold's gain, if there is a need to say so.
     """
-    known = [line for line in lines if line.mean_gain is not None]
+    known = [line for line in lines if _told(line, inference)]
     best = max(known, key=_strength, default=None)
     if not inference.enough:
         ahead = best and foreseen(best)
@@ -51,6 +51,12 @@ def verdict(
     ahead = best and foreseen(best)
     text = f"no evidence that the advice helps (n = {cases:,}{_needed(best, ahead)})"
     return Verdict(finding="no_evidence", text=text, threshold=_of(best), outlook=ahead)
+
+
+def _told(line: VetoLine, inference: Inference) -> bool:
+    """Return whether a threshold has a gain and, once there are intervals at all, trades enough on both its sides."""
+    gain = line.mean_gain
+    return gain is not None and (gain.standard_error is not None or inference.periods == "too few")
 
 
 def _of(line: VetoLine | None) -> float | None:
@@ -88,7 +94,7 @@ def _ahead(outlook: Outlook | None) -> str:
 
 def _needed(best: VetoLine | None, outlook: Outlook | None) -> str:
     if best is None:
-        return "; no threshold leaves out some trades and keeps others"
+        return "; no threshold leaves out and keeps trades of weeks enough to tell"
     if outlook is None:
         return "; at no threshold would those that it kept have earned noticeably more than all"
     return (

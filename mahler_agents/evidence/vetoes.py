@@ -5,7 +5,7 @@ knew nothing would earn more by trading less whenever trades lose, and less when
 the mean per trade, and the sums stand beside it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def pick(inference: Inference, values: Floats, chosen: Floats) -> Figure | None:
     """Return the mean of the chosen less that of all; None where nothing or everything is chosen."""
     if not 0 < chosen.sum() < chosen.size:
         return None
-    return _difference(inference.mean(values, chosen), inference.mean(values))
+    return _beside(inference, chosen, _difference(inference.mean(values, chosen), inference.mean(values)))
 
 
 def replacements_of(cases: Columns, *, vetoed: Truths) -> tuple[int, Truths]:
@@ -119,15 +119,17 @@ def replacements_of(cases: Columns, *, vetoed: Truths) -> tuple[int, Truths]:
 def _replacement(inference: Inference, cases: Columns, kept: Truths, replacements: Truths) -> Figure | None:
     then = ((cases.traded & kept) | replacements).astype(np.float64)
     desk = cases.traded.astype(np.float64)
-    return inference.ratio(cases.pnl * (then - desk), desk) if (then != desk).any() else None
+    if not (then != desk).any():
+        return None
+    figure = inference.ratio(cases.pnl * (then - desk), desk)
+    return figure and replace(figure, weeks=inference.weeks_of(then != desk))
 
 
 def _profit_factors(inference: Inference, pnl: Floats, chosen: Floats) -> Figure | None:
     if not 0 < chosen.sum() < chosen.size:
         return None
-    return _difference(
-        _log_profit_factor(inference, pnl, chosen), _log_profit_factor(inference, pnl, np.ones_like(pnl))
-    )
+    factors = (_log_profit_factor(inference, pnl, one) for one in (chosen, np.ones_like(pnl)))
+    return _beside(inference, chosen, _difference(*factors))
 
 
 def _log_profit_factor(inference: Inference, pnl: Floats, chosen: Floats) -> Figure | None:
@@ -136,7 +138,13 @@ def _log_profit_factor(inference: Inference, pnl: Floats, chosen: Floats) -> Fig
     if not gained or not lost:
         return None
     influence = inference.by_week(gains) / gained - inference.by_week(losses) / lost
-    return Figure(estimate=float(np.log(gained / lost)), influence=influence)
+    weeks = min(inference.weeks_of(gains > 0), inference.weeks_of(losses > 0))
+    return Figure(estimate=float(np.log(gained / lost)), influence=influence, weeks=weeks)
+
+
+def _beside(inference: Inference, chosen: Floats, figure: Figure | None) -> Figure | None:
+    """Return a figure of the chosen beside all, of no more weeks than those of the fewer, chosen or not."""
+    return figure and replace(figure, weeks=min(figure.weeks, inference.weeks_of(chosen == 0)))
 
 
 def _difference(one: Figure | None, other: Figure | None) -> Figure | None:
