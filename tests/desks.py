@@ -2,9 +2,14 @@
 
 import datetime as dt
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from mahler_agents import simulate
 from mahler_agents.clock import Ids, SimulatedClock
 from mahler_agents.config import DeskConfig
 from mahler_agents.desk import Desk
@@ -53,6 +58,14 @@ def scan(
             return await desk.scan(slot=slot, as_of=as_of)
 
     return virtual_time.run(run())
+
+
+@contextmanager
+def passes_every(minutes: int) -> Generator[None]:
+    """Let simulations look that seldom, instead of every five minutes: where the days count, and not the passes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulate, "MONITOR_EVERY", dt.timedelta(minutes=minutes))
+        yield
 
 
 def rows(database: Path, table: str) -> list[tuple[Any, ...]]:

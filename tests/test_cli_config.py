@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from desks import passes_every
 
 from mahler_agents.cli import main
 
@@ -118,7 +119,8 @@ def test_every_verb_finds_the_record_that_the_file_names(capsys: pytest.CaptureF
 
 def test_a_simulation_is_of_the_file_s_market_and_seed(capsys: pytest.CaptureFixture[str]) -> None:
     told('seed = 5\n[desk]\nmax_trades_per_scan = 0\nuniverse = ["TLT"]\n')
-    assert main(["simulate", "--from", "2026-03-16", "--to", "2026-03-16"]) == 0
+    with passes_every(30):
+        assert main(["simulate", "--from", "2026-03-16", "--to", "2026-03-16"]) == 0
     said = capsys.readouterr().out
     assert "1 session of sample-5" in said
     assert "0 opened" in said

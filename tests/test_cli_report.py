@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from desks import passes_every
 
 from mahler_agents.cli import main
 from mahler_agents.record import open_database
@@ -16,7 +17,8 @@ from mahler_agents.record import open_database
 def traded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A record of a few simulated days, in which three positions were opened and none closed."""
     database = tmp_path_factory.mktemp("report") / "days.db"
-    assert main(["simulate", "--from", "2026-01-06", "--to", "2026-01-07", "--db", str(database)]) == 0
+    with passes_every(30):
+        assert main(["simulate", "--from", "2026-01-06", "--to", "2026-01-07", "--db", str(database)]) == 0
     return database
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import at_scale
-from desks import START, rows, scan
+from desks import START, passes_every, rows, scan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -194,6 +194,12 @@ def with_positions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return database
 
 
+@pytest.fixture(scope="module")
+def untroubled(tmp_path_factory: pytest.TempPathFactory, with_positions: Path) -> MonitorResult:
+    """What a pass over those positions does where nothing is in its way."""
+    return monitored(Path(shutil.copy(with_positions, tmp_path_factory.mktemp("untroubled"))), LAST_WEEK)
+
+
 @settings(max_examples=at_scale(100))
 @given(
     state=st.sampled_from(STATES),
@@ -207,12 +213,12 @@ def with_positions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_whatever_the_trading_state_and_the_broker_s_account_exits_are_sent_and_nothing_is_opened_that_may_not(
     tmp_path_factory: pytest.TempPathFactory,
     with_positions: Path,
+    untroubled: MonitorResult,
     *,
     state: Callable[[Path], None],
     down: bool,
     external: Mapping[str, int],
 ) -> None:
-    untroubled = monitored(Path(shutil.copy(with_positions, tmp_path_factory.mktemp("untroubled"))), LAST_WEEK)
     database = Path(shutil.copy(with_positions, tmp_path_factory.mktemp("desk")))
     for symbol, contracts in external.items():
         hold(database, symbol, contracts)
@@ -317,7 +323,8 @@ def test_a_simulation_that_is_halted_on_the_way_refuses_its_scans_and_goes_on_cl
             halt_file(database).touch()
             return await simulate(desk, clock, dt.date(2026, 3, 30), dt.date(2026, 3, 31))
 
-    result = asyncio.run(run())
+    with passes_every(30):
+        result = asyncio.run(run())
     assert result.refused == 2
     assert result.opened == 0
     assert sum(result.closed.values()) > 0

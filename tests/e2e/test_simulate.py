@@ -3,11 +3,13 @@
 import datetime as dt
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import SOAK
+from desks import passes_every
 
 from mahler_agents.clock import Ids, SimulatedClock
 from mahler_agents.desk import Desk
@@ -15,10 +17,10 @@ from mahler_agents.errors import InputError
 from mahler_agents.market.calendar import session_close
 from mahler_agents.market.csv import CsvMarket
 from mahler_agents.market.sample import SampleMarket
-from mahler_agents.market.snapshot import Market, Timetable
+from mahler_agents.market.snapshot import Market
 from mahler_agents.record.accounts import AccountReader
 from mahler_agents.report import AccountReport, Span, read_report
-from mahler_agents.simulate import SimulationResult, simulate
+from mahler_agents.simulate import SimulationResult, simulate, timetables
 from mahler_agents.testing import virtual_time
 from mahler_agents.types import Quote
 
@@ -27,22 +29,13 @@ LAST_OF_QUARTER = dt.date(2026, 3, 31)
 CHAINS = Path(__file__).parents[3] / "shared" / "data" / "spy_eod_2021.csv"
 
 
-class Seldom(SampleMarket):
-    """The sample market, looked at every half hour or quarter of one: where the days count and not the minutes."""
-
-    def __init__(self, minutes: int) -> None:
-        super().__init__()
-        self.every = dt.timedelta(minutes=minutes)
-
-    def timetable(self, date: dt.date, every: dt.timedelta) -> Timetable:
-        return super().timetable(date, max(every, self.every))
-
-
 def run(
     database: Path,
     market: Market,
     first: dt.date = FIRST,
     last: dt.date = LAST,
+    *,
+    every: int = 30,
     stop: Callable[[], bool] = lambda: False,
 ) -> SimulationResult:
     async def simulated() -> SimulationResult:
@@ -50,13 +43,14 @@ def run(
         async with Desk(market=market, model="none", database=database, clock=clock, ids=Ids(0), environ={}) as desk:
             return await simulate(desk, clock, first, last, stop=stop)
 
-    return virtual_time.run(simulated())
+    with passes_every(every):
+        return virtual_time.run(simulated())
 
 
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulationResult]:
     database = tmp_path_factory.mktemp("month") / "month.db"
-    return database, run(database, SampleMarket() if SOAK else Seldom(15))
+    return database, run(database, SampleMarket(), every=5 if SOAK else 15)
 
 
 def content(database: Path) -> dict[str, list[str]]:
@@ -75,6 +69,13 @@ def query(database: Path, sql: str) -> list[dict[str, Any]]:
     found = [dict(row) for row in connection.execute(sql)]
     connection.close()
     return found
+
+
+def test_a_session_is_looked_at_every_five_minutes_from_the_open_to_the_close() -> None:
+    table = timetables(SampleMarket(), FIRST, FIRST)[FIRST]
+    assert len(table.instants) == 79
+    assert {after - before for before, after in pairwise(table.instants)} == {dt.timedelta(minutes=5)}
+    assert table.instants[-1] == session_close(FIRST)
 
 
 def test_trades_open_and_every_exit_rule_closes_some(month: tuple[Path, SimulationResult]) -> None:
@@ -150,7 +151,7 @@ def test_a_traded_candidates_shadow_exits_when_its_position_does_unless_it_was_f
 def test_the_same_seed_leaves_the_same_record(tmp_path: Path) -> None:
     once, again = tmp_path / "once.db", tmp_path / "again.db"
     for database in (once, again):  # six sessions: trades open, and the last closes one; make soak has the quarter
-        result = run(database, Seldom(30), dt.date(2026, 1, 6), dt.date(2026, 1, 13))
+        result = run(database, SampleMarket(), dt.date(2026, 1, 6), dt.date(2026, 1, 13))
     assert result.opened > 0
     assert result.closed
     assert content(once) == content(again)
@@ -170,13 +171,13 @@ def test_the_books_of_the_month_reconcile_to_the_cent(month: tuple[Path, Simulat
 @pytest.mark.skipif(not SOAK, reason="a quarter takes minutes: make soak")
 def test_a_quarter_hits_every_exit_rule_reconciles_every_day_and_is_the_same_twice(tmp_path: Path) -> None:
     once, again = tmp_path / "once.db", tmp_path / "again.db"
-    result = run(once, SampleMarket(), FIRST, LAST_OF_QUARTER)
+    result = run(once, SampleMarket(), FIRST, LAST_OF_QUARTER, every=5)
     assert result.closed.keys() >= {"profit_target", "stop_loss", "time_exit"}
     for day in result.days:
         report = report_on(once, Span(last=day.date))
         assert report.reconciliation is not None
         assert report.reconciliation.difference_dollars == 0, day.date
-    run(again, SampleMarket(), FIRST, LAST_OF_QUARTER)
+    run(again, SampleMarket(), FIRST, LAST_OF_QUARTER, every=5)
     assert content(once) == content(again)
 
 
@@ -187,7 +188,7 @@ def report_on(database: Path, span: Span | None = None) -> AccountReport:
 
 def test_a_simulation_that_is_stopped_ends_between_two_passes_with_what_is_done(tmp_path: Path) -> None:
     passes = iter(range(100))
-    result = run(tmp_path / "desk.db", Seldom(30), stop=lambda: next(passes) == 20)
+    result = run(tmp_path / "desk.db", SampleMarket(), stop=lambda: next(passes) == 20)
     assert [day.date for day in result.days] == [dt.date(2026, 1, 2), dt.date(2026, 1, 5)]
     assert result.interrupted_at == dt.datetime(2026, 1, 5, 17, 30, tzinfo=dt.UTC)
     [points] = query(tmp_path / "desk.db", "SELECT COUNT(*) AS count FROM equity")
@@ -219,14 +220,14 @@ def test_a_span_that_the_file_does_not_have_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_position_without_a_quote_is_neither_stopped_nor_taken_but_told(tmp_path: Path) -> None:
-    class Unquoted(Seldom):
+    class Unquoted(SampleMarket):
         """Stops quoting anything after the first day."""
 
         async def quotes(self, symbols: Sequence[str], at: dt.datetime) -> Mapping[str, Quote]:
             return await super().quotes(symbols, at) if at.date() <= dt.date(2026, 1, 6) else {}
 
     database = tmp_path / "desk.db"
-    result = run(database, Unquoted(30), dt.date(2026, 1, 6), dt.date(2026, 1, 7))
+    result = run(database, Unquoted(), dt.date(2026, 1, 6), dt.date(2026, 1, 7))
     assert result.days[0].open_positions > 0
     assert result.days[1].unmarked == 14 * result.days[0].open_positions
     assert result.closed == {}
