@@ -62,7 +62,7 @@ def _draw_reliability(axes: "Axes", found: Calibration) -> None:
         axes.scatter([one.mean_forecast], [one.share.estimate], s=size, color=_INK, zorder=3)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
-    axes.set_xlabel("p_profit, mean of its bin (dots grow with trades; bars: 95 % at this look)")
+    axes.set_xlabel("p_profit, mean of its bin\n(dots grow with trades; bars: 95 % at this look)")
     axes.set_ylabel("share won")
 
 
@@ -79,7 +79,7 @@ def _draw_gains(axes: "Axes", found: Evidence) -> None:
             axes.plot([line.threshold] * 2, [gain.low, gain.high], color=_LOOK, linewidth=2.6)
         axes.scatter([line.threshold], [gain.estimate], s=36, color=_INK, zorder=3)
     axes.set_xticks([line.threshold for line in found.vetoes])
-    axes.set_xlabel("veto below this confidence (thick: 95 % at this look; thin: over all thresholds and looks)")
+    axes.set_xlabel("veto below this confidence\n(thick: 95 % at this look; thin: over all thresholds and looks)")
     axes.set_ylabel("dollars a trade")
 
 

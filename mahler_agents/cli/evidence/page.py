@@ -30,13 +30,22 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "plain": lambda one: f"{one:g}",
 }
 """What a kind of number looks like; `data-kind` names it."""
+_STYLE = """
+body { max-width: 92rem; }
+h3 { margin: 1.4rem 0 .3rem; }
+table { font-size: .82rem; }
+th { vertical-align: bottom; white-space: normal; }
+td.said { min-width: 9em; }
+img { max-width: 100%; }
+"""
+"""What this page's wide tables need beyond the style of all pages."""
 
 
 def render(document: dict[str, Any], reports: tuple[PoolReport, ...]) -> str:
     """Return the page of a document; `reports` are what it was made of, in the same order."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update({"plain": plain, "words": words})
-    style = (resources.files("mahler_agents.cli.trace.page") / "page.css").read_text(encoding="utf-8")
+    style = (resources.files("mahler_agents.cli.trace.page") / "page.css").read_text(encoding="utf-8") + _STYLE
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     template = (resources.files(__package__ or "") / "page.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
