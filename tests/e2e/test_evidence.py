@@ -4,9 +4,11 @@ import datetime as dt
 import json
 import sqlite3
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from contextlib import closing, redirect_stdout
+from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import SOAK
@@ -22,8 +24,15 @@ from mahler_agents.testing import virtual_time
 from mahler_agents.testing.fortune_teller import FortuneTeller
 from mahler_agents.testing.scripted import ScriptedModel
 
-SKILLS = {"none": (0.0, 1.0), "weak": (0.4, 1.0), "strong": (0.9, 1.0), "overconfident": (0.4, 3.0)}
+SKILLS = {
+    "none": (0.0, 1.0),
+    "weak": (0.15, 1.0),
+    "fair": (0.4, 1.0),
+    "strong": (0.9, 1.0),
+    "overconfident": (0.4, 3.0),
+}
 """Skill of the fortune teller, and by how much it exaggerates."""
+RANKED = ("none", "weak", "fair", "strong")
 FIRST = dt.date(2026, 1, 2)
 LAST = dt.date(2026, 6, 30) if SOAK else dt.date(2026, 2, 27)
 LAST_ENTRY = LAST if SOAK else dt.date(2026, 1, 23)
@@ -63,38 +72,69 @@ def run(database: Path, skill: float, exaggerated: float) -> None:
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("evidence")
-    chosen = SKILLS if SOAK else {name: SKILLS[name] for name in ("none", "strong")}
+    chosen = SKILLS if SOAK else {name: SKILLS[name] for name in ("none", "weak", "strong")}
     with ProcessPoolExecutor(len(chosen), mp_context=get_context("fork")) as side_by_side:
         for done in [side_by_side.submit(run, folder / f"{name}.db", *told) for name, told in chosen.items()]:
             done.result()
     return {name: folder / f"{name}.db" for name in chosen}
 
 
-def asked(database: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    capsys.readouterr()
-    assert main(["evidence", "--db", str(database), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
+@pytest.fixture(scope="module")
+def found(records: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Return what `mahler evidence` says of each advisor."""
+    page = tmp_path_factory.mktemp("pages") / "evidence.html"
+    told: dict[str, dict[str, Any]] = {}
+    for name, path in records.items():
+        with redirect_stdout(StringIO()) as out:
+            assert main(["evidence", "--db", str(path), "--json", "--html", str(page)]) == 0
+        told[name] = json.loads(out.getvalue())["pools"][0]["evidence"]
+    return told
 
 
-def test_advisors_are_ranked_by_their_skill(records: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    found = {name: asked(path, capsys)["pools"][0]["evidence"] for name, path in records.items()}
+def test_advisors_are_ranked_by_their_skill(found: dict[str, dict[str, Any]]) -> None:
+    ranked = [found[name] for name in RANKED if name in found]
     for name, one in found.items():
-        print(name, one["cases"], one["weeks_with_entries"], one["calibration"]["brier"], one["verdict"]["text"])
-    ranked = [found[name]["calibration"] for name in SKILLS if name in found and name != "overconfident"]
-    areas = [one["discrimination"]["estimate"] for one in ranked]
-    briers = [one["brier"] for one in ranked]
+        scores, vetoes = one["calibration"], {line["threshold"]: line["mean_gain"] for line in one["vetoes"]}
+        print(
+            f"{name}: {one['cases']} cases of {one['weeks_with_entries']} weeks, area"
+            f" {scores['discrimination']['estimate']:.3f}, Brier {scores['brier']:.4f}, calibration error"
+            f" {scores['calibration_error']:.3f}, gain at 0.5 {vetoes[0.5] and vetoes[0.5]['estimate']},"
+            f" {one['verdict']['text']}"
+        )
+    areas = [one["calibration"]["discrimination"]["estimate"] for one in ranked]
     assert areas == sorted(areas)
+    assert areas[0] == pytest.approx(0.5, abs=0.15)
+    briers = [one["calibration"]["brier"] for one in ranked]
     assert briers == sorted(briers, reverse=True)
-    # The trades themselves are the same: no advice touched them.
+    gains = [line["mean_gain"]["estimate"] for one in ranked for line in one["vetoes"] if line["threshold"] == 0.5]
+    assert gains == sorted(gains)
+    # Each analyst said the same here, and so is as good as the manager.
+    assert {line["brier"]["estimate"] for line in ranked[-1]["by_analyst"]} == {briers[-1]}
+
+
+def test_the_trades_are_the_same_whoever_advised(found: dict[str, dict[str, Any]]) -> None:
     assert len({json.dumps(one["everything"]) for one in found.values()}) == 1
-    # And a few months are no proof, however good it looks.
+
+
+def test_a_few_months_are_no_proof_however_good_it_looks(found: dict[str, dict[str, Any]]) -> None:
     assert {one["verdict"]["finding"] for one in found.values()} == {"too_few_periods"}
+    assert all(line["mean_gain"]["sure_low"] is None for one in found.values() for line in one["vetoes"])
+
+
+@pytest.mark.skipif(not SOAK, reason="takes the soak's half-year")
+def test_who_exaggerates_picks_as_well_and_forecasts_worse(found: dict[str, dict[str, Any]]) -> None:
+    fair, sure = found["fair"]["calibration"], found["overconfident"]["calibration"]
+    assert sure["discrimination"]["estimate"] == fair["discrimination"]["estimate"]
+    assert found["overconfident"]["vetoes"] == found["fair"]["vetoes"]
+    assert sure["calibration_error"] > fair["calibration_error"]
+    assert sure["log_loss"] > fair["log_loss"]
 
 
 def test_cases_are_of_one_pool_and_the_rest_is_accounted_for(
     records: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    document = asked(records["none"], capsys)
+    assert main(["evidence", "--db", str(records["none"]), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
     assert [pool["name"] for pool in document["pools"]] == ["sample data"]
     pool = document["pools"][0]
     with closing(sqlite3.connect(records["none"])) as connection:
