@@ -126,6 +126,7 @@ def test_cases_of_few_dates_tell_nothing_however_many_they_are(tmp_path: Path) -
     brier = of(compare(*load(path, "latest"), BUILT_IN), "brier")
     assert (brier.n, brier.dates, brier.losses) == (15, 3, 0)
     assert brier.verdict == "too_few"
+    assert (brier.low, brier.high) == (None, None)
     assert "too few cases to tell (n = 15 on 3 dates" in brier.text
 
 

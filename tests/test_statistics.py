@@ -100,6 +100,15 @@ def test_no_difference_at_all_is_no_evidence_of_one() -> None:
     assert paired.bootstrap_interval([1.0, 2.0], groups=["a", "a"], random=random) is None
 
 
+def test_few_groups_have_no_interval_rather_than_one_of_no_width() -> None:
+    random = np.random.default_rng(0)
+    for number in range(2, paired.FEWEST_GROUPS):
+        assert paired.bootstrap_interval([0.016, -0.05, 0.03, 0.1, -0.2][:number], random=random) is None
+    found = paired.bootstrap_interval([0.016, -0.05, 0.03, 0.1, -0.2, 0.07], random=random)
+    assert found is not None
+    assert found.low < found.estimate < found.high
+
+
 def test_holm_is_that_of_statsmodels() -> None:
     # Few examples: a call of theirs takes most of a second.
     for p_values in ([0.04, 0.01, 0.03, 0.04], [0.0, 1.0, 0.5], [0.2]):

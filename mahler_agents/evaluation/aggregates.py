@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mahler_agents.evaluation.scorers import Better
-from mahler_agents.statistics.paired import Interval
+from mahler_agents.statistics.paired import FEWEST_GROUPS, Interval
 from mahler_agents.statistics.scores import BINS, auc, bin_numbers, calibration_error
 
 Floats = NDArray[np.float64]
@@ -100,7 +100,7 @@ def compare_aggregate(
     differences = score.draws(of, ones, 1 - swapped) - score.draws(of, ones, swapped)
     extreme = int((np.abs(differences) >= abs(second - first) - _ROUNDING).sum())
     interval = None
-    if number > 1:
+    if number >= FEWEST_GROUPS:
         shares = np.full(number, 1 / number)
         weights = random.multinomial(number, shares, size=DRAWS).astype(np.float64)[:, places]
         drawn = score.draws(of, weights, ones) - score.draws(of, weights, zeros)

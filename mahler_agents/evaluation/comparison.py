@@ -15,15 +15,13 @@ from mahler_agents.errors import InputError
 from mahler_agents.evaluation.aggregates import AGGREGATES, Aggregate, Forecasts, compare_aggregate
 from mahler_agents.evaluation.loading import Told
 from mahler_agents.evaluation.scorers import Better, Scorer
-from mahler_agents.statistics.paired import bootstrap_interval, group_sums, holm, mcnemar, sign_flip_test
+from mahler_agents.statistics.paired import FEWEST_GROUPS, bootstrap_interval, group_sums, holm, mcnemar, sign_flip_test
 from mahler_agents.statistics.power import ALPHA, cases_needed, critical
 from mahler_agents.types import Frozen
 
 Floats = NDArray[np.float64]
 SEED = 20_260_317
 """Of the resampling: the same record gives the same figures."""
-FEWEST_DATES = 6
-"""With fewer, no pattern of signs is rare enough to tell anything: 2 of 2 ^ 5 are 0.0625."""
 
 Verdict = Literal["first", "second", "differ", "same", "too_few"]
 """Which is better; `differ` where neither side is; `same`: not one case differs; `too_few`: it cannot be told."""
@@ -64,7 +62,7 @@ class ScorerComparison(Frozen):
     difference: float | None
     low: float | None
     high: float | None
-    """Of the difference, 95 %; None with fewer than two dates."""
+    """Of the difference, 95 %; None with fewer than six dates."""
     wins: int
     """Cases where the second has the better score; the higher one where neither side is better."""
     ties: int
@@ -278,7 +276,7 @@ def _judged(one: ScorerComparison, p_holm: float | None, *, tests: int) -> Score
 def _verdict(one: ScorerComparison, p_holm: float | None) -> Verdict:
     if p_holm is None or one.difference is None:
         return "too_few"
-    if p_holm < ALPHA and one.dates >= FEWEST_DATES:
+    if p_holm < ALPHA and one.dates >= FEWEST_GROUPS:
         if one.better is None:
             return "differ"
         return "second" if (one.difference > 0) is (one.better == "higher") else "first"

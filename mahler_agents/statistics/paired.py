@@ -13,6 +13,9 @@ Floats = NDArray[np.float64]
 DRAWS = 10_000
 EXACT_UP_TO = 14
 """With so many groups or fewer, every one of the 2 ^ groups sign patterns is tried."""
+FEWEST_GROUPS = 6
+"""With fewer there is no interval (of two, every draw that has a spread has the same mean) and no pattern of signs is
+rare enough to tell anything: 2 of 2 ^ 5 are 0.0625."""
 _FLIPPED_AT_ONCE = 2_000_000
 _ROUNDING = 1e-12
 """Patterns whose sum is the observed one but for rounding count as equal to it."""
@@ -66,10 +69,11 @@ def bootstrap_interval(
 ) -> Interval | None:
     """Return the interval of a mean difference by resampling groups, studentised (Efron and Tibshirani 1993, 12.5).
 
-    None for fewer than two groups: there is nothing to resample. Without any variation both ends are the estimate.
+    None for fewer than `FEWEST_GROUPS`: there is too little to resample. Without any variation both ends are the
+    estimate.
     """
     sums, sizes = group_sums(differences, groups)
-    if sums.size < 2:
+    if sums.size < FEWEST_GROUPS:
         return None
     mean, error = (float(one[0]) for one in _mean_and_error(np.ones((1, sums.size)), sums, sizes))
     if error == 0:
