@@ -108,10 +108,12 @@ def test_pools_are_never_mixed(record: Path, capsys: pytest.CaptureFixture[str])
         ("UPDATE runs SET toy_model = 1", "sample data, toy model"),
         ("UPDATE runs SET synthetic = 0", "toy model"),
         ("UPDATE runs SET toy_model = 0, environment = 'live'", "live"),
+        ("UPDATE runs SET environment = 'paper', market = 'csv-chains-0a1b2c'", "past market"),
+        ("UPDATE runs SET market = 'alpaca', rerun_of = id", "market seen again"),
     ):
         change(record, statement)
         assert [pool["name"] for pool in document(record, capsys)["pools"]] == [name]
-    assert "record.db has live" in refused(record, capsys, "--pool", "paper")
+    assert "record.db has market seen again" in refused(record, capsys, "--pool", "paper")
 
 
 def test_what_a_model_may_remember_is_set_apart(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +130,14 @@ def test_what_a_model_may_remember_is_set_apart(record: Path, capsys: pytest.Cap
         record,
         "UPDATE verdicts SET model = 'house-7b'",
         "UPDATE opinions SET model = 'gpt-5.2' WHERE analyst = 'volatility'",
+    )
+    assert document(record, capsys)["pools"][0]["remembered"]["cases"] == pool["remembered"]["cases"]
+    # Nor need an analyst know it, if one that argued does.
+    change(
+        record,
+        "UPDATE opinions SET model = 'house-7b'",
+        "INSERT INTO arguments (candidate_id, side, round, strength, summary, brief_hash, prompt_hash, model)"
+        " SELECT candidate_id, 'bull', 1, 'strong', 'it held', brief_hash, prompt_hash, 'gpt-5.2' FROM verdicts",
     )
     assert document(record, capsys)["pools"][0]["remembered"]["cases"] == pool["remembered"]["cases"]
     # What was made up nobody can remember.

@@ -10,11 +10,12 @@ import pytest
 from conftest import SOAK, at_scale
 from scipy.stats import binom
 
+from mahler_agents.cli.evidence.text import evidence_lines
 from mahler_agents.evidence.calibration import calibration
 from mahler_agents.evidence.cases import Columns
 from mahler_agents.evidence.inference import Figure, Inference
 from mahler_agents.evidence.outlook import effect_of, outlook
-from mahler_agents.evidence.report import evidence
+from mahler_agents.evidence.report import PoolReport, evidence
 from mahler_agents.evidence.settings import Settings
 from mahler_agents.evidence.vetoes import pick, veto_line
 from mahler_agents.statistics import bootstrap, foresight, sequential
@@ -258,3 +259,12 @@ def test_a_bin_of_few_forecasts_has_no_interval_and_one_of_many_has() -> None:
     said = np.where(np.arange(len(cases)) < 5, 0.95, 0.75)
     bins = calibration(replace(cases, p_profit=said), Inference(cases.week, SETTINGS)).bins
     assert [(one.cases > 5, one.share.low is not None) for one in bins] == [(True, True), (False, False)]
+
+
+def test_every_line_fits_a_terminal_of_eighty_columns() -> None:
+    for weeks in (30, 320):
+        found = evidence(synthetic.cases("weak", weeks=weeks, seed=1, model="a-model-" * 5), SETTINGS)
+        report = PoolReport(
+            name="paper", left_out={"no_verdict": 3}, unknown_cutoffs=("house-7b",), evidence=found, remembered=found
+        )
+        assert max(map(len, evidence_lines([report], SETTINGS, 80))) <= 80

@@ -66,12 +66,14 @@ class Case:
     """None where no verdict came: neither an approval nor a veto."""
     opinions: Mapping[str, Opinion] = field(default_factory=dict[str, Opinion])
     """Analyst -> its forecast, which the fund manager read."""
+    debaters: frozenset[str] = frozenset()
+    """Models that argued for and against it, which the fund manager read, too."""
 
     @property
     def models(self) -> set[str]:
         """The models that advised, by themselves or by what the fund manager read of them."""
         own = set() if self.advice is None else {self.advice.model}
-        return own | {one.model for one in self.opinions.values()}
+        return own | {one.model for one in self.opinions.values()} | self.debaters
 
 
 @dataclass(frozen=True, kw_only=True)

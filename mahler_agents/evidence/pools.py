@@ -1,7 +1,8 @@
 """Evidence: the record's reviewed candidates in, the cases that count out, by pool, with what was left out and why.
 
 A case counts once its time-exit date has passed, whether it ended before or not: counted at its exit, quick wins would
-come first. Pools are never mixed: paper trading on a real market, live trading, sample data, a toy model, seen again.
+come first. Pools are never mixed: paper trading on a real market, live trading, sample data, a toy model, a file of
+past quotes, seen again.
 """
 
 import datetime as dt
@@ -24,6 +25,8 @@ Heard: TypeAlias = dict[str, dict[str, Opinion]]
 """Candidate -> analyst -> what it said."""
 LEGS = 2
 TIME_EXIT_DTE = 21
+PAST_MARKETS = "csv-"
+"""How the names of markets begin that are files of past quotes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +47,18 @@ def read_pools(path: Path, cutoffs: tuple[Cutoff, ...]) -> tuple[Pool, ...]:
     """Return the pools of a record, by name. Raises as the record's readers do."""
     with AdvisedReader(path) as reader:
         rows, replayed, last = reader.reviewed(), reader.replayed(), reader.last_instant()
-        heard = _heard(reader.opinions())
+        heard, debaters = _heard(reader.opinions()), reader.debaters()
     until = _new_york_date(last) if last else dt.date.min
     names = {row.run_id: pool_name(row) for row in rows}
     found = [
-        _pool(name, [row for row in rows if names[row.run_id] == name], heard, until, cutoffs)
+        _pool(
+            name,
+            [row for row in rows if names[row.run_id] == name],
+            heard,
+            debaters=debaters,
+            until=until,
+            cutoffs=cutoffs,
+        )
         for name in _in_order(names)
     ]
     if found and replayed:
@@ -62,6 +72,7 @@ def pool_name(row: ReviewedRow) -> str:
         ("sample data", row.synthetic),
         ("live", row.environment == "live"),
         ("toy model", row.toy_model),
+        ("past market", row.market.startswith(PAST_MARKETS)),  # `mahler simulate`: its clock was set back for it
         ("market seen again", row.rerun_of is not None),
     ]
     return ", ".join(name for name, holds in parts if holds) or "paper"
@@ -78,11 +89,22 @@ def _heard(opinions: Iterable[HeardOpinion]) -> Heard:
     return found
 
 
-def _pool(name: str, rows: list[ReviewedRow], heard: Heard, until: dt.date, cutoffs: tuple[Cutoff, ...]) -> Pool:
+def _pool(
+    name: str,
+    rows: list[ReviewedRow],
+    heard: Heard,
+    *,
+    debaters: Mapping[str, frozenset[str]],
+    until: dt.date,
+    cutoffs: tuple[Cutoff, ...],
+) -> Pool:
     reasons = {row.candidate_id: _left_out(row, until) for row in rows}
     counted = [row for row in rows if reasons[row.candidate_id] is None]
     chances = simulated_p_profit([_terms(row) for row in counted])
-    cases = [_case(row, chance, heard.get(row.candidate_id, {})) for row, chance in zip(counted, chances, strict=True)]
+    cases = [
+        _case(row, chance, heard.get(row.candidate_id, {}), debaters.get(row.candidate_id, frozenset()))
+        for row, chance in zip(counted, chances, strict=True)
+    ]
     real = not any(row.synthetic for row in rows)  # nobody can remember what was made up
     models = {model for case in cases for model in case.models} if real else set[str]()
     known = {model: cutoff_of(model, cutoffs) for model in models}
@@ -139,7 +161,7 @@ def _remembered(case: Case, cutoffs: Mapping[str, dt.date | None]) -> bool:
     return any(cutoff is not None and case.entry_date <= cutoff for cutoff in map(cutoffs.get, case.models))
 
 
-def _case(row: ReviewedRow, chance: float | None, opinions: Mapping[str, Opinion]) -> Case:
+def _case(row: ReviewedRow, chance: float | None, opinions: Mapping[str, Opinion], debaters: frozenset[str]) -> Case:
     width = abs(row.short_strike - row.long_strike)
     credit = row.screened_credit if row.entry_credit is None else row.entry_credit
     return Case(
@@ -158,6 +180,7 @@ def _case(row: ReviewedRow, chance: float | None, opinions: Mapping[str, Opinion
         exit_date=_new_york_date(row.exit_at or row.as_of),
         advice=_advised(row),
         opinions=opinions,
+        debaters=debaters,
     )
 
 

@@ -105,6 +105,13 @@ class AdvisedReader(ReadTransaction):
             for row in self._rows("SELECT candidate_id, analyst, confidence, p_profit, model FROM opinions")
         ]
 
+    def debaters(self) -> dict[str, frozenset[str]]:
+        """Return the models that argued about each candidate; without a debate there are none."""
+        found: dict[str, frozenset[str]] = {}
+        for row in self._rows("SELECT DISTINCT candidate_id, model FROM arguments"):
+            found[row["candidate_id"]] = found.get(row["candidate_id"], frozenset()) | {row["model"]}
+        return found
+
     def replayed(self) -> int:
         """Return how many reviewed candidates are of replays, whose advice came after the fact."""
         rows = self._rows(
