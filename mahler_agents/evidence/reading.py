@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def read_evidence(path: Path, settings: Settings) -> tuple[PoolReport, ...]:
 
 
 @contextmanager
-def _without_looking_for_cycles() -> Iterator[None]:
+def _without_looking_for_cycles() -> Generator[None]:
     """Leave Python's collector alone: a hundred thousand cases are millions of objects, and none is part of a cycle."""
     at_work = gc.isenabled()
     gc.disable()
