@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from alpaca_lives import Desk
+from alpaca_lives import Desk, spreads
 from deaths import forked
 from trading_builders import record_candidates
 
@@ -64,6 +64,7 @@ class Trial:
         self.fake = fake
         self.database = folder / "desk.db"
         shutil.copyfile(template(folder.parent), self.database)
+        spreads()  # found once, and not anew in each fork
         self.orders = watched(fake)
 
     def live(self, job: Job, *, die_at: int | None = None, timeout: float = TIMEOUT_SECONDS) -> int | None:
