@@ -158,15 +158,11 @@ def test_power_is_as_told_to_within_five_points_over_all_looks_made(skill: float
 
 @pytest.mark.parametrize(("skill", "threshold"), [(0.15, 0.6)] + ([(0.12, 0.4)] if SOAK else []))
 def test_after_as_many_trades_as_it_says_are_needed_eighty_in_a_hundred_see_it(skill: float, threshold: float) -> None:
-    """Told as the report tells it, of a history whose gain and its error are the true ones."""
-    many = synthetic.columns(skill, weeks=20_000, seed=1_000_000)
+    """Told as the report tells it, of a history so long that its gain and error are the true ones."""
+    many = synthetic.columns(skill, weeks=20 * LONG if SOAK else 4 * LONG, seed=1_000_000)
     inference = Inference(many.week, SETTINGS)
-    ahead = outlook(
-        pick(inference, many.pnl, (many.confidence >= threshold).astype(np.float64)),
-        len(many),
-        inference,
-        family=FAMILY,
-    )
+    figure = pick(inference, many.pnl, (many.confidence >= threshold).astype(np.float64))
+    ahead = outlook(figure, len(many), inference, family=FAMILY)
     assert ahead is not None
     weeks = round(ahead.trades / len(many) * inference.weeks)
     found, share = share_that_saw(skill, threshold, weeks)
