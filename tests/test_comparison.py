@@ -101,6 +101,16 @@ def test_the_table_fits_its_terminal(record: Path, width: int) -> None:
     assert any(line.startswith("brier ") and line.endswith(f"second is better (n = {CASES})") for line in lines)
 
 
+def test_the_list_of_evaluations_fits_a_terminal_of_eighty_columns(
+    record: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mahler_agents.cli.eval.listing.terminal_width", lambda: 80)
+    assert main(["eval", "list", "--db", str(record)]) == 0
+    _, heading, *lines = capsys.readouterr().out.splitlines()
+    assert {"evaluation", "state", "role", "cases", "answers", "failed"} <= set(heading.split())
+    assert max(map(len, [heading, *lines])) <= 80
+
+
 def test_the_cases_that_would_tell_are_counted_with_the_correction(tmp_path: Path) -> None:
     path = record_of(tmp_path / "r.db", 12)
 

@@ -37,13 +37,13 @@ def _columns(rows: Sequence[EvaluationRow]) -> list[Column]:
         Column(heading="started", cells=[instant(row.started_at) for row in rows], droppable=2),
         Column(heading="state", cells=[row.state for row in rows]),
         Column(heading="role", cells=[plain(words(row.role)) for row in rows]),
-        Column(heading="variants", cells=[f"{row.variants}" for row in rows], right=True),
+        Column(heading="variants", cells=[f"{row.variants}" for row in rows], right=True, droppable=3),
         Column(heading="cases", cells=[f"{row.cases:,}" for row in rows], right=True),
-        Column(heading="repeats", cells=[f"{row.repeats}" for row in rows], right=True),
+        Column(heading="repeats", cells=[f"{row.repeats}" for row in rows], right=True, droppable=4),
         Column(heading="answers", cells=[f"{row.answered:,} of {row.expected:,}" for row in rows], right=True),
         Column(heading="failed", cells=[f"{row.failed:,}" for row in rows], right=True),
         Column(heading="calls", cells=[f"{row.calls:,}" for row in rows], right=True, droppable=1),
-        Column(heading="cost", cells=[_cost(row) for row in rows], right=True, droppable=3),
+        Column(heading="cost", cells=[_cost(row) for row in rows], right=True, droppable=5),
     ]
 
 

@@ -41,11 +41,11 @@ def check(prompt: str, case_id: str | None, db: Path | None, *, as_json: bool) -
 
 def _lines(result: "PromptCheck") -> list[str]:
     examples = count(result.examples, "worked example")
-    lengths = f"{result.constant_tokens:,} tokens of system part and examples, {result.user_tokens:,} of user part"
     return [
         f"{plain(result.path)}: in order",
         f"role {result.role}, version {result.hash[:8]}, {count(result.variables, 'variable')}, {examples}",
-        f"about {lengths} (filled from {result.filled_from}), at most {result.max_reply_tokens:,} of reply",
+        f"about {result.constant_tokens:,} tokens of system part and examples, {result.user_tokens:,} of user part",
+        f"(filled from {result.filled_from}), at most {result.max_reply_tokens:,} of reply",
         f"counted {plain(result.counted)}",
     ]
 
