@@ -325,8 +325,9 @@ def test_a_question_that_died_before_its_repair_goes_on_with_the_repair(tmp_path
 REFUSED = {
     "no case": ({"cases": "underlying=XYZ"}, "no case of greeks fits `underlying=XYZ`"),
     "another role's cases": ({"cases": "analyst=technical"}, "the prompts are of greeks: leave it out"),
-    "unknown key": ({"cases": "colour=red"}, "--cases `colour=red`: use words such as"),
+    "unknown key": ({"cases": "colour=red"}, "cases `colour=red`: use words such as"),
     "bad date": ({"cases": "date=yesterday"}, "use a date such as 2026-03-17"),
+    "dates turned round": ({"cases": "date=2026-01-09..2026-01-02"}, "the last date is before the first"),
     "no repeat": ({"repeat": 0}, "--repeat 0: at least 1"),
     "no model": ({"models": ["none"]}, "--model none asks nobody"),
 }

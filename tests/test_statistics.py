@@ -140,12 +140,11 @@ def test_power_is_the_share_of_tests_that_see_the_effect() -> None:
 def test_nothing_to_see_needs_no_number_of_cases() -> None:
     assert power.cases_needed(0.0, error_of_one=1.0) is None
     assert power.cases_needed(1e-9, error_of_one=1.0) is None
-    assert power.mcnemar_cases_needed(0.1, 0.1) is None
 
 
 def test_power_of_yes_and_no_is_the_share_of_exact_tests_that_see_the_difference() -> None:
     random = np.random.default_rng(8)
-    cases = power.mcnemar_cases_needed(0.25, 0.10)
+    cases = power.cases_needed(0.25 - 0.10, error_of_one=math.sqrt(0.25 + 0.10 - (0.25 - 0.10) ** 2))
     assert cases is not None
     drawn = random.multinomial(cases, [0.25, 0.10, 0.65], size=2_000)
     seen = np.mean([paired.mcnemar(int(first), int(second)) < 0.05 for first, second, _ in drawn])

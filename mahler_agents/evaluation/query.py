@@ -38,7 +38,7 @@ def parse_query(words: Iterable[str]) -> CaseFilter:
             continue
         key, equals, value = word.partition("=")
         if not equals or key not in KEYS or not value:
-            raise InputError(f"--cases `{word}`: use words such as `{EXAMPLE}`; keys: {', '.join(KEYS)}")
+            raise InputError(f"cases `{word}`: use words such as `{EXAMPLE}`; keys: {', '.join(KEYS)}")
         if key == "date":
             fields["since"], fields["until"] = _dates(value)
         elif key == "limit":
@@ -51,7 +51,7 @@ def parse_query(words: Iterable[str]) -> CaseFilter:
 def of_role(chosen: CaseFilter, role: str) -> CaseFilter:
     """Return the filter for one role's cases. Raises `InputError` if it asks for those of another."""
     if set(chosen.roles) - {role}:
-        raise InputError(f"--cases: analyst={','.join(chosen.roles)}, and the prompts are of {role}: leave it out")
+        raise InputError(f"cases: analyst={','.join(chosen.roles)}, and the prompts are of {role}: leave it out")
     return replace(chosen, roles=(role,))
 
 
@@ -60,22 +60,24 @@ def _values(key: str, value: str) -> tuple[str, ...]:
     known = {"outcome": OUTCOMES, "type": _TYPES}.get(key)
     for one in values:
         if known is not None and one not in known:
-            raise InputError(f"--cases {key}={one}: use one of: {', '.join(known)}")
+            raise InputError(f"cases {key}={one}: use one of: {', '.join(known)}")
         if key == "case" and not _HASH.fullmatch(one):
-            raise InputError(f"--cases case={one}: use a case's id, or the beginning of one, as `mahler case list` has")
+            raise InputError(f"cases case={one}: use a case's id, or the beginning of one, as `mahler case list` has")
     return tuple(one.upper() for one in values) if key == "underlying" else values
 
 
 def _limit(value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
-        raise InputError(f"--cases limit={value}: use a number from 1 on")
+        raise InputError(f"cases limit={value}: use a number from 1 on")
     return int(value)
 
 
 def _dates(value: str) -> tuple[dt.date | None, dt.date | None]:
     first, dots, last = value.partition("..")
-    since = _date(first)
-    return (since, since) if not dots else (since, _date(last))
+    since, until = _date(first), _date(last if dots else first)
+    if since is not None and until is not None and until < since:
+        raise InputError(f"cases date={value}: the last date is before the first")
+    return since, until
 
 
 def _date(text: str) -> dt.date | None:
@@ -84,4 +86,4 @@ def _date(text: str) -> dt.date | None:
     try:
         return dt.date.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"--cases date={text}: use a date such as 2026-03-17, or FROM..TO") from error
+        raise InputError(f"cases date={text}: use a date such as 2026-03-17, or FROM..TO") from error

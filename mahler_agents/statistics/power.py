@@ -31,24 +31,6 @@ def cases_needed(effect: float, *, error_of_one: float, power: float = POWER, al
     return max(1, math.ceil(needed)) if needed <= MOST else None
 
 
-def mcnemar_cases_needed(
-    only_first: float, only_second: float, *, power: float = POWER, alpha: float = ALPHA
-) -> int | None:
-    """Return how many yes/no pairs give that power, from the shares of pairs where one variant alone had a yes.
-
-    After Connor (1987, Biometrics 43:207). None where the shares are equal.
-    """
-    from scipy.special import ndtri
-
-    effect, disagree = only_first - only_second, only_first + only_second
-    if not effect:
-        return None
-    under_the_null = critical(alpha) * math.sqrt(disagree)
-    under_the_effect = float(ndtri(power)) * math.sqrt(max(disagree - effect**2, 0.0))
-    needed = ((under_the_null + under_the_effect) / effect) ** 2
-    return max(1, math.ceil(needed)) if needed <= MOST else None
-
-
 def critical(alpha: float = ALPHA) -> float:
     """Return the standard normal's two-sided critical value: 1.96 at 0.05."""
     from scipy.special import ndtri
