@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import at_scale
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ def by_every_node(one: Terms) -> float:
             )
             for strike, volatility in ((one.short_strike, one.short_volatility), (one.long_strike, one.long_volatility))
         )
-        cost = np.minimum(short - long, abs(one.short_strike - one.long_strike))
+        cost = np.clip(short - long, 0.0, abs(one.short_strike - one.long_strike))
         over = (cost <= (1 - one.profit_target) * one.credit) | (cost >= (1 + one.stop_loss) * one.credit)
         over |= day == days
         alive = alive @ kernel
@@ -64,7 +65,7 @@ def spreads(draw: st.DrawFn) -> Terms:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=at_scale(1_000), deadline=None)
 @given(st.lists(spreads(), min_size=1, max_size=5))
 def test_it_is_what_every_node_says(some: list[Terms]) -> None:
     assert simulated_p_profit(some) == pytest.approx([by_every_node(one) for one in some], abs=2e-6)

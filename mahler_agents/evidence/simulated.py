@@ -61,8 +61,13 @@ def simulated_p_profit(spreads: Sequence[Terms | None]) -> list[float | None]:
 
 def _simulate(spreads: Sequence[Terms]) -> Floats:
     """Return P(profit) of spreads with the same days to expiration and to the time exit."""
+    from threadpoolctl import threadpool_limits
+
     parts = (spreads[begin : begin + _AT_ONCE] for begin in range(0, len(spreads), _AT_ONCE))
-    return np.concatenate([_simulate_some(part) for part in parts])
+    with threadpool_limits(
+        limits=1
+    ):  # matrices of 101 x 101: threads cost twice what they save, more on a busy machine
+        return np.concatenate([_simulate_some(part) for part in parts])
 
 
 def _simulate_some(spreads: Sequence[Terms]) -> Floats:
@@ -121,8 +126,8 @@ def _cost_to_close(held: dict[str, Floats], nodes: Floats, day: Numbers) -> Floa
         _option(sign, spot, log_spot, held[f"{leg}_strike"], held[f"{leg}_volatility"] * root_years)
         for leg in ("short", "long")
     )
-    # Legs of unlike volatility can come out dearer together than the spread is wide, which no market is.
-    return np.minimum(short - long, np.abs(held["short_strike"] - held["long_strike"]))
+    # Legs of unlike volatility can come out dearer together than the spread is wide, or for less than nothing.
+    return np.clip(short - long, 0.0, np.abs(held["short_strike"] - held["long_strike"]))
 
 
 def _option(sign: Floats, spot: Floats, log_spot: Floats, strike: Floats, deviation: Floats) -> Floats:
