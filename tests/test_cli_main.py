@@ -47,7 +47,7 @@ def test_the_verbs_in_the_help_are_those_that_exist() -> None:
     for name in dict.fromkeys(verb.split()[0] for verb in VERBS):
         module = name.replace("-", "_")
         command = getattr(import_module(f"mahler_agents.cli.{module}"), module)
-        commands = command.commands if isinstance(command, click.Group) else {"": command}
+        commands = command.list_commands(click.Context(command)) if isinstance(command, click.Group) else [""]
         found += [f"{name} {sub}".strip() for sub in commands]
     assert sorted(found) == sorted(VERBS)
 
