@@ -1,6 +1,7 @@
 """Below all stages: values in, words for people out. Nothing here is heavy to import."""
 
 import datetime as dt
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping
 
@@ -103,3 +104,14 @@ def instant(moment: dt.datetime | str) -> str:
 
     aware = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return f"{aware.astimezone(NEW_YORK):%Y-%m-%d %H:%M}"
+
+
+def hung(text: str, width: int | None, *, head: str = "", hanging: int | None = None, least: int = 0) -> list[str]:
+    """Return prose beside its head as lines that fit `width`, or `least` where that is more; one line without a width.
+
+    What does not fit on the first stands so many places in, beneath the text unless told otherwise.
+    """
+    if width is None:
+        return [f"{head}{text}".rstrip()]
+    indent = " " * (len(head) if hanging is None else hanging)
+    return textwrap.wrap(text, max(width, least), initial_indent=head, subsequent_indent=indent, break_on_hyphens=False)

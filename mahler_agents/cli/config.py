@@ -2,13 +2,11 @@
 
 import json
 import os
-import shutil
-import sys
 
 import click
 
 from mahler_agents.cli.options import as_json_option
-from mahler_agents.cli.table import Column, table_lines
+from mahler_agents.cli.table import Column, table_lines, terminal_width
 from mahler_agents.text import plain
 
 
@@ -38,7 +36,7 @@ def show(*, as_json: bool) -> None:
         Column(heading="value", cells=[_value(one.value) for one in told]),
         Column(heading="from", cells=[plain(one.source) for one in told]),
     ]
-    for line in table_lines(columns, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
+    for line in table_lines(columns, terminal_width()):
         click.echo(line)
 
 

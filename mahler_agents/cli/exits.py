@@ -1,8 +1,6 @@
 """Command line, `mahler exits`: where each open position takes profit, stops and runs out of time."""
 
 import json
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option, of_broker_option
-from mahler_agents.cli.table import Column, table_lines
+from mahler_agents.cli.table import Column, table_lines, terminal_width
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.queries import Reader
 from mahler_agents.record.rows import PositionRow
@@ -34,7 +32,7 @@ def exits(*, broker: str | None, db: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(thresholds, ensure_ascii=False))
         return
     click.echo(f"record: {plain(str(reader.path))}")
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = terminal_width()
     for line in table_lines(_columns(held, thresholds), width) if held else ["no open positions"]:
         click.echo(line)
 

@@ -1,8 +1,6 @@
 """Command line, `mahler positions`: the open positions, with what they would bring now."""
 
 import json
-import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option, of_broker_option
-from mahler_agents.cli.table import Column, table_lines
+from mahler_agents.cli.table import Column, table_lines, terminal_width
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.queries import Reader
 from mahler_agents.record.rows import PositionRow
@@ -38,7 +36,7 @@ def positions(*, broker: str | None, db: Path | None, as_json: bool) -> None:
     click.echo(f"record: {plain(str(path))}")
     for line in _safety(path):
         click.echo(plain(line))
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = terminal_width()
     for line in table_lines(_columns(held), width) if held else ["no open positions"]:
         click.echo(line)
 

@@ -2,14 +2,13 @@
 
 import datetime as dt
 import json
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
+from mahler_agents.cli.table import terminal_width
 from mahler_agents.errors import InputError
 from mahler_agents.record.location import newest_database
 from mahler_agents.text import plain
@@ -55,7 +54,7 @@ def summary(*, date: dt.datetime | None, account: str | None, slot: str | None, 
         return
     from mahler_agents.summary import summary_lines
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = terminal_width()
     for line in summary_lines(found, width):
         click.echo(line)
 

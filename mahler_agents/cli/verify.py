@@ -1,9 +1,6 @@
 """Command line, `mahler verify`: did the desk do what it should? A line a check, with the runs that show it."""
 
 import json
-import shutil
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +8,18 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
+from mahler_agents.cli.table import terminal_width
 from mahler_agents.errors import JobError
 from mahler_agents.record.location import newest_database
-from mahler_agents.text import count, plain
+from mahler_agents.text import count, hung, plain
 
 if TYPE_CHECKING:
     from mahler_agents.verification import Finding, Verification
 
 _NAMED = 3
 """Cases of one check that are named."""
+_LEAST = 30
+"""Columns of text beside its margin, however narrow the terminal."""
 
 
 @click.command()
@@ -47,7 +47,7 @@ def verify(*, days: int, account: str | None, every: bool, db: Path | None, as_j
         click.echo(json.dumps(None if found is None else found.as_json(), ensure_ascii=False))
     else:
         click.echo(f"record: {plain(str(path))}")
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        width = terminal_width()
         for line in ["nothing to check: no run yet"] if found is None else _lines(found, width, every=every):
             click.echo(line)
     return JobError.exit_code if found is not None and found.failed else 0
@@ -75,18 +75,11 @@ _SHORT = {"pass": "pass", "fail": "FAIL", "nothing to check": "-"}
 def _finding(one: "Finding", margin: int, width: int | None, *, every: bool) -> Iterator[str]:
     head = f"{_SHORT[one.verdict.value]:<4}  {one.name:<{margin}}  "
     text = f"nothing to check: {one.text}" if one.verdict.value == "nothing to check" else one.text
-    yield from _wrapped(head, plain(text), width)
+    least = len(head) + _LEAST
+    yield from hung(plain(text), width, head=head, least=least)
     named = one.shown[: one.wrong] or one.shown
     cases = one.shown if every else named[:_NAMED]
     for case in cases:
-        yield from _wrapped(" " * len(head), plain(f"{case.where}: {case.what}"), width)
+        yield from hung(plain(f"{case.where}: {case.what}"), width, head=" " * len(head), least=least)
     if not every and len(named) > _NAMED:
         yield f"{' ' * len(head)}and {len(named) - _NAMED:,} more; --all names them"
-
-
-def _wrapped(head: str, text: str, width: int | None) -> list[str]:
-    if width is None:
-        return [f"{head}{text}"]
-    indent = " " * len(head)
-    least = len(head) + 30
-    return textwrap.wrap(text, max(width, least), initial_indent=head, subsequent_indent=indent, break_on_hyphens=False)

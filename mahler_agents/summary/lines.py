@@ -1,7 +1,6 @@
 """Summary: `DaySummary` in, lines for people out: a note in the margin, and what it is a note of."""
 
 import datetime as dt
-import textwrap
 from collections import Counter
 from collections.abc import Iterator
 
@@ -18,7 +17,19 @@ from mahler_agents.summary.day import (
     ScanLine,
     Watch,
 )
-from mahler_agents.text import cents, count, dollars, instant, listed, per_share, percent, plain, small_dollars, words
+from mahler_agents.text import (
+    cents,
+    count,
+    dollars,
+    hung,
+    instant,
+    listed,
+    per_share,
+    percent,
+    plain,
+    small_dollars,
+    words,
+)
 from mahler_agents.wording import SYNTHETIC_MARKET, TOY_MODEL
 
 _MARGIN = 10
@@ -247,9 +258,4 @@ def _signed_share(amount: float | None) -> str:
 
 def _noted(note: str, text: str, width: int | None) -> list[str]:
     """Return text beside a margin with its note."""
-    head = note.ljust(_MARGIN)
-    if width is None:
-        return [f"{head}{text}".rstrip()]
-    return textwrap.wrap(
-        text, max(width, 3 * _MARGIN), initial_indent=head, subsequent_indent=" " * _MARGIN, break_on_hyphens=False
-    )
+    return hung(text, width, head=note.ljust(_MARGIN), hanging=_MARGIN, least=3 * _MARGIN)

@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from textwrap import wrap
 from typing import Any
 
 from mahler_agents.cli.table import Column, table_lines
 from mahler_agents.evaluation.comparison import Comparison, ScorerComparison, Side
 from mahler_agents.evaluation.summary import Summary, VariantSummary
-from mahler_agents.text import cents, count, instant, percent, plain, small_dollars, words
+from mahler_agents.text import cents, count, hung, instant, percent, plain, small_dollars, words
 
 _SHOWN = 8
 TOY = "the embedded model is a toy: its answers are worth nothing"
@@ -109,13 +108,9 @@ def _verdicts(rows: Sequence[ScorerComparison], width: int | None) -> Iterator[s
     longest = max((len(_name(one)) for one in rows), default=0)
     for one in rows:
         if one.text not in quiet:
-            yield from _wrapped(f"{_name(one):<{longest}}  {one.text}", width, hanging=longest + 2)
+            yield from hung(f"{_name(one):<{longest}}  {one.text}", width, hanging=longest + 2)
     for text, names in quiet.items():
-        yield from _wrapped(f"{', '.join(names)}: {text}", width, hanging=2)
-
-
-def _wrapped(text: str, width: int | None, *, hanging: int) -> list[str]:
-    return [text] if width is None else wrap(text, width, subsequent_indent=" " * hanging) or [text]
+        yield from hung(f"{', '.join(names)}: {text}", width, hanging=2)
 
 
 def _name(one: ScorerComparison) -> str:
@@ -147,7 +142,7 @@ def case_lines(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
         yield ""
         yield label
         for one in heard["answers"]:
-            yield from _wrapped(f"  {_answer(one)}", width, hanging=4)
+            yield from hung(f"  {_answer(one)}", width, hanging=4)
         named = [(name, score) for name, score in heard["scores"].items() if score is not None]
         columns = [
             Column(heading="  score", cells=[f"  {plain(words(name))}" for name, _ in named]),

@@ -1,8 +1,6 @@
 """Command line, `mahler evidence`: whether the advice was worth anything, by pool, with intervals and in words."""
 
 import json
-import shutil
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
+from mahler_agents.cli.table import terminal_width
 from mahler_agents.errors import InputError
 from mahler_agents.text import plain
 
@@ -71,7 +70,7 @@ def evidence(
     from mahler_agents.cli.evidence.text import evidence_lines
 
     click.echo(f"record: {plain(str(path))}")
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = terminal_width()
     for line in evidence_lines(reports, settings, width):
         click.echo(line)
     for name, written in (("page", html), ("plot", plot)):

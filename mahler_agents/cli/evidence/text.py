@@ -1,7 +1,6 @@
 """Command line, `mahler evidence`: reports in, lines for people out."""
 
 import math
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
@@ -13,7 +12,7 @@ from mahler_agents.evidence.report import Evidence, PoolReport
 from mahler_agents.evidence.settings import Settings
 from mahler_agents.evidence.sizes import SizeLine
 from mahler_agents.evidence.vetoes import Book, VetoLine
-from mahler_agents.text import cents, count, counts, listed, percent, plain
+from mahler_agents.text import cents, count, counts, hung, listed, percent, plain
 from mahler_agents.wording import SYNTHETIC_MARKET
 
 _NOTHING = "-"
@@ -206,7 +205,7 @@ def _group_lines(heading: str, lines: Sequence[GroupLine], width: int | None) ->
 
 def _told(width: int | None, text: str) -> list[str]:
     """Return prose as lines that fit."""
-    return [text] if width is None else textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+    return hung(text, width, hanging=2)
 
 
 def _column(heading: str, cells: list[str], droppable: int = 0) -> Column:

@@ -2,8 +2,6 @@
 
 import datetime as dt
 import json
-import shutil
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
+from mahler_agents.cli.table import terminal_width
 from mahler_agents.errors import InputError
 from mahler_agents.text import plain
 
@@ -65,7 +64,7 @@ def report(
         return
     from mahler_agents.cli.report.text import report_lines
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = terminal_width()
     for line in report_lines(found[0], width):
         click.echo(line)
     if plot is not None:

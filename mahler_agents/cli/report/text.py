@@ -1,6 +1,5 @@
 """Command line, `mahler report`: an account's figures in, lines for people out."""
 
-import textwrap
 from collections.abc import Iterator, Sequence
 
 from mahler_agents.cli.table import Column, table_lines
@@ -8,7 +7,7 @@ from mahler_agents.report import AccountReport
 from mahler_agents.report.daily import DailyCheck
 from mahler_agents.report.equity import Drawdown, Reconciliation, Unrealised
 from mahler_agents.report.trades import GroupLine, NamedTrade, RuleLine, TradeStatistics
-from mahler_agents.text import cents, count, instant, percent, plain, words
+from mahler_agents.text import cents, count, hung, instant, percent, plain, words
 from mahler_agents.wording import SYNTHETIC_MARKET
 
 _MARGIN = 13
@@ -159,9 +158,4 @@ def _group_columns(lines: Sequence[GroupLine]) -> list[Column]:
 
 def _noted(note: str, text: str, width: int | None) -> list[str]:
     """Return text beside a margin with its note."""
-    head = note.ljust(_MARGIN + 1)
-    if width is None:
-        return [f"{head}{text}".rstrip()]
-    return textwrap.wrap(
-        text, max(width, 2 * _MARGIN), initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
-    )
+    return hung(text, width, head=note.ljust(_MARGIN + 1), least=2 * _MARGIN)

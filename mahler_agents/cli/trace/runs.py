@@ -2,8 +2,6 @@
 
 import datetime as dt
 import json
-import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
@@ -12,7 +10,7 @@ from pathlib import Path
 import click
 
 from mahler_agents.cli.options import as_json_option, database_option
-from mahler_agents.cli.table import Column, table_lines
+from mahler_agents.cli.table import Column, table_lines, terminal_width
 from mahler_agents.errors import InputError
 from mahler_agents.record.location import newest_database
 from mahler_agents.record.rows import RunSummary
@@ -73,7 +71,7 @@ def list_runs(
         click.echo(json.dumps([asdict(run) for run in runs], ensure_ascii=False))
         return
     click.echo(f"record: {plain(str(reader.path))}")
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = terminal_width()
     none = "no runs yet" if chosen == RunFilter() else "no run fits"
     for line in table_lines(_columns(runs), width) if runs else [none]:
         click.echo(line)
