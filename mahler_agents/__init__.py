@@ -1,7 +1,8 @@
 """Mahler Agents: LLM analysts advise on option credit spreads, deterministic rules trade, everything is recorded."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mahler_agents.late import late
 from mahler_agents.version import __version__
 
 if TYPE_CHECKING:
@@ -9,11 +10,5 @@ if TYPE_CHECKING:
 
 __all__ = ["Desk", "__version__"]
 
-
-def __getattr__(name: str) -> Any:
-    # The desk imports LangGraph and the model client, 2 s of it: only who asks for it pays.
-    if name == "Desk":
-        from mahler_agents.desk import Desk
-
-        return Desk
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The desk imports LangGraph and the model client, 2 s of it: only who asks for it pays.
+__getattr__ = late(__name__, {"Desk": "desk"})

@@ -1,7 +1,8 @@
 """Notify: what happened in, messages to the user out, through apprise: Discord, Slack, Telegram, mail and others."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mahler_agents.late import late
 
 if TYPE_CHECKING:
     from mahler_agents.notify.jobs import notice_of_day, notice_of_failure
@@ -29,26 +30,23 @@ __all__ = [
     "try_channels",
 ]
 
-_PLACES = {
-    "Kind": "notice",
-    "Notice": "notice",
-    "Notifier": "notifier",
-    "NotifySettings": "settings",
-    "Severity": "notice",
-    "Told": "notifier",
-    "Tried": "notifier",
-    "notice_of_day": "jobs",
-    "notice_of_failure": "jobs",
-    "notice_of_test": "notice",
-    "notices_of_outcome": "outcomes",
-    "notices_of_pass": "passes",
-    "notices_of_scan": "scans",
-    "try_channels": "notifier",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # The settings name the section [notify]; the notices of a scan are made of its graph, two seconds of imports.
-    if name in _PLACES:
-        return getattr(import_module(f"mahler_agents.notify.{_PLACES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The settings name the section [notify]; the notices of a scan are made of its graph, two seconds of imports.
+__getattr__ = late(
+    __name__,
+    {
+        "Kind": "notice",
+        "Notice": "notice",
+        "Notifier": "notifier",
+        "NotifySettings": "settings",
+        "Severity": "notice",
+        "Told": "notifier",
+        "Tried": "notifier",
+        "notice_of_day": "jobs",
+        "notice_of_failure": "jobs",
+        "notice_of_test": "notice",
+        "notices_of_outcome": "outcomes",
+        "notices_of_pass": "passes",
+        "notices_of_scan": "scans",
+        "try_channels": "notifier",
+    },
+)
