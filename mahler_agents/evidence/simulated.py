@@ -64,9 +64,8 @@ def _simulate(spreads: Sequence[Terms]) -> Floats:
     from threadpoolctl import threadpool_limits
 
     parts = (spreads[begin : begin + _AT_ONCE] for begin in range(0, len(spreads), _AT_ONCE))
-    with threadpool_limits(
-        limits=1
-    ):  # matrices of 101 x 101: threads cost twice what they save, more on a busy machine
+    # Matrices of 101 x 101: threads cost twice what they save, more on a busy machine.
+    with threadpool_limits(limits=1):
         return np.concatenate([_simulate_some(part) for part in parts])
 
 

@@ -1,6 +1,9 @@
 """Record: which reviewed candidates have ended, and how, with the brief that one role had of each, out as rows."""
 
+import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from mahler_agents.record.reading import ReadTransaction
 
@@ -13,6 +16,16 @@ class Pool:
     environment: str
     synthetic: bool
     toy_model: bool
+
+    @classmethod
+    def of_run(cls, run: Mapping[str, Any] | sqlite3.Row) -> Self:
+        """Return the pool of a run's row."""
+        return cls(
+            market=run["market"],
+            environment=run["environment"],
+            synthetic=bool(run["synthetic"]),
+            toy_model=bool(run["toy_model"]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +80,4 @@ class RememberedReader(ReadTransaction):
     def pools(self) -> dict[str, Pool]:
         """Return the pool of every scan, by its run."""
         rows = self._rows("SELECT id, market, environment, synthetic, toy_model FROM runs")
-        return {
-            row["id"]: Pool(
-                market=row["market"],
-                environment=row["environment"],
-                synthetic=bool(row["synthetic"]),
-                toy_model=bool(row["toy_model"]),
-            )
-            for row in rows
-        }
+        return {row["id"]: Pool.of_run(row) for row in rows}

@@ -181,13 +181,8 @@ async def _once(
 def _recall(path: Path, original: Original) -> Recall:
     """Return what gives briefs the similar trades that had been closed before the run."""
     run = original.run
-    pool = Pool(
-        market=run["market"],
-        environment=run["environment"],
-        synthetic=bool(run["synthetic"]),
-        toy_model=bool(run["toy_model"]),
-    )
-    return partial(Memory(path).recalled, pool=pool, as_of=dt.datetime.fromisoformat(run["as_of"]))
+    as_of = dt.datetime.fromisoformat(run["as_of"])
+    return partial(Memory(path).recalled, pool=Pool.of_run(run), as_of=as_of)
 
 
 def _answer(run_id: str, version: str, candidate: OriginalCandidate, node: str, now: Outcome | MissError) -> Answer:
